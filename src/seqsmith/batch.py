@@ -1,0 +1,118 @@
+"""What travels between the parts: sequences, batches, the decoder's state; and the legend of the axes.
+
+B batch          S source steps    T target steps    L steps of either side    P real positions of a whole batch
+D model width    H heads           K head width      F feed-forward width      C channels of a frame (mel bins, variables)
+V vocabulary     W beam width      N = B*W search rows   G gates (4 of an LSTM, 3 of a GRU) times width   R = B*H
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+PAD, UNKNOWN, BEGIN, END = 0, 1, 2, 3
+"""The special ids of every vocabulary. No text ever becomes one of them, except what is unknown."""
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A batch of id sequences, each ended by END and padded with PAD on the right."""
+
+    id_BL: Tensor  # int64
+    valid_BL: Tensor  # bool, True = real
+    position_P: Tensor  # int64: where the real positions are in the flattened id_BL
+
+    @property
+    def length_B(self) -> Tensor:
+        return self.valid_BL.sum(1)
+
+    @property
+    def id_P(self) -> Tensor:
+        """The ids at the real positions, row after row."""
+        return self.id_BL.flatten()[self.position_P]
+
+    def previous(self) -> Tensor:
+        """What a decoder has seen before each step: BEGIN, then the sequence without its last step -> id_BL."""
+        return torch.cat([torch.full_like(self.id_BL[:, :1], BEGIN), self.id_BL[:, :-1]], dim=1)
+
+    def to(self, device: torch.device) -> Tokens:
+        return Tokens(*(x.to(device, non_blocking=True) for x in (self.id_BL, self.valid_BL, self.position_P)))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples that are computed together."""
+
+    source: Tokens
+    target: Tokens | None  # None where answers are wanted
+    example_B: Tensor  # int64: which examples of the corpus these are
+
+    def to(self, device: torch.device) -> Batch:
+        return Batch(self.source.to(device), self.target and self.target.to(device), self.example_B)
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Logits not yet made, hidden_PD weight_VD' + bias_V: a loss can make them in pieces."""
+
+    hidden_PD: Tensor
+    weight_VD: Tensor
+    bias_V: Tensor
+
+    def logits(self) -> Tensor:
+        return F.linear(self.hidden_PD, self.weight_VD, self.bias_V)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Logits already made."""
+
+    logit_PV: Tensor
+
+    def logits(self) -> Tensor:
+        return self.logit_PV
+
+
+@dataclass(frozen=True)
+class State:
+    """What decoding carries from step to step: nested dicts, lists or tuples of tensors, never changed in place.
+
+    `row` has one entry for each search row (N first) and is reordered when the beam is. `source` has one entry for each
+    source (B first) and is shared by the W = N / B rows of that source, which are neighbours; it is only narrowed, when
+    a source has all its answers.
+    """
+
+    row: Any
+    source: Any
+
+
+Step = Callable[[Tensor, State], tuple[Tensor, State]]
+"""step(id_N, state) -> (logit_NV, state): the next-token logits after each row has taken in id_N."""
+
+
+def tokens(sequences: Sequence[Sequence[int] | np.ndarray]) -> Tokens:
+    """Pad sequences that already carry their END. On the CPU; `to` moves it."""
+    lengths = np.array([len(sequence) for sequence in sequences])
+    padded = np.full((len(sequences), lengths.max()), PAD, dtype=np.int64)
+    for row, sequence in enumerate(sequences):
+        padded[row, : len(sequence)] = sequence
+    valid = np.arange(padded.shape[1]) < lengths[:, None]
+    return Tokens(torch.from_numpy(padded), torch.from_numpy(valid), torch.from_numpy(np.flatnonzero(valid)))
+
+
+def tree_map(function: Callable[[Tensor], Tensor], tree: Any) -> Any:
+    """Apply `function` to every tensor of nested dicts, lists and tuples."""
+    match tree:
+        case Tensor():
+            return function(tree)
+        case dict():
+            return {key: tree_map(function, value) for key, value in tree.items()}
+        case list() | tuple():
+            return type(tree)(tree_map(function, value) for value in tree)
+    raise AssertionError(f"a state holds tensors in dicts, lists and tuples, found {type(tree).__name__}")

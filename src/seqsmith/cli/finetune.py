@@ -1,0 +1,64 @@
+"""Training on from a model folder: the old weights move into a model whose vocabularies may have grown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqsmith import config
+from seqsmith.bundle import Bundle
+from seqsmith.errors import UserError
+from seqsmith.featurise import Featuriser
+from seqsmith.model.seq2seq import Seq2Seq
+from seqsmith.train.checkpoint import tensors_of
+
+_RATE = 0.0005  # gentler than from nothing
+
+
+def inherited_settings(table: Mapping[str, Any], older: config.Settings) -> dict[str, Any]:
+    """The older model's architecture and way of cutting text under what the user says now."""
+    keep = older.model_dump(mode="json", exclude_none=True, include={"source", "target", "joint_vocabulary", "model"})
+    return config.merge(config.merge(keep, {"train": {"rate": _RATE}}), table)
+
+
+@torch.no_grad()
+def inherit(model: Seq2Seq, featuriser: Featuriser, older: Bundle) -> None:
+    """Copy every weight; rows of embeddings and outputs move to the new ids of their symbols, new ones stay random.
+
+    Raises UserError where the settings ask for another architecture than the older model has.
+    """
+    source_rows = torch.tensor(featuriser.source.inherited(older.featuriser.source))
+    target_rows = torch.tensor(featuriser.target.inherited(older.featuriser.target))
+    own, old = tensors_of(model), tensors_of(older.model)
+    if own.keys() != old.keys():
+        other = sorted(own.keys() ^ old.keys())[0]
+        raise UserError(f"train.start_from: that model is built otherwise ({other}): leave the model settings as they were.")
+    for name, tensor in own.items():
+        if name.startswith("source_inlet.embedding"):
+            _copy_rows(tensor, old[name], source_rows)
+        elif name.startswith(("target_inlet.embedding", "outlet.weight", "outlet.bias", "outlet.vocabulary.")):
+            _copy_rows(tensor, old[name], target_rows)
+        elif name.endswith("target_of_source_V"):
+            continue  # made from the new vocabularies
+        elif tensor.shape == old[name].shape:
+            tensor.copy_(old[name])
+        else:
+            raise UserError(
+                f"train.start_from: that model's {name} has shape {tuple(old[name].shape)}, these settings ask for "
+                f"{tuple(tensor.shape)}: leave the model settings as they were."
+            )
+
+
+def _copy_rows(new: Tensor, old: Tensor, rows: Tensor) -> None:
+    """new[i] becomes old[rows[i]]; rows of UNKNOWN that are not UNKNOWN themselves are new symbols and stay."""
+    if new.shape[1:] != old.shape[1:]:
+        raise UserError(
+            f"train.start_from: that model's embeddings are {tuple(old.shape[1:])} wide, these settings ask for "
+            f"{tuple(new.shape[1:])}: leave the model settings as they were."
+        )
+    index = torch.arange(len(rows))
+    known = (rows != 1) | (index == 1)
+    new[index[known]] = old[rows[known]]

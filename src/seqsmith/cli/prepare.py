@@ -1,0 +1,171 @@
+"""The data's way from files to encoded examples, with every open setting resolved on the way."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqsmith import config, runtime
+from seqsmith.bundle import Bundle
+from seqsmith.data.prepare import Encoded, Gathered, encode, gather
+from seqsmith.data.split import default_dev_pairs, split_dev
+from seqsmith.errors import UserError
+from seqsmith.featurise import Featuriser, roles
+from seqsmith.text.codec import train_codec
+from seqsmith.text.normalise import normalise
+from seqsmith.text.tokenise import train_tokeniser
+from seqsmith.train.recipe import Side, choose, longest_ratio
+from seqsmith.train.recipe import lines as recipe_lines
+
+Say = Callable[[str], None]
+_SAMPLE = 20_000  # texts that the rules look at
+_LEARN = 1_000_000  # texts that a tokeniser learns from
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Texts of the training and the dev set."""
+
+    train: Gathered
+    train_rows: NDArray[np.int64]
+    dev: Gathered
+    dev_rows: NDArray[np.int64]
+
+    def train_texts(self, role: str, most: int) -> list[str]:
+        """Evenly spread texts of the training set."""
+        column = self.train.text.get(role)
+        every = max(1, len(self.train_rows) // most)
+        return [] if column is None else column.texts(self.train_rows[::every][:most])
+
+    def dev_texts(self, role: str, most: int | None = None) -> list[str]:
+        column = self.dev.text.get(role)
+        return [] if column is None else column.texts(self.dev_rows[:most])
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that a run needs of the data."""
+
+    settings: config.Settings  # nothing is open any more
+    pairs: Pairs
+    featuriser: Featuriser
+    train: Encoded
+    dev: Encoded
+
+
+def read_pairs(data: config.Data, *, seed: int, say: Say) -> Pairs:
+    """Read train and dev, or split dev off."""
+    cache = runtime.cache_folder()
+    train = gather(data.train, roles(data), data, cache)
+    _tell_counts(train, "training", say)
+    if data.dev:
+        dev = gather(data.dev, roles(data), data, cache)
+        _tell_counts(dev, "dev", say)
+        if ("features" in train.text) != ("features" in dev.text):
+            raise UserError("data.features: found in only one of the training and the dev set; give it to both.")
+        return Pairs(train, np.arange(len(train)), dev, np.arange(len(dev)))
+    count = data.dev_pairs or default_dev_pairs(len(train))
+    train_rows, dev_rows = split_dev(train.source_hash, train.target_hash, count, seed)
+    say(
+        f"No dev set given: {len(dev_rows):,} of the {len(train):,} pairs are split off (seed {seed}); "
+        "no source or target of theirs is left in training."
+    )
+    return Pairs(train, train_rows, train, dev_rows)
+
+
+def _tell_counts(gathered: Gathered, name: str, say: Say) -> None:
+    say(f"Read {len(gathered):,} {name} pairs from {', '.join(corpus.path for corpus in gathered.corpora)}.")
+    for sentence in gathered.counts.sentences():
+        say(f"  {sentence}")
+
+
+def resolve(table: Mapping[str, Any], pairs: Pairs, say: Say) -> config.Settings:
+    """Fill every open setting by the recipe and say why."""
+    sides = [Side(pairs.train.statistics[role], pairs.train_texts(role, _SAMPLE)) for role in ("source", "target")]
+    recipe = choose(*sides, pairs=len(pairs.train_rows), table=table)
+    for line in recipe_lines(recipe):
+        say(f"  {line}")
+    return config.build(recipe.resolved(), where="settings")
+
+
+def learn_codecs(settings: config.Settings, pairs: Pairs) -> Featuriser:
+    """Learn the vocabularies from the training set."""
+    source, target = settings.source, settings.target
+    features = pairs.train_texts("features", _LEARN)
+    texts = [pairs.train_texts(role, _LEARN) for role in ("source", "target")]
+    separator = settings.data.features_separator
+    if not settings.joint_vocabulary:
+        return Featuriser(
+            train_codec(texts[0], source, features=features, separator=separator),
+            train_codec(texts[1], target, separator=separator),
+        )
+    if source.tokeniser != target.tokeniser:
+        raise UserError(
+            "joint_vocabulary: one vocabulary needs one tokeniser, found different source.tokeniser and target.tokeniser. "
+            "Make them equal, or set joint_vocabulary = false."
+        )
+    assert source.tokeniser is not None
+    normal = [
+        normalise(text, side.normalise or "none", lowercase=side.lowercase)
+        for side, column in ((source, texts[0]), (target, texts[1]))
+        for text in column
+    ]
+    tokeniser = train_tokeniser(normal, source.tokeniser)
+    return Featuriser(
+        train_codec([], source, features=features, separator=separator, tokeniser=tokeniser),
+        train_codec([], target, separator=separator, tokeniser=tokeniser),
+    )
+
+
+def grow_codecs(older: Bundle, pairs: Pairs) -> Featuriser:
+    """The vocabularies of a model that is trained on, with new symbols for what its data did not have."""
+    features = pairs.train_texts("features", _LEARN)
+    source = older.featuriser.source.grown(pairs.train_texts("source", _LEARN), features)
+    target = older.featuriser.target.grown(pairs.train_texts("target", _LEARN))
+    return Featuriser(source, target)
+
+
+def encode_pairs(settings: config.Settings, pairs: Pairs, featuriser: Featuriser, say: Say) -> tuple[Encoded, Encoded]:
+    """Train and dev as ids, on disk."""
+    with tempfile.TemporaryDirectory() as folder:
+        key = featuriser.digest(Path(folder))
+    longest = {"source": settings.data.longest_source, "target": settings.data.longest_target}
+    encoded = [
+        encode(
+            gathered,
+            rows,
+            {"source": featuriser.sources, "target": featuriser.targets},
+            key=key,
+            longest=longest,
+            sizes={"source": featuriser.source.size, "target": featuriser.target.size},
+            cache=runtime.cache_folder(),
+        )
+        for gathered, rows in ((pairs.train, pairs.train_rows), (pairs.dev, pairs.dev_rows))
+    ]
+    for name, column in (("training", encoded[0]), ("dev", encoded[1])):
+        for side, tally in column.counts.items():
+            if tally.count:
+                say(
+                    f"  {tally.count:,} {name} pairs left out: their {side} is over {longest[side]:,} tokens "
+                    f"(data.longest_{side}), the first at {tally.places[0]}."
+                )
+    say(
+        f"Vocabulary: {featuriser.source.size:,} source and {featuriser.target.size:,} target symbols; "
+        f"{int(encoded[0].source.lengths.sum()):,} source and {int(encoded[0].target.lengths.sum()):,} target tokens."
+    )
+    return encoded[0], encoded[1]
+
+
+def with_answer_length(settings: config.Settings, train: Encoded) -> config.Settings:
+    """Settle how long answers may be, which only the encoded lengths tell."""
+    if settings.search.longest is not None or settings.search.longest_ratio is not None:
+        return settings
+    ratio = longest_ratio(train.source.lengths, train.target.lengths, extra=settings.search.longest_extra)
+    search = settings.search.model_copy(update={"longest_ratio": ratio})
+    return settings.model_copy(update={"search": search})

@@ -1,0 +1,451 @@
+"""Every setting there is: one TOML table becomes one frozen `Settings`, strictly, or an error that says what to write.
+
+A choice is a union told apart by `kind`; a bare string stands for a table with that kind alone, so `tokeniser = "bytes"`
+is `tokeniser = { kind = "bytes" }`. A field whose default is None is chosen from the data by the rules in
+`train/recipe.py`, unless its comment gives None a meaning of its own.
+"""
+
+from __future__ import annotations
+
+import tomllib
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+
+from seqsmith.errors import UserError, nearest
+
+Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Table(BaseModel):
+    """A frozen table of settings: unknown keys are refused, numbers keep their type, floats are finite."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def _kind_from_string(value: object) -> object:
+    return {"kind": value} if isinstance(value, str) else value
+
+
+# ------------------------------------------------------------------------------------------------ data
+
+
+class Corpus(Table):
+    """One file of pairs, or a source file and the target file that runs beside it."""
+
+    path: str
+    target: str | None = None  # the parallel target file; None: `path` holds both sides
+    weight: Positive = 1.0  # how often each pair is seen in an epoch
+
+
+Column = str | PositiveInt  # a name from the header (or JSON key), or a number counted from 1
+
+
+class Data(Table):
+    train: tuple[Corpus, ...] = ()
+    dev: tuple[Corpus, ...] = ()  # none: a part of train is split off
+    source: Column | None = None  # None: the column called source, else the first
+    target: Column | None = None  # None: the column called target, else the second
+    features: Column | None = None  # None: no features
+    features_separator: str = ";"
+    header: bool | None = None  # None: found from the first line
+    bad_utf8: Literal["error", "skip", "replace"] = "error"
+    empty: Literal["skip", "error"] = "skip"
+    longest_line_bytes: PositiveInt = 4_000_000
+    longest_source: PositiveInt = 1024  # tokens; longer pairs are left out of training and counted
+    longest_target: PositiveInt = 1024
+    dev_pairs: PositiveInt | None = None  # how many to split off
+
+
+# ------------------------------------------------------------------------------------------------ text
+
+
+class Sentencepiece(Table):
+    kind: Literal["sentencepiece"] = "sentencepiece"
+    algorithm: Literal["unigram", "bpe"] = "unigram"
+    vocabulary: Annotated[int, Field(ge=300)] | None = None  # pieces; 256 of them are bytes
+    sampling: Rate = 0.0  # unigram: share of words cut anew (Kudo 2018); bpe: dropped merges (Provilkov et al. 2020)
+
+
+class Characters(Table):
+    kind: Literal["characters"] = "characters"
+    minimum_count: PositiveInt = 1
+
+
+class Bytes(Table):
+    kind: Literal["bytes"] = "bytes"
+
+
+class Words(Table):
+    """Words and the marks between them, cut at the borders of letters and digits; lossless."""
+
+    kind: Literal["words"] = "words"
+    vocabulary: PositiveInt = 50_000
+    minimum_count: PositiveInt = 1
+
+
+class Symbols(Table):
+    """Text that is already split by single spaces: phonemes, actions, subword files."""
+
+    kind: Literal["symbols"] = "symbols"
+    minimum_count: PositiveInt = 1
+
+
+Tokeniser = Annotated[
+    Sentencepiece | Characters | Bytes | Words | Symbols, Field(discriminator="kind"), BeforeValidator(_kind_from_string)
+]
+
+
+class TextSource(Table):
+    kind: Literal["text"] = "text"
+    tokeniser: Tokeniser | None = None
+    normalise: Literal["none", "nfc", "nfd", "nfkc", "nfkd"] | None = None
+    lowercase: bool = False
+
+
+class TextTarget(Table):
+    kind: Literal["text"] = "text"
+    tokeniser: Tokeniser | None = None
+    normalise: Literal["none", "nfc", "nfkc"] | None = None
+    lowercase: bool = False
+
+
+# ------------------------------------------------------------------------------------------------ model
+
+
+class RecurrentEncoder(Table):
+    kind: Literal["lstm", "gru"] = "lstm"
+    layers: PositiveInt = 1
+    width: PositiveInt = 512  # of the output: each direction has half of it
+    bidirectional: bool = True
+    residual: bool = False
+    layer_norm: bool = False
+    dropout: Rate = 0.3  # on the input of each layer and on the output
+    variational: bool = False  # one dropout mask for all steps (Gal & Ghahramani 2016)
+
+    @model_validator(mode="after")
+    def _halves(self) -> RecurrentEncoder:
+        if self.bidirectional and self.width % 2:
+            raise ValueError(f"width {self.width} cannot be halved between two directions: give an even width")
+        return self
+
+
+class RecurrentDecoder(Table):
+    kind: Literal["lstm", "gru"] = "lstm"
+    layers: PositiveInt = 1
+    width: PositiveInt = 512
+    attention: Literal["none", "additive", "dot", "general", "multihead"] = "general"
+    heads: PositiveInt = 4  # of multihead attention
+    input_feeding: bool = False
+    residual: bool = False
+    layer_norm: bool = False
+    dropout: Rate = 0.3
+    variational: bool = False
+
+    @model_validator(mode="after")
+    def _heads(self) -> RecurrentDecoder:
+        if self.attention == "multihead":
+            _divides(self.width, self.heads)
+        if self.attention == "none" and self.input_feeding:
+            raise ValueError("input feeding feeds what attention found: give an attention or leave input_feeding out")
+        return self
+
+
+class Transformer(Table):
+    """A Transformer encoder or decoder (Vaswani et al. 2017)."""
+
+    kind: Literal["transformer"] = "transformer"
+    layers: PositiveInt = 4
+    width: PositiveInt = 256
+    heads: PositiveInt = 4
+    key_value_heads: PositiveInt | None = None  # None: as many as heads; fewer: grouped queries (Ainslie et al. 2023)
+    feed_forward: PositiveInt = 1024
+    activation: Literal["relu", "gelu", "swiglu"] = "relu"
+    norm: Literal["layer", "rms"] = "layer"
+    norm_first: bool = True  # pre-norm; false is the post-norm of the paper
+    position: Literal["rotary", "sinusoidal", "learned", "relative"] = "rotary"
+    longest: PositiveInt = 1024  # steps that learned positions reach
+    dropout: Rate = 0.1
+    attention_dropout: Rate = 0.0
+
+    @model_validator(mode="after")
+    def _heads(self) -> Transformer:
+        _divides(self.width, self.heads)
+        if self.key_value_heads is not None and self.heads % self.key_value_heads:
+            raise ValueError(f"heads {self.heads} is not divisible by key_value_heads {self.key_value_heads}")
+        if self.position == "rotary" and self.width // self.heads % 2:
+            raise ValueError(
+                f"rotary positions need an even width per head, found {self.width}/{self.heads}: "
+                "change width or heads, or take another position"
+            )
+        return self
+
+
+def _divides(width: int, heads: int) -> None:
+    if width % heads:
+        raise ValueError(f"width {width} is not divisible by heads {heads}")
+
+
+Encoder = Annotated[
+    RecurrentEncoder | Transformer, Field(discriminator="kind"), BeforeValidator(_kind_from_string)
+]
+Decoder = Annotated[
+    RecurrentDecoder | Transformer, Field(discriminator="kind"), BeforeValidator(_kind_from_string)
+]
+
+
+class Model(Table):
+    family: Literal["lstm", "gru", "transformer"] | None = None  # the kind of encoder and decoder that name none
+    encoder: Encoder | None = None
+    decoder: Decoder | None = None
+    embedding: PositiveInt | None = None  # None: the width of a Transformer; of recurrent models chosen from the data
+    share_embeddings: Literal["none", "target", "all"] | None = None  # output tied to target, or to target and source
+    copy_source: bool = False  # pointer-generator (See et al. 2017)
+    coverage: Annotated[float, Field(ge=0.0)] = 0.0  # weight of the coverage loss; needs copy_source
+
+    @model_validator(mode="after")
+    def _fits(self) -> Model:
+        if self.coverage and not self.copy_source:
+            raise ValueError("coverage belongs to the copy outlet: set copy_source = true as well")
+        if self.copy_source and isinstance(self.decoder, RecurrentDecoder) and self.decoder.attention == "none":
+            raise ValueError("copy_source points with the attention: give the decoder an attention")
+        return self
+
+
+# ------------------------------------------------------------------------------------------------ training
+
+
+class InverseSqrt(Table):
+    kind: Literal["inverse_sqrt"] = "inverse_sqrt"
+    warmup: Count = 1000
+
+
+class Cosine(Table):
+    kind: Literal["cosine"] = "cosine"
+    warmup: Count = 1000
+    final: Fraction = 0.0  # share of the peak rate at the last update
+
+
+class Plateau(Table):
+    """The rate shrinks by `factor` after `patience` validations without a better score."""
+
+    kind: Literal["plateau"] = "plateau"
+    warmup: Count = 0
+    factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+    patience: PositiveInt = 3
+
+
+class Constant(Table):
+    kind: Literal["constant"] = "constant"
+    warmup: Count = 0
+
+
+Schedule = Annotated[
+    InverseSqrt | Cosine | Plateau | Constant, Field(discriminator="kind"), BeforeValidator(_kind_from_string)
+]
+Score = Literal["bleu", "chrf", "exact_match", "wer", "cer", "rouge_l", "loss"]
+
+
+class Train(Table):
+    batch_tokens: PositiveInt | None = None  # padded tokens of a batch on its longer side
+    accumulate: PositiveInt = 1  # batches per update
+    epochs: PositiveInt | None = None
+    updates: PositiveInt | None = None  # stops at whichever of epochs and updates comes first
+    minutes: Positive | None = None  # None: no limit
+    rate: Positive | None = None  # peak learning rate
+    schedule: Schedule | None = None
+    beta2: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.98
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
+    clip: Positive = 1.0  # largest norm of the gradient
+    label_smoothing: Rate | None = None
+    ema: Rate = 0.0  # decay of the exponential moving average of the weights; 0: none
+    average: Count | None = None  # best checkpoints whose weights are averaged at the end; 0 or 1: only the best
+    scheduled_sampling: Fraction = 0.0  # share of the model's own words fed back at the end of training
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    validate_every: PositiveInt | None = None  # updates
+    early_stop: Count | None = None  # validations without a better score; 0: never
+    score: Score | None = None  # what tells the best checkpoint
+    start_from: str | None = None  # a model folder to fine-tune; None: from nothing
+    tensorboard: bool = False
+    threads: PositiveInt | None = None  # None: all cores
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+# ------------------------------------------------------------------------------------------------ search
+
+
+class Search(Table):
+    beam: PositiveInt | None = None  # width; 1 is greedy
+    nbest: PositiveInt = 1
+    length_penalty: float = 1.0  # score = log p / length ** penalty; 0: plain log p
+    gnmt_penalty: bool = False  # ((5 + length) / 6) ** penalty instead (Wu et al. 2016, equation 14)
+    shortest: Count = 0  # tokens of an answer
+    longest: PositiveInt | None = None  # tokens of an answer; None: longest_ratio times the source + longest_extra
+    longest_ratio: Positive | None = None
+    longest_extra: Count = 10
+    batch_tokens: PositiveInt = 8192
+
+    @model_validator(mode="after")
+    def _enough(self) -> Search:
+        if self.beam is not None and self.nbest > self.beam:
+            raise ValueError(f"nbest {self.nbest} needs a beam at least as wide, found beam {self.beam}")
+        return self
+
+
+class Settings(Table):
+    seed: Count = 1
+    data: Data = Data()
+    source: TextSource = TextSource()
+    target: TextTarget = TextTarget()
+    joint_vocabulary: bool | None = None  # one tokeniser for both sides
+    model: Model = Model()
+    train: Train = Train()
+    search: Search = Search()
+
+
+# ------------------------------------------------------------------------------------------------ reading
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """The TOML file as nested dicts. Raises UserError with the line where it does not parse."""
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such settings file.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise UserError(f"{path}: not a TOML file: {error}.") from None
+
+
+def override(table: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
+    """A copy of `table` with each `section.key=value` laid over it; values are TOML, a bare word is a string."""
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals or not key.strip():
+            raise UserError(f"--set {assignment}: expected section.key=value, for example train.epochs=20.")
+        try:
+            value = tomllib.loads(f"x = {text}")["x"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        for name in reversed(key.strip().split(".")):
+            value = {name: value}
+        table = merge(table, value)
+    return table
+
+
+def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one nested table over another. A table with another `kind` replaces the whole table below it."""
+    result = dict(under)
+    for key, value in over.items():
+        below = result.get(key)
+        below = {"kind": below} if isinstance(below, str) and isinstance(value, Mapping) else below
+        if isinstance(below, Mapping) and isinstance(value, str) and "kind" in below:
+            value = {"kind": value}
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            other_kind = "kind" in value and "kind" in below and value["kind"] != below["kind"]
+            result[key] = dict(value) if other_kind else merge(below, value)
+        else:
+            result[key] = value
+    return result
+
+
+def build(table: Mapping[str, Any], *, where: str) -> Settings:
+    """Check `table` whole. Raises UserError that names the key, what was found and what is expected."""
+    try:
+        return Settings.model_validate(_tuples(table))
+    except ValidationError as error:
+        raise UserError(_explain(error, where)) from None
+
+
+def dump(settings: Settings) -> str:
+    """The settings as TOML, every value resolved; `build(tomllib.loads(dump(s))) == s`."""
+    lines: list[str] = []
+    _write_table(settings.model_dump(mode="python", exclude_none=True), (), lines)
+    return "\n".join(lines).strip() + "\n"
+
+
+def _write_table(table: Mapping[str, Any], path: tuple[str, ...], lines: list[str]) -> None:
+    if path:
+        lines += ["", f"[{'.'.join(path)}]"]
+    inner = {key: value for key, value in table.items() if isinstance(value, Mapping)}
+    lines += [f"{key} = {_toml(value)}" for key, value in table.items() if key not in inner]
+    for key, value in inner.items():
+        _write_table(value, (*path, key), lines)
+
+
+def _toml(value: object) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return repr(value)
+        case str():
+            escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+            return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08X}" for c in escaped) + '"'
+        case list() | tuple():
+            return "[" + ", ".join(_toml(item) for item in value) + "]"
+        case Mapping():
+            return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
+    raise AssertionError(f"{value!r} has no TOML form")
+
+
+def _tuples(value: Any) -> Any:
+    """TOML has lists where the settings have tuples, and 1 where they have 1.0 (pydantic takes that one itself)."""
+    if isinstance(value, Mapping):
+        return {key: _tuples(item) for key, item in value.items()}
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _explain(error: ValidationError, where: str) -> str:
+    first = error.errors(include_url=False)[0]
+    location = [str(part) for part in first["loc"]]
+    model, keys = _descend(location)
+    key = ".".join(keys)
+    match first["type"]:
+        case "extra_forbidden":
+            return f"{where}: unknown setting `{key}`.{nearest(keys[-1], model.model_fields)}"
+        case "value_error":
+            return f"{where}: {key or 'settings'}: {first['msg'].removeprefix('Value error, ')}."
+        case "union_tag_invalid":
+            expected = first.get("ctx", {}).get("expected_tags", "")
+            return f"{where}: {key}.kind: found {first['ctx']['tag']!r}, expected one of {expected}."
+        case "union_tag_not_found":
+            return f"{where}: {key}: a table here needs its `kind`."
+    return f"{where}: {key}: found {first['input']!r}. {first['msg']}."
+
+
+def _descend(location: list[str]) -> tuple[type[BaseModel], list[str]]:
+    """The table that an error's location ends in, and the location without the tags of unions."""
+    model: type[BaseModel] = Settings
+    keys: list[str] = []
+    choices: list[type[BaseModel]] = []
+    for part in location:
+        tagged = [choice for choice in choices if part in _kinds(choice)]
+        if tagged:
+            model, choices = tagged[0], []
+            continue
+        if not part.isdigit() and part in ("str", "int", "constrained-int"):
+            continue  # the branch of a union of plain types
+        keys.append(part)
+        field = model.model_fields.get(part)
+        choices = _tables(field.annotation) if field is not None else choices
+        if len(choices) == 1:
+            model = choices[0]
+            choices = []
+    return model, keys
+
+
+def _tables(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [table for inner in typing.get_args(annotation) for table in _tables(inner)]
+
+
+def _kinds(table: type[BaseModel]) -> tuple[str, ...]:
+    field = table.model_fields.get("kind")
+    return typing.get_args(field.annotation) if field is not None else ()

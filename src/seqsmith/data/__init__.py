@@ -1,0 +1,1 @@
+"""Files of examples: reading them strictly and telling what is in them."""

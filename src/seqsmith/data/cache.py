@@ -1,0 +1,152 @@
+"""Folders that are built once, under a digest of all that goes into them: whole or absent, and shared by processes.
+
+A folder is written beside its place, flushed to disk and renamed; its manifest of file sizes comes last. A folder that
+does not agree with its manifest counts as absent and is built again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from seqsmith.data.files import read_blocks
+from seqsmith.errors import UserError
+
+MANIFEST = "MANIFEST.json"
+MEMO = "contents.json"
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+STALE_SECONDS = 7 * 24 * 3600  # a build that was killed so long ago is swept away
+SETTLED_NANOSECONDS = 2_000_000_000  # a file written more recently could change again within one tick of its clock
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether the folder holds every file of its manifest at its size."""
+    try:
+        sizes = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return all((folder / name).stat().st_size == size for name, size in sizes.items())
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+@contextmanager
+def build(cache: Path, digest: str) -> Iterator[Path]:
+    """An empty folder to fill, which becomes `cache / digest` when the context is left without an error.
+
+    Where another process was faster, its folder stays and this one goes.
+    """
+    with full_disk_explained(cache):
+        cache.mkdir(parents=True, exist_ok=True)
+        _sweep(cache)
+        folder = Path(tempfile.mkdtemp(prefix=".building-", dir=cache))
+        try:
+            yield folder
+            sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
+            (folder / MANIFEST).write_text(json.dumps(sizes, indent=1), encoding="utf-8")
+            for path in (*folder.iterdir(), folder):
+                _flush(path)
+            _place(folder, cache / digest)
+            _flush(cache)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def full_disk_explained(cache: Path) -> Iterator[None]:
+    """Turn "no space left" into the user's error."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise UserError(
+            f"{cache}: the disk is full ({error.strerror}) while preparing data there. Free some space, or name a "
+            "folder on another disk in the environment variable SEQSMITH_CACHE."
+        ) from None
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _place(folder: Path, final: Path) -> None:
+    try:
+        folder.rename(final)
+    except OSError:
+        if is_complete(final):
+            return
+        damaged = Path(tempfile.mkdtemp(prefix=".building-", dir=final.parent))
+        final.rename(damaged)
+        folder.rename(final)
+        shutil.rmtree(damaged)
+
+
+def _sweep(cache: Path) -> None:
+    for folder in cache.glob(".building-*"):
+        with contextlib.suppress(OSError):  # another process may sweep as well
+            if time.time() - folder.stat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(folder)
+
+
+def content_digest(path: str, cache: Path) -> str:
+    """The sha256 of a file's bytes, remembered for as long as its size and its time of change stay the same."""
+    memo = _read_memo(cache)
+    try:
+        status = os.stat(path)
+        key = str(Path(path).resolve())
+        if memo.get(key, [])[:2] == [status.st_size, status.st_mtime_ns]:
+            return str(memo[key][2])
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        next(read_blocks(path), None)  # says in its own words what is wrong
+        raise
+    if time.time_ns() - status.st_mtime_ns > SETTLED_NANOSECONDS:
+        _write_memo(cache, {**memo, key: [status.st_size, status.st_mtime_ns, digest]})
+    return digest
+
+
+def _read_memo(cache: Path) -> dict[str, list[int | str]]:
+    try:
+        memo = json.loads((cache / MEMO).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return memo if isinstance(memo, dict) else {}
+
+
+def _write_memo(cache: Path, memo: dict[str, list[int | str]]) -> None:
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=cache, prefix=f".{MEMO}-", delete=False) as file:
+        json.dump(memo, file)
+    os.replace(file.name, cache / MEMO)
+
+
+@contextmanager
+def spooled(path: str, cache: Path) -> Iterator[str]:
+    """The path itself; of standard input (`-`) and named pipes, which can be read but once, that of a passing copy."""
+    if path != "-" and not Path(path).is_fifo():
+        yield path
+        return
+    with (
+        full_disk_explained(cache),
+        tempfile.NamedTemporaryFile(dir=cache, prefix=".input-", suffix=Path(path).name) as copy,
+    ):
+        if path == "-":
+            shutil.copyfileobj(sys.stdin.buffer, copy)
+        else:
+            with open(path, "rb") as pipe:
+                shutil.copyfileobj(pipe, copy)
+        copy.flush()
+        yield copy.name

@@ -1,0 +1,70 @@
+"""Which column of a table plays which role: by the user's choice, else by name, else by position."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seqsmith.data.printable import printable
+from seqsmith.errors import UserError, nearest
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a modality wants from a row."""
+
+    name: str  # "source"
+    column: str | int | None  # the user's choice, a name or a number from 1; None: the column of the role's name
+    position: int | None  # number of the column taken when none is chosen or named so; None: the role is left out then
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A block of neighbouring rows: about 10,000 of them or a few MB."""
+
+    path: str  # as messages call the file
+    line: list[int]  # where each row starts, counted from 1 (the number of the row in a Parquet file)
+    fields: dict[str, list[str]]  # role name -> one text per row
+
+
+def choose(
+    roles: Sequence[Role], names: Sequence[str] | None, *, width: int, where: str, kind: str, hint: str = ""
+) -> dict[str, int]:
+    """The column index of each role. `names` are the header or keys, `kind` tells how columns are told apart."""
+    chosen: dict[str, int] = {}
+    by_user = {role.name for role in roles if role.column is not None}
+    for role in roles:
+        column = _column(role, names, where)
+        if column is None:
+            continue
+        for other, taken in chosen.items():
+            if taken == column and not {other, role.name} <= by_user:
+                raise UserError(
+                    f"{where}: {other} and {role.name} would both be column {column + 1}. "
+                    f"Say which column is which with data.{other} and data.{role.name}."
+                )
+        chosen[role.name] = column
+    needed = max(chosen.values(), default=-1) + 1
+    if needed > width:
+        raise UserError(f"{where}: expected at least {needed} columns ({kind}), found {width}.{hint}")
+    return chosen
+
+
+def _column(role: Role, names: Sequence[str] | None, where: str) -> int | None:
+    match role.column:
+        case int() as number:
+            return number - 1
+        case str() as name:
+            if names is None:
+                raise UserError(
+                    f"{where}: data.{role.name} names the column `{name}`, but data.header = false says that there are "
+                    "no names. Give the number of the column, counted from 1."
+                )
+            if name not in names:
+                known = (printable(other) for other in names)
+                raise UserError(f"{where}: there is no column `{name}` for {role.name}.{nearest(name, known)}")
+            return names.index(name)
+        case None:
+            if names is not None and role.name in names:
+                return names.index(role.name)
+            return None if role.position is None else role.position - 1

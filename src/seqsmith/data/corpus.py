@@ -1,0 +1,167 @@
+"""A corpus as rows of named texts, whatever its format, with a policy and a tally for all that is odd in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from seqsmith import config
+from seqsmith.data.columns import Role, Rows
+from seqsmith.data.counts import Counts, Tally
+from seqsmith.data.files import shown, suffix
+from seqsmith.data.lines import Lines, read_lines
+from seqsmith.data.objects import read_objects
+from seqsmith.data.parquet import read_parquet
+from seqsmith.data.separated import read_separated
+from seqsmith.errors import UserError
+
+__all__ = ["Counts", "Lines", "Role", "Rows", "Tally", "read_every_row", "read_lines", "read_rows"]
+
+CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")  # all but the tab
+BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")  # Trojan Source (Boucher & Anderson 2021)
+ODD = re.compile(f"{CONTROL.pattern}|{BIDI.pattern}".replace("]|[", ""))
+
+
+def read_rows(corpus: config.Corpus, roles: Sequence[Role], settings: config.Data, counts: Counts) -> Iterator[Rows]:
+    """The rows whose source and target are not empty. Raises UserError where none is."""
+    before = counts.kept
+    for block in read_every_row(corpus, roles, settings, counts):
+        rows = _without_empty(block, settings, counts.empty)
+        counts.kept -= len(block.line) - len(rows.line)
+        if rows.line:
+            yield rows
+    if counts.kept == before:
+        left_out = "".join(f" {sentence}" for sentence in counts.sentences())
+        raise UserError(f"{shown(corpus.path)}: there is no example in it.{left_out}")
+
+
+def read_every_row(
+    corpus: config.Corpus, roles: Sequence[Role], settings: config.Data, counts: Counts
+) -> Iterator[Rows]:
+    """All rows, empty ones included, as prediction wants them; only `bad_utf8 = "skip"` leaves rows out."""
+    for block in _blocks(corpus, roles, settings, counts):
+        _look_for_odd_characters(block, counts)
+        counts.kept += len(block.line)
+        yield block
+
+
+def _blocks(corpus: config.Corpus, roles: Sequence[Role], settings: config.Data, counts: Counts) -> Iterator[Rows]:
+    path = corpus.path
+    if corpus.target is not None:
+        return _read_parallel(path, corpus.target, roles, settings, counts)
+    match suffix(path):
+        case ".csv":
+            return read_separated(path, roles, settings, counts, comma=True)
+        case ".jsonl" | ".ndjson":
+            return read_objects(path, roles, settings, counts)
+        case ".parquet":
+            return read_parquet(path, roles)
+    return read_separated(path, roles, settings, counts, comma=False)
+
+
+# ------------------------------------------------------------------------------------------- parallel files
+
+
+def _read_parallel(
+    source: str, target: str, roles: Sequence[Role], settings: config.Data, counts: Counts
+) -> Iterator[Rows]:
+    if source == target == "-":
+        raise UserError("standard input cannot be both the source and the target file.")
+    for role in roles:
+        if role.name not in ("source", "target") and role.column is not None:
+            raise UserError(
+                f"data.{role.name} asks for a column, but {shown(source)} and {shown(target)} are plain lines. "
+                "Put everything into one table (.tsv, .csv or .jsonl)."
+            )
+    wanted = {role.name for role in roles} & {"source", "target"}
+    for left, right in _side_by_side(source, target, settings, counts):
+        line, fields = left.numbers(), {"source": left.texts, "target": right.texts}
+        if bad := left.bad | right.bad:
+            counts.bad_utf8_skipped.add(left.path, [line[index] for index in sorted(bad)])
+            kept = [index for index in range(len(line)) if index not in bad]
+            line = [line[index] for index in kept]
+            fields = {name: [texts[index] for index in kept] for name, texts in fields.items()}
+        yield Rows(left.path, line, {name: fields[name] for name in fields if name in wanted})
+
+
+def _side_by_side(source: str, target: str, settings: config.Data, counts: Counts) -> Iterator[tuple[Lines, Lines]]:
+    """Blocks of the same lines of two files. Raises UserError where one file has more lines."""
+    lefts, rights = read_lines(source, settings, counts), read_lines(target, settings, counts)
+    left, right = next(lefts, None), next(rights, None)
+    lines = 0
+    while left is not None and right is not None:
+        both = min(len(left.texts), len(right.texts))
+        yield left.cut(0, both), right.cut(0, both)
+        lines += both
+        left = left.cut(both, len(left.texts)) if both < len(left.texts) else next(lefts, None)
+        right = right.cut(both, len(right.texts)) if both < len(right.texts) else next(rights, None)
+    if left is not None or right is not None:
+        more = [
+            sum(len(rest.texts) for rest in (first, *others) if rest)
+            for first, others in ((left, lefts), (right, rights))
+        ]
+        raise UserError(
+            f"{shown(source)} has {lines + more[0]:,} lines, {shown(target)} has {lines + more[1]:,}: line n of "
+            f"one must belong to line n of the other.{_first_suspicion(source, target, settings)}"
+        )
+
+
+def _first_suspicion(source: str, target: str, settings: config.Data) -> str:
+    """Where the files first fall apart: a line with one side empty, or 20 lines of quite another ratio of lengths."""
+    if "-" in (source, target):
+        return ""
+    window, factor = 20, 4.0
+    left, right = (
+        np.array([len(text) for block in read_lines(path, settings, Counts()) for text in block.texts], np.int64)
+        for path in (source, target)
+    )
+    lines = min(len(left), len(right))
+    if not lines:
+        return ""
+    left, right = left[:lines], right[:lines]
+    starts = np.arange(0, lines, window)
+    ratio = np.log((np.add.reduceat(left, starts) + 1) / (np.add.reduceat(right, starts) + 1))
+    off = np.abs(ratio - np.log((left.sum() + 1) / (right.sum() + 1))) > np.log(factor)
+    suspects = np.concatenate([np.flatnonzero((left == 0) != (right == 0)), starts[off]])
+    return f" They may fall apart around line {suspects.min() + 1:,}." if len(suspects) else ""
+
+
+# ------------------------------------------------------------------------------------------- policies
+
+
+def _without_empty(rows: Rows, settings: config.Data, empty: Tally) -> Rows:
+    sides = [texts for name, texts in rows.fields.items() if name in ("source", "target")]
+    if all(all(map(str.strip, texts)) for texts in sides):
+        return rows
+    kept = [all(map(str.strip, row)) for row in zip(*sides, strict=True)]
+    lines = [line for line, keep in zip(rows.line, kept, strict=True) if not keep]
+    if settings.empty == "error":
+        name = next(n for n, texts in rows.fields.items() if texts in sides and not texts[kept.index(False)].strip())
+        raise UserError(
+            f"{rows.path}:{lines[0]}: the {name} is empty. Fill it, remove the row, or set data.empty to skip."
+        )
+    empty.add(rows.path, lines)
+    fields = {
+        name: [text for text, keep in zip(texts, kept, strict=True) if keep] for name, texts in rows.fields.items()
+    }
+    return Rows(rows.path, [line for line, keep in zip(rows.line, kept, strict=True) if keep], fields)
+
+
+def _look_for_odd_characters(rows: Rows, counts: Counts) -> None:
+    control: list[int] = []
+    bidi: list[int] = []
+    for name, texts in rows.fields.items():
+        joined = "".join(texts)
+        if joined.isprintable() or not ODD.search(joined):  # the first is twice as fast, and true of most blocks
+            continue
+        for line, text in zip(rows.line, texts, strict=True):
+            if "\0" in text:
+                raise UserError(f"{rows.path}:{line}: the {name} holds a NUL character; expected text without it.")
+            if CONTROL.search(text):
+                control.append(line)
+            if BIDI.search(text):
+                bidi.append(line)
+    counts.control.add(rows.path, sorted(control))
+    counts.bidi.add(rows.path, sorted(bidi))

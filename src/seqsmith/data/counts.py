@@ -1,0 +1,54 @@
+"""What reading met: rows read, kept and left out, and what was odd in them, each with its first places."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+PLACES = 5
+"""How many places of each kind are remembered."""
+
+
+@dataclass
+class Tally:
+    """How often something was met, and the first places as `file:line`."""
+
+    count: int = 0
+    places: list[str] = field(default_factory=list)
+
+    def add(self, path: str, lines: Sequence[int]) -> None:
+        self.count += len(lines)
+        self.places += [f"{path}:{line}" for line in lines[: PLACES - len(self.places)]]
+
+
+@dataclass
+class Counts:
+    """Every row is kept or tallied as left out."""
+
+    kept: int = 0
+    headers: Tally = field(default_factory=Tally)
+    empty: Tally = field(default_factory=Tally)
+    bad_utf8_skipped: Tally = field(default_factory=Tally)
+    bad_utf8_replaced: Tally = field(default_factory=Tally)
+    carriage_returns: Tally = field(default_factory=Tally)
+    control: Tally = field(default_factory=Tally)
+    bidi: Tally = field(default_factory=Tally)
+
+    @property
+    def rows(self) -> int:
+        """All rows there were, header lines not among them."""
+        return self.kept + self.empty.count + self.bad_utf8_skipped.count
+
+    def sentences(self) -> Iterator[str]:
+        """One sentence for each thing that was met."""
+        for tally, what in (
+            (self.headers, "Header lines taken for column names"),
+            (self.empty, "Rows left out because source or target is empty"),
+            (self.bad_utf8_skipped, "Rows left out because they are not UTF-8"),
+            (self.bad_utf8_replaced, "Lines with bytes that are not UTF-8, replaced by U+FFFD"),
+            (self.carriage_returns, "Lines that ended in a carriage return, which was removed"),
+            (self.control, "Texts with control characters, kept as they are"),
+            (self.bidi, "Texts with bidirectional or invisible marks, kept as they are"),
+        ):
+            if tally.count:
+                yield f"{what}: {tally.count:,}, the first at {tally.places[0]}."

@@ -1,0 +1,47 @@
+"""Parquet tables, streamed batch by batch; needs the extra `parquet`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from seqsmith.data.columns import Role, Rows, choose
+from seqsmith.data.files import explained
+from seqsmith.data.lines import ROWS
+from seqsmith.data.printable import printable
+from seqsmith.errors import UserError
+
+
+def read_parquet(path: str, roles: Sequence[Role]) -> Iterator[Rows]:
+    """All rows, empty ones included; a null is an empty text. Lines are rows, counted from 1."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise UserError(f"{path}: reading Parquet needs pyarrow: pip install seqsmith[parquet]") from None
+    if path.lower().endswith(".gz"):
+        raise UserError(f"{path}: Parquet is compressed inside: unpack the .gz and give the .parquet file.")
+    with explained(path), Path(path).open("rb") as raw:
+        try:
+            yield from _rows(pyarrow.parquet.ParquetFile(raw), path, roles)
+        except (pyarrow.ArrowException, UnicodeDecodeError) as error:
+            raise UserError(f"{path}: a damaged Parquet file, or none: {printable(str(error), longest=200)}.") from None
+
+
+def _rows(file: Any, path: str, roles: Sequence[Role]) -> Iterator[Rows]:
+    names = list(file.schema_arrow.names)
+    chosen = choose(roles, names, width=len(names), where=path, kind="Parquet")
+    for role, column in chosen.items():
+        kind = str(file.schema_arrow.field(column).type)
+        if "string" not in kind.split("<")[0] and not kind.startswith("dictionary<values=string"):
+            raise UserError(
+                f"{path}: expected text in the column `{printable(names[column])}` for {role}, found {printable(kind)}."
+            )
+    first = 1
+    for batch in file.iter_batches(batch_size=ROWS, columns=sorted({names[column] for column in chosen.values()})):
+        fields = {
+            role: [text or "" for text in batch.column(names[column]).to_pylist()] for role, column in chosen.items()
+        }
+        yield Rows(path, list(range(first, first + batch.num_rows)), fields)
+        first += batch.num_rows

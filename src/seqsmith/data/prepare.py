@@ -1,0 +1,311 @@
+"""Corpora to memory-mapped columns on disk: first the texts as they are, then the ids of a tokeniser.
+
+`gather` reads every corpus once and keeps texts, line numbers, statistics and what the split needs. `encode` turns
+chosen rows into ids. Either result is found again under a digest of contents and settings; neither holds a corpus in
+memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqsmith import config
+from seqsmith.data.cache import build, content_digest, is_complete, spooled
+from seqsmith.data.columns import Role, Rows
+from seqsmith.data.corpus import read_rows
+from seqsmith.data.counts import PLACES, Counts, Tally
+from seqsmith.data.files import shown, suffix
+from seqsmith.data.ragged import Ragged, RaggedWriter, read_column
+from seqsmith.data.split import Hashes, hash_texts
+from seqsmith.data.statistics import TextStatistics
+from seqsmith.errors import UserError
+
+FORMAT = 1
+FACTS = "facts.json"
+BLOCK_ROWS = 10_000
+BLOCK_BYTES = 4_000_000  # of text that is encoded at once
+NOT_READING = {"train", "dev", "longest_source", "longest_target", "dev_pairs"}  # settings that change no text
+
+Encoder = Callable[[dict[str, list[str]]], Sequence[Sequence[int]] | Sequence[NDArray[Any]]]
+"""The texts of a block of rows, by role -> the ids of each row, END included."""
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """All pairs of some corpora, in their order."""
+
+    digest: str
+    corpora: tuple[config.Corpus, ...]
+    start: NDArray[np.int64]  # the first row of each corpus, and the number of rows
+    text: Mapping[str, Ragged]  # by role
+    line: NDArray[np.int64]  # where each row was in its file
+    source_hash: Hashes  # of source and features together
+    target_hash: Hashes
+    counts: Counts
+    statistics: Mapping[str, TextStatistics]  # by role
+
+    def __len__(self) -> int:
+        return len(self.line)
+
+    def corpus(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Which corpus each row comes from."""
+        return np.searchsorted(self.start, rows, side="right") - 1
+
+    def where(self, row: int) -> str:
+        """The place of a row, as messages name it."""
+        corpus = self.corpora[int(self.corpus(np.array([row]))[0])]
+        return f"{shown(corpus.path)}:{self.line[row]}"
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """Rows as ids; example i is row `row[i]` of what was gathered."""
+
+    digest: str
+    gathered: Gathered
+    source: Ragged
+    target: Ragged
+    row: NDArray[np.int64]
+    corpus: NDArray[np.uint16]  # which corpus each example comes from
+    counts: Mapping[str, Tally]  # by column: pairs left out because that side is too long
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def text(self, example: int, role: str) -> str:
+        return self.gathered.text[role].text(int(self.row[example]))
+
+
+# ------------------------------------------------------------------------------------------------ texts
+
+
+def gather(corpora: Sequence[config.Corpus], roles: Sequence[Role], settings: config.Data, cache: Path) -> Gathered:
+    """Read all corpora, or find them read. Raises UserError for whatever is wrong in them.
+
+    A role that no corpus has a column for is left out; where only some have one, the others' texts are empty.
+    """
+    assert corpora
+    cache.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        copies = [_spool(corpus, cache, stack) for corpus in corpora]
+        digest = _digest_of_reading(copies, roles, settings, cache)
+        folder = cache / digest
+        if not is_complete(folder):
+            with build(cache, digest) as building:
+                _gather(corpora, copies, roles, settings, building)
+    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    return Gathered(
+        digest,
+        tuple(corpora),
+        np.array(facts["start"], np.int64),
+        {role: Ragged.open(folder, role) for role in facts["statistics"]},
+        read_column(folder / "line", np.int64),
+        read_column(folder / "source_hash", "<u8"),
+        read_column(folder / "target_hash", "<u8"),
+        _counts(facts["counts"]),
+        {role: TextStatistics.from_json(value) for role, value in facts["statistics"].items()},
+    )
+
+
+def _counts(facts: dict[str, Any]) -> Counts:
+    tallies: dict[str, Any] = {
+        name: Tally(**value) if isinstance(value, dict) else value for name, value in facts.items()
+    }
+    return Counts(**tallies)
+
+
+def _spool(corpus: config.Corpus, cache: Path, stack: ExitStack) -> config.Corpus:
+    paths = {"path": stack.enter_context(spooled(corpus.path, cache))}
+    if corpus.target is not None:
+        paths["target"] = stack.enter_context(spooled(corpus.target, cache))
+    return corpus.model_copy(update=paths)
+
+
+def _digest_of_reading(
+    corpora: Sequence[config.Corpus], roles: Sequence[Role], settings: config.Data, cache: Path
+) -> str:
+    paths = [[corpus.path] if corpus.target is None else [corpus.path, corpus.target] for corpus in corpora]
+    return _digest(
+        FORMAT,
+        [
+            [[suffix(path), path.lower().endswith(".gz"), content_digest(path, cache)] for path in pair]
+            for pair in paths
+        ],
+        [asdict(role) for role in roles],
+        settings.model_dump(mode="json", exclude=NOT_READING),
+    )
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _gather(
+    corpora: Sequence[config.Corpus],
+    copies: Sequence[config.Corpus],
+    roles: Sequence[Role],
+    settings: config.Data,
+    folder: Path,
+) -> None:
+    counts = Counts()
+    start = [0]
+    with _TextWriter(folder, roles) as writer:
+        for corpus, copy in zip(corpora, copies, strict=True):
+            try:
+                for rows in read_rows(copy, roles, settings, counts):
+                    writer.append(rows)
+            except UserError as error:
+                raise UserError(_renamed(str(error), corpus, copy)) from None
+            start.append(writer.rows)
+    facts = {
+        "start": start,
+        "counts": asdict(counts),
+        "statistics": {role: writer.statistics[role].to_json() for role in sorted(writer.present)},
+    }
+    text = json.dumps(facts, ensure_ascii=False)
+    for corpus, copy in zip(corpora, copies, strict=True):
+        text = _renamed(text, corpus, copy)
+    (folder / FACTS).write_text(text, encoding="utf-8")
+
+
+def _renamed(message: str, corpus: config.Corpus, copy: config.Corpus) -> str:
+    """Name the user's file, not the passing copy of it that was read."""
+    message = message.replace(copy.path, shown(corpus.path))
+    return message.replace(copy.target, shown(corpus.target)) if corpus.target and copy.target else message
+
+
+class _TextWriter:
+    """Writes blocks of rows: a column for each role, line numbers and hashes."""
+
+    def __init__(self, folder: Path, roles: Sequence[Role]) -> None:
+        self.rows = 0
+        self.present: set[str] = set()  # roles that a corpus has a column for
+        self.statistics = {role.name: TextStatistics() for role in roles}
+        with ExitStack() as stack:
+            self._text = {role.name: stack.enter_context(RaggedWriter(folder, role.name, np.uint8)) for role in roles}
+            names = ("line", "source_hash", "target_hash")
+            self._line, self._source, self._target = (stack.enter_context((folder / name).open("wb")) for name in names)
+            self._stack = stack.pop_all()
+
+    def append(self, rows: Rows) -> None:
+        self.present |= rows.fields.keys()
+        for role, writer in self._text.items():
+            texts = rows.fields.get(role) or [""] * len(rows.line)
+            writer.append_texts(texts)
+            self.statistics[role].add(texts)
+        sides = [texts for role, texts in rows.fields.items() if role != "target"]
+        source = ["\x1f".join(filter(None, texts)) for texts in zip(*sides, strict=True)]
+        self._line.write(np.array(rows.line, np.int64).tobytes())
+        self._source.write(hash_texts(source).tobytes())
+        self._target.write(hash_texts(rows.fields["target"]).tobytes())
+        self.rows += len(rows.line)
+
+    def __enter__(self) -> _TextWriter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+
+# ------------------------------------------------------------------------------------------------ ids
+
+
+def encode(
+    gathered: Gathered,
+    rows: NDArray[np.int64],
+    encoders: Mapping[str, Encoder],
+    *,
+    key: str,
+    longest: Mapping[str, int],
+    sizes: Mapping[str, int],
+    cache: Path,
+) -> Encoded:
+    """Turn the given rows into ids, or find them turned; pairs with a side over `longest` tokens are left out, counted.
+
+    `encoders`, `longest` and `sizes` (of the vocabularies) are by column: source and target. `key` is the digest of all
+    that decides what the encoders give.
+    """
+    rows = np.ascontiguousarray(rows, np.int64)
+    digest = _digest(
+        FORMAT, gathered.digest, key, dict(longest), dict(sizes), hashlib.sha256(rows.tobytes()).hexdigest()
+    )
+    folder = cache / digest
+    if not is_complete(folder):
+        with build(cache, digest) as building:
+            _encode(gathered, rows, encoders, longest, sizes, building)
+    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    return Encoded(
+        digest,
+        gathered,
+        Ragged.open(folder, "source"),
+        Ragged.open(folder, "target"),
+        read_column(folder / "row", np.int64),
+        read_column(folder / "corpus", np.uint16),
+        {column: Tally(**tally) for column, tally in facts["too_long"].items()},
+    )
+
+
+def _encode(
+    gathered: Gathered,
+    rows: NDArray[np.int64],
+    encoders: Mapping[str, Encoder],
+    longest: Mapping[str, int],
+    sizes: Mapping[str, int],
+    folder: Path,
+) -> None:
+    too_long = {column: Tally() for column in encoders}
+    with ExitStack() as stack:
+        writers = {
+            column: stack.enter_context(RaggedWriter(folder, column, np.uint16 if sizes[column] <= 2**16 else np.int32))
+            for column in encoders
+        }
+        row_file = stack.enter_context((folder / "row").open("wb"))
+        corpus_file = stack.enter_context((folder / "corpus").open("wb"))
+        for block in _blocks(gathered, rows):
+            texts = {role: column.texts(block) for role, column in gathered.text.items()}
+            items: dict[str, Any] = {column: encoder(texts) for column, encoder in encoders.items()}
+            keep = np.ones(len(block), bool)
+            for column in items:
+                fits = np.array([len(item) <= longest[column] for item in items[column]])
+                _add(too_long[column], gathered, block[keep & ~fits])
+                keep &= fits
+            for column, writer in writers.items():
+                writer.append([item for item, kept in zip(items[column], keep, strict=True) if kept])
+            row_file.write(block[keep].tobytes())
+            corpus_file.write(gathered.corpus(block[keep]).astype(np.uint16).tobytes())
+    left_out = sum(tally.count for tally in too_long.values())
+    if left_out and left_out == len(rows):
+        raise UserError(_all_too_long(too_long, longest))
+    facts = {"too_long": {column: asdict(tally) for column, tally in too_long.items()}}
+    (folder / FACTS).write_text(json.dumps(facts), encoding="utf-8")
+
+
+def _blocks(gathered: Gathered, rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Blocks of rows, bounded in rows and in bytes of text."""
+    for start in range(0, len(rows), BLOCK_ROWS):
+        block = rows[start : start + BLOCK_ROWS]
+        size = sum(column.offset[block + 1] - column.offset[block] for column in gathered.text.values())
+        yield from np.split(block, np.flatnonzero(np.diff(np.cumsum(size) // BLOCK_BYTES)) + 1)
+
+
+def _add(tally: Tally, gathered: Gathered, rows: NDArray[np.int64]) -> None:
+    tally.count += len(rows)
+    tally.places += [gathered.where(int(row)) for row in rows[: PLACES - len(tally.places)]]
+
+
+def _all_too_long(too_long: Mapping[str, Tally], longest: Mapping[str, int]) -> str:
+    found = " and ".join(
+        f"{tally.count:,} with a {column} of more than {longest[column]:,} tokens (the first at {tally.places[0]})"
+        for column, tally in too_long.items()
+        if tally.count
+    )
+    return f"no pair is short enough to train on: {found}. Raise data.longest_source or data.longest_target."

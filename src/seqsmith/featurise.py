@@ -1,0 +1,135 @@
+"""Raw values to features and back: the one place that knows every modality. So far there is one, text."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seqsmith import config
+from seqsmith.batch import END, UNKNOWN, Batch, Tokens, tokens
+from seqsmith.data.columns import Role
+from seqsmith.data.plan import Plan
+from seqsmith.data.prepare import Encoded
+from seqsmith.text.codec import TextCodec, open_codec
+
+Texts = dict[str, list[str]]
+"""Columns of texts by role: source, target, features."""
+
+
+def roles(data: config.Data) -> list[Role]:
+    """The columns that a corpus of text must or may have."""
+    return [
+        Role("source", data.source, 1),
+        Role("target", data.target, 2),
+        Role("features", data.features, None),
+    ]
+
+
+@dataclass(frozen=True)
+class Featuriser:
+    """Both sides of a model's data."""
+
+    source: TextCodec
+    target: TextCodec
+
+    @classmethod
+    def open(cls, folder: Path, settings: config.Settings) -> Self:
+        """Read the vocabularies of a model folder."""
+        separator = settings.data.features_separator
+        return cls(
+            open_codec(folder, "source", settings.source, separator),
+            open_codec(folder, "target", settings.target, separator),
+        )
+
+    def save(self, folder: Path) -> None:
+        self.source.save(folder, "source")
+        self.target.save(folder, "target")
+
+    def sources(self, texts: Texts) -> list[list[int]]:
+        """Source ids, each ended by END."""
+        return [[*ids, END] for ids in self.source.encode(texts["source"], texts.get("features"))]
+
+    def targets(self, texts: Texts) -> list[list[int]]:
+        """Target ids, each ended by END."""
+        return [[*ids, END] for ids in self.target.encode(texts["target"])]
+
+    def same_ids(self, other: Featuriser) -> bool:
+        """Whether ids mean the same to both."""
+        pairs = ((self.source, other.source), (self.target, other.target))
+        return all(
+            a.size == b.size and a.form == b.form and a.pieces(range(a.size)) == b.pieces(range(b.size)) for a, b in pairs
+        )
+
+    def target_of_source(self) -> list[int]:
+        """For each source id the target id that looks the same, or UNKNOWN; what the copy outlet points with."""
+        pieces = self.target.pieces(range(self.target.size))
+        id_of = {piece: number for number, piece in enumerate(pieces) if number > END}
+        special = range(END + 1)
+        return [
+            number if number in special else id_of.get(piece, UNKNOWN)
+            for number, piece in enumerate(self.source.pieces(range(self.source.size)))
+        ]
+
+    def digest(self, folder: Path) -> str:
+        """What the ids depend on, for the cache: the vocabularies' bytes, written to an empty folder."""
+        self.save(folder)
+        seal = hashlib.sha256(repr((self.source.form, self.source.lowercase, self.target.form, self.target.lowercase)).encode())
+        for path in sorted(folder.iterdir()):
+            seal.update(path.name.encode() + path.read_bytes())
+        return seal.hexdigest()
+
+
+@dataclass(frozen=True)
+class TrainingBatches:
+    """The batches of one epoch over an encoded corpus, made when asked for.
+
+    With subword regularisation each example is cut anew, by the seed (seed, epoch, example).
+    """
+
+    encoded: Encoded
+    plan: Plan
+    featuriser: Featuriser
+    settings: config.Settings
+    epoch: int
+
+    def __len__(self) -> int:
+        return len(self.plan)
+
+    def __getitem__(self, index: int) -> Batch:
+        examples = self.plan[index]
+        return Batch(
+            self._side(examples, "source", self.settings.source),
+            self._side(examples, "target", self.settings.target),
+            torch.from_numpy(examples),
+        )
+
+    def _side(self, examples: NDArray[np.int64], side: str, settings: config.TextSource | config.TextTarget) -> Tokens:
+        if not (isinstance(settings.tokeniser, config.Sentencepiece) and settings.tokeniser.sampling):
+            column = self.encoded.source if side == "source" else self.encoded.target
+            return tokens([column[example] for example in examples.tolist()])
+        codec = self.featuriser.source if side == "source" else self.featuriser.target
+        has_features = side == "source" and "features" in self.encoded.gathered.text
+        return tokens(
+            [
+                [
+                    *codec.encode_sampled(
+                        self.encoded.text(example, side),
+                        self.encoded.text(example, "features") if has_features else None,
+                        _noise_seed(self.settings.seed, self.epoch, example, side),
+                    ),
+                    END,
+                ]
+                for example in examples.tolist()
+            ]
+        )
+
+
+def _noise_seed(seed: int, epoch: int, example: int, side: str) -> int:
+    digest = hashlib.blake2b(f"{seed}:{epoch}:{example}:{side}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little")

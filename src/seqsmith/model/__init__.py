@@ -1,0 +1,1 @@
+"""Models by mechanism: inlets, encoders, decoders and outlets that combine freely into one `Seq2Seq`."""

@@ -1,0 +1,142 @@
+"""Attention: each query takes a weighted mean of the values, with weights from how well the keys fit it.
+
+Several heads (Vaswani et al. 2017, section 3.2.2), grouped queries (Ainslie et al. 2023) and the single-head scores of
+the recurrent models: additive (Bahdanau et al. 2015, appendix A.1.2), dot and general (Luong et al. 2015, equation 8).
+
+Beam search hands over W neighbouring rows for each source: they are W queries to one memory, which is never copied.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, assert_never
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seqsmith.model.layers import Dropout
+from seqsmith.model.position import rotate
+
+
+def padding_bias(valid_BS: Tensor, dtype: torch.dtype) -> Tensor:
+    """-inf where there is only padding, to be added to the scores -> bias_B1S."""
+    return torch.zeros(valid_BS.shape, dtype=dtype, device=valid_BS.device).masked_fill_(~valid_BS, -torch.inf)[:, None]
+
+
+def causal_bias(length: int, *, like: Tensor) -> Tensor:
+    """-inf for every key after its query -> bias_TS."""
+    return torch.full((length, length), -torch.inf, dtype=like.dtype, device=like.device).triu_(1)
+
+
+def attend_openly(
+    query_BHTK: Tensor, key_BHSK: Tensor, value_BHSK: Tensor, *, bias: Tensor | None, dropout: Dropout
+) -> tuple[Tensor, Tensor]:
+    """softmax(query key' / sqrt(K) + bias) value, and the weights before dropout -> (y_BHTK, weight_BHTS)."""
+    score_BHTS = (query_BHTK * query_BHTK.shape[-1] ** -0.5) @ key_BHSK.transpose(-1, -2)
+    weight_BHTS = (score_BHTS if bias is None else score_BHTS + bias.to(score_BHTS.dtype)).softmax(-1)
+    return dropout(weight_BHTS) @ value_BHSK, weight_BHTS
+
+
+def attend(
+    query_BHTK: Tensor, key_BHSK: Tensor, value_BHSK: Tensor, *, bias: Tensor | None, dropout: Dropout
+) -> Tensor:
+    """The same without the weights: fused on GPUs. On CPUs torch's fused kernel is the slower one in bf16 -> y_BHTK."""
+    if not query_BHTK.is_cuda:
+        return attend_openly(query_BHTK, key_BHSK, value_BHSK, bias=bias, dropout=dropout)[0]
+    rate = dropout.rate if dropout.training else 0.0
+    mask = None if bias is None else bias.to(query_BHTK.dtype)
+    return F.scaled_dot_product_attention(query_BHTK, key_BHSK, value_BHSK, attn_mask=mask, dropout_p=rate)
+
+
+class MultiHead(nn.Module):
+    """Queries from x_BTD attend to keys and values made of a memory of any width."""
+
+    def __init__(
+        self,
+        width: int,
+        *,
+        memory_width: int,
+        heads: int,
+        key_value_heads: int | None = None,
+        dropout: float = 0.0,
+        rotary: bool = False,
+    ):
+        super().__init__()
+        self.heads, self.key_value_heads = heads, key_value_heads or heads
+        self.rotary = rotary
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(memory_width, width // heads * self.key_value_heads)
+        self.value = nn.Linear(memory_width, width // heads * self.key_value_heads)
+        self.out = nn.Linear(width, width)
+        self.dropout = Dropout(dropout)
+
+    def remember(self, x_BSD: Tensor, *, first: int = 0) -> tuple[Tensor, Tensor]:
+        """Keys and values of the memory, once for all queries; `first` is the position of its first step."""
+        key_BHSK = self._split(self.key(x_BSD), self.key_value_heads)
+        if self.rotary:
+            key_BHSK = rotate(key_BHSK, first)
+        return key_BHSK, self._split(self.value(x_BSD), self.key_value_heads)
+
+    def forward(
+        self, x_BTD: Tensor, key_BHSK: Tensor, value_BHSK: Tensor, *, bias: Tensor | None, first: int = 0
+    ) -> Tensor:
+        """-> y_BTD. `first` is the position of the first query."""
+        query, key, value = self._grouped(x_BTD, key_BHSK, value_BHSK, first)
+        return self._merge(attend(query, key, value, bias=bias, dropout=self.dropout))
+
+    def openly(
+        self, x_BTD: Tensor, key_BHSK: Tensor, value_BHSK: Tensor, *, bias: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """The same, with the mean of the heads' weights -> (y_BTD, weight_BTS)."""
+        query, key, value = self._grouped(x_BTD, key_BHSK, value_BHSK, 0)
+        y_BHTK, weight_BHTS = attend_openly(query, key, value, bias=bias, dropout=self.dropout)
+        return self._merge(y_BHTK), weight_BHTS.mean(1)
+
+    def _grouped(
+        self, x_BTD: Tensor, key: Tensor, value: Tensor, first: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        query_BHTK = self._split(self.query(x_BTD), self.heads)
+        if self.rotary:
+            query_BHTK = rotate(query_BHTK, first)
+        share = self.heads // self.key_value_heads
+        if share > 1:
+            key, value = key.repeat_interleave(share, 1), value.repeat_interleave(share, 1)
+        return query_BHTK, key, value
+
+    @staticmethod
+    def _split(x_BLD: Tensor, heads: int) -> Tensor:
+        return x_BLD.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+    def _merge(self, y_BHTK: Tensor) -> Tensor:
+        y_BTD: Tensor = self.out(y_BHTK.transpose(1, 2).flatten(2))
+        return y_BTD
+
+
+class SingleHead(nn.Module):
+    """One set of weights for each query, and the memory itself for values, as the recurrent models have it."""
+
+    def __init__(self, kind: Literal["additive", "dot", "general"], *, query_width: int, memory_width: int):
+        super().__init__()
+        self.kind = kind
+        self.key = nn.Identity() if kind == "dot" else nn.Linear(memory_width, query_width, bias=False)
+        self.query = nn.Linear(query_width, query_width) if kind == "additive" else nn.Identity()
+        self.energy = nn.Parameter(torch.randn(query_width) * query_width**-0.5) if kind == "additive" else None
+
+    def remember(self, x_BSD: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of the memory, once for all queries."""
+        return self.key(x_BSD), x_BSD
+
+    def forward(
+        self, query_BTD: Tensor, key_BSD: Tensor, value_BSC: Tensor, *, bias_B1S: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """-> (context_BTC, weight_BTS)."""
+        match self.kind:
+            case "additive":
+                assert self.energy is not None
+                score_BTS = torch.tanh(self.query(query_BTD)[:, :, None] + key_BSD[:, None]) @ self.energy
+            case "dot" | "general":
+                score_BTS = query_BTD @ key_BSD.transpose(1, 2)
+            case _:
+                assert_never(self.kind)
+        weight_BTS = (score_BTS + bias_B1S.to(score_BTS.dtype)).softmax(-1)
+        return weight_BTS @ value_BSC, weight_BTS

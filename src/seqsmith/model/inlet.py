@@ -1,0 +1,30 @@
+"""How a sequence enters a model: ids become vectors of the width that the encoder or decoder wants."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class TokenInlet(nn.Module):
+    """Embedding look-up, scaled by sqrt(width) for Transformers (Vaswani et al. 2017, section 3.4), then a projection
+    where the embedding is not as wide as the model."""
+
+    def __init__(self, embedding: nn.Embedding, *, width: int | None, scaled: bool):
+        super().__init__()
+        self.embedding = embedding
+        self.scale = embedding.embedding_dim**0.5 if scaled else 1.0
+        fits = width is None or width == embedding.embedding_dim
+        self.project = nn.Identity() if fits else nn.Linear(embedding.embedding_dim, width or 0)
+        self.width = width or embedding.embedding_dim
+
+    def forward(self, id_BL: Tensor) -> Tensor:
+        x_BLD: Tensor = self.project(F.embedding(id_BL, self.embedding.weight) * self.scale)
+        return x_BLD
+
+
+def new_embedding(size: int, width: int) -> nn.Embedding:
+    """Normal with variance 1 / width, so that tied output logits start near unit variance."""
+    embedding = nn.Embedding(size, width)
+    nn.init.normal_(embedding.weight, std=width**-0.5)
+    return embedding

@@ -1,0 +1,95 @@
+"""Small parts that every model is made of: dropout, normalisation, feed-forward."""
+
+from __future__ import annotations
+
+from typing import Literal, assert_never
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Dropout(nn.Module):
+    """Set a share of the elements to zero and scale the rest up (Srivastava et al. 2014).
+
+    On CPUs the mask takes eight bits of randomness an element, drawn eight elements at a time, because torch's own draws
+    one element at a time on one thread; so the rate is rounded to a multiple of 1/256. A `shared` axis gets one mask for
+    all its steps (Gal & Ghahramani 2016).
+    """
+
+    def __init__(self, rate: float, *, shared_axis: int | None = None):
+        super().__init__()
+        self.rate = rate
+        self.shared_axis = shared_axis
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0.0:
+            return x
+        if x.is_cuda and self.shared_axis is None:
+            return F.dropout(x, self.rate)
+        shape = list(x.shape)
+        if self.shared_axis is not None:
+            shape[self.shared_axis] = 1
+        return x * keep_scale(shape, self.rate, like=x)
+
+
+def keep_scale(shape: list[int], rate: float, *, like: Tensor) -> Tensor:
+    """A random tensor of zeros (a share of `rate`) and 1 / (1 - rate), in the type and on the device of `like`."""
+    dropped = min(255, max(1, round(rate * 256)))
+    count = torch.Size(shape).numel()
+    words = torch.empty((count + 7) // 8, dtype=torch.int64, device=like.device)
+    bits = words.random_(-(2**63), None).view(torch.uint8)[:count].view(shape)
+    return (bits >= dropped).to(like.dtype).mul_(256 / (256 - dropped))
+
+
+def exact(x: Tensor) -> Tensor:
+    """At least single precision: sums of probabilities are not taken in half precision."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
+class RMSNorm(nn.Module):
+    """Division by the root mean square (Zhang & Sennrich 2019)."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, (x.shape[-1],), self.weight, eps=1e-6)
+
+
+def norm(kind: Literal["layer", "rms"], width: int) -> nn.Module:
+    """LayerNorm (Ba et al. 2016) or RMSNorm."""
+    match kind:
+        case "layer":
+            return nn.LayerNorm(width)
+        case "rms":
+            return RMSNorm(width)
+    assert_never(kind)
+
+
+class FeedForward(nn.Module):
+    """Two linear layers with a non-linearity between, at each position alone; swiglu has a gate (Shazeer 2020)."""
+
+    def __init__(self, width: int, inner: int, *, activation: Literal["relu", "gelu", "swiglu"], dropout: float):
+        super().__init__()
+        self.activation = activation
+        self.inner = nn.Linear(width, inner)
+        self.gate = nn.Linear(width, inner) if activation == "swiglu" else None
+        self.outer = nn.Linear(inner, width)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x_BLD: Tensor) -> Tensor:
+        inner_BLF = self.inner(x_BLD)
+        match self.activation:
+            case "relu":
+                inner_BLF = torch.relu(inner_BLF)
+            case "gelu":
+                inner_BLF = F.gelu(inner_BLF)
+            case "swiglu":
+                assert self.gate is not None
+                inner_BLF = F.silu(self.gate(x_BLD)) * inner_BLF
+            case _:
+                assert_never(self.activation)
+        y_BLD: Tensor = self.outer(self.dropout(inner_BLF))
+        return y_BLD

@@ -1,0 +1,47 @@
+"""How a model speaks: decoder states become scores over the target vocabulary."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seqsmith.batch import Projection, Scores
+from seqsmith.model.layers import exact
+
+
+class VocabularyOutlet(nn.Module):
+    """A linear layer whose weight may be the target embedding's (Press & Wolf 2017)."""
+
+    def __init__(self, size: int, width: int, *, tied: nn.Embedding | None):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(size, width) * width**-0.5) if tied is None else tied.weight
+        self.bias = nn.Parameter(torch.zeros(size))
+
+    def forward(self, y_PD: Tensor, attention_PS: Tensor | None = None, id_PS: Tensor | None = None) -> Projection:
+        """The attention is not used; it is what `CopyOutlet` takes as well."""
+        return Projection(y_PD, self.weight, self.bias)
+
+
+class CopyOutlet(nn.Module):
+    """Speak from the vocabulary or point at the source (See et al. 2017, equations 8 and 9).
+
+    The chance of copying a source token goes to the target token that looks the same; `target_of_source_V` maps ids,
+    and what has no counterpart goes to UNKNOWN. Differs from the paper: the gate sees the attentional state, which holds
+    the context vector, and not the decoder's input.
+    """
+
+    def __init__(self, vocabulary: VocabularyOutlet, width: int, *, target_of_source: list[int]):
+        super().__init__()
+        self.vocabulary = vocabulary
+        self.gate = nn.Linear(width, 1)
+        self.register_buffer("target_of_source_V", torch.tensor(target_of_source))
+
+    def forward(self, y_PD: Tensor, attention_PS: Tensor, id_PS: Tensor) -> Scores:
+        projection = self.vocabulary(y_PD)
+        logit_P1 = exact(self.gate(y_PD))
+        spoken_PV = exact(projection.logits()).log_softmax(-1) + F.logsigmoid(logit_P1)
+        pointed_PS = exact(attention_PS) * torch.sigmoid(-logit_P1)
+        copied_PV = torch.zeros_like(spoken_PV).scatter_add(1, self.get_buffer("target_of_source_V")[id_PS], pointed_PS)
+        tiny = torch.finfo(torch.float32).tiny
+        return Scores(torch.logaddexp(spoken_PV, copied_PV.clamp_min(tiny).log()))

@@ -1,0 +1,60 @@
+"""How a Transformer knows where a step stands: sinusoidal, learned, rotary or relative positions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def sinusoid(first: int, count: int, width: int, *, like: Tensor) -> Tensor:
+    """Sines and cosines of geometric wavelengths, sines first (Vaswani et al. 2017, section 3.5) -> position_LD."""
+    half = (width + 1) // 2
+    rate_K = torch.exp(torch.arange(half, device=like.device, dtype=torch.float64) * (-torch.log(torch.tensor(1e4)) / half))
+    angle_LK = torch.arange(first, first + count, device=like.device, dtype=torch.float64)[:, None] * rate_K
+    return torch.cat([angle_LK.sin(), angle_LK.cos()], dim=1)[:, :width].to(like.dtype)
+
+
+class LearnedPositions(nn.Module):
+    """One trained vector a position; steps past the last one share it (Gehring et al. 2017)."""
+
+    def __init__(self, longest: int, width: int):
+        super().__init__()
+        self.table = nn.Parameter(torch.randn(longest, width) * width**-0.5)
+
+    def forward(self, first: int, count: int) -> Tensor:
+        step_L = torch.arange(first, first + count, device=self.table.device)
+        return self.table[step_L.clamp_(max=len(self.table) - 1)]
+
+
+def rotate(x_BHLK: Tensor, first: int) -> Tensor:
+    """Turn pairs (k, k + K/2) by an angle that grows with the position, so that q.k depends on the distance alone.
+
+    Rotary positions (Su et al. 2021, equation 34), with the halves paired as in LLaMA rather than neighbours.
+    """
+    half = x_BHLK.shape[-1] // 2
+    rate_K = 10_000.0 ** (-torch.arange(half, device=x_BHLK.device, dtype=torch.float64) / half)
+    steps = torch.arange(first, first + x_BHLK.shape[2], device=x_BHLK.device, dtype=torch.float64)
+    angle_LK = steps[:, None] * rate_K
+    cosine_LK, sine_LK = angle_LK.cos().to(x_BHLK.dtype), angle_LK.sin().to(x_BHLK.dtype)
+    left, right = x_BHLK[..., :half], x_BHLK[..., half:]
+    return torch.cat([left * cosine_LK - right * sine_LK, left * sine_LK + right * cosine_LK], dim=-1)
+
+
+class RelativeBias(nn.Module):
+    """A trained number for each head and distance, added to the attention scores.
+
+    The scalar bias of Raffel et al. (2020), over the clipped distances of Shaw et al. (2018) instead of log buckets.
+    """
+
+    def __init__(self, heads: int, *, farthest: int = 32):
+        super().__init__()
+        self.farthest = farthest
+        self.bias = nn.Parameter(torch.zeros(heads, 2 * farthest + 1))
+
+    def forward(self, first_query: int, num_query: int, num_key: int) -> Tensor:
+        """Queries stand at first_query, first_query + 1, ...; keys at 0, 1, ... -> bias_1HTS."""
+        device = self.bias.device
+        query_T = torch.arange(first_query, first_query + num_query, device=device)
+        distance_TS = torch.arange(num_key, device=device) - query_T[:, None]
+        index_TS = distance_TS.clamp_(-self.farthest, self.farthest) + self.farthest
+        return self.bias[:, index_TS][None]

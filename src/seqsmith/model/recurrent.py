@@ -1,0 +1,263 @@
+"""Recurrent encoders and decoders: LSTM (Hochreiter & Schmidhuber 1997) and GRU (Cho et al. 2014).
+
+A whole sequence runs in torch's fused kernel. Padding must not change the final state, and packed sequences are twice as
+slow on CPUs, so at padded steps the gates themselves are told to hold the state: a flag beside the input opens the LSTM's
+forget gate and shuts its input gate (the GRU: opens the update gate). Sigmoids of such inputs are 0 and 1 exactly.
+
+The GRU applies its reset gate after the matrix product, as torch and cuDNN do; the paper applies it before.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, assert_never
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seqsmith.config import RecurrentDecoder as DecoderSettings
+from seqsmith.config import RecurrentEncoder as EncoderSettings
+from seqsmith.model.attention import MultiHead, SingleHead, padding_bias
+from seqsmith.model.layers import Dropout
+from seqsmith.model.memory import Decoded, Memory
+
+Cell = Literal["lstm", "gru"]
+Hidden = tuple[Tensor, ...]
+"""The state of a layer: (h_ND, c_ND) of an LSTM, (h_ND,) of a GRU."""
+
+_HOLD = 1e4  # sigmoid(1e4) is 1 and sigmoid(-1e4) is 0 in every floating-point type
+
+
+class RecurrentLayer(nn.Module):
+    """One layer in one or both directions, with torch's names and layout of the weights."""
+
+    def __init__(self, cell: Cell, input_width: int, width: int, *, bidirectional: bool = False):
+        super().__init__()
+        self.cell: Cell = cell
+        self.width = width
+        self.bidirectional = bidirectional
+        gates = 4 if cell == "lstm" else 3
+        for suffix in ("", "_reverse") if bidirectional else ("",):
+            self.register_parameter(f"weight_ih{suffix}", nn.Parameter(torch.empty(gates * width, input_width)))
+            self.register_parameter(f"weight_hh{suffix}", nn.Parameter(torch.empty(gates * width, width)))
+            self.register_parameter(f"bias_ih{suffix}", nn.Parameter(torch.zeros(gates * width)))
+            self.register_parameter(f"bias_hh{suffix}", nn.Parameter(torch.zeros(gates * width)))
+        hold = torch.zeros(gates, width, 1)  # torch orders the gates i, f, g, o and r, z, n
+        hold[0 if cell == "lstm" else 1] = -_HOLD if cell == "lstm" else _HOLD
+        if cell == "lstm":
+            hold[1] = _HOLD
+        self.register_buffer("hold_G1", hold.flatten(0, 1), persistent=False)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Glorot uniform from the input, orthogonal between steps, and a forget gate that starts open."""
+        for name, parameter in self.named_parameters():
+            if name.startswith("weight_ih"):
+                for gate in parameter.data.split(self.width):
+                    nn.init.xavier_uniform_(gate)
+            elif name.startswith("weight_hh"):
+                for gate in parameter.data.split(self.width):
+                    nn.init.orthogonal_(gate)
+            elif name.startswith("bias_ih") and self.cell == "lstm":
+                parameter.data[self.width : 2 * self.width] = 1.0
+
+    def forward(self, x_BLC: Tensor, *, valid_BL: Tensor | None, start: Hidden | None) -> tuple[Tensor, Hidden]:
+        """Run over whole sequences -> (y_BLD, final state with the directions side by side)."""
+        weights = list(self.parameters())
+        if valid_BL is not None:
+            x_BLC = torch.cat([x_BLC, (~valid_BL)[..., None].to(x_BLC.dtype)], dim=-1)
+            hold_G1 = self.get_buffer("hold_G1")
+            weights[0::4] = [torch.cat([weight, hold_G1], dim=1) for weight in weights[0::4]]
+        if start is None:
+            zero = x_BLC.new_zeros(2 if self.bidirectional else 1, len(x_BLC), self.width)
+            state: Hidden = (zero, zero) if self.cell == "lstm" else (zero,)
+        else:
+            state = tuple(part_ND[None].to(x_BLC.dtype) for part_ND in start)
+        x_LBC = x_BLC.transpose(0, 1)
+        options: tuple[Any, ...] = (weights, True, 1, 0.0, self.training, self.bidirectional, False)
+        if self.cell == "lstm":
+            y_LBD, *final = torch.lstm(x_LBC, state, *options)
+        else:
+            y_LBD, *final = torch.gru(x_LBC, state[0], *options)
+        y_BLD = y_LBD.transpose(0, 1)
+        final = [part.transpose(0, 1).flatten(1) for part in final]
+        if valid_BL is not None and self.cell == "lstm":  # c was held, but h went on: the output gate is still open
+            forward_BD = y_BLD[torch.arange(len(y_BLD)), valid_BL.sum(1) - 1, : self.width]
+            final[0] = torch.cat([forward_BD, final[0][:, self.width :]], dim=1)
+        return y_BLD, tuple(final)
+
+    def project(self, x_NC: Tensor) -> Tensor:
+        """The input's part of the gates, for `advance` -> gate_NG. May be taken for many steps at once."""
+        return F.linear(x_NC, self.get_parameter("weight_ih"), self.get_parameter("bias_ih"))
+
+    def advance(self, gate_NG: Tensor, state: Hidden) -> tuple[Tensor, Hidden]:
+        """One step from projected input -> (h_ND, state)."""
+        recurrent_NG = F.linear(state[0], self.get_parameter("weight_hh"), self.get_parameter("bias_hh"))
+        match self.cell:
+            case "lstm":
+                input_ND, forget_ND, candidate_ND, output_ND = (gate_NG + recurrent_NG).chunk(4, dim=1)
+                c_ND = torch.sigmoid(forget_ND) * state[1] + torch.sigmoid(input_ND) * torch.tanh(candidate_ND)
+                h_ND = torch.sigmoid(output_ND) * torch.tanh(c_ND)
+                return h_ND, (h_ND, c_ND)
+            case "gru":
+                reset_x, update_x, new_x = gate_NG.chunk(3, dim=1)
+                reset_h, update_h, new_h = recurrent_NG.chunk(3, dim=1)
+                update_ND = torch.sigmoid(update_x + update_h)
+                new_ND = torch.tanh(new_x + torch.sigmoid(reset_x + reset_h) * new_h)
+                h_ND = new_ND + update_ND * (state[0] - new_ND)
+                return h_ND, (h_ND,)
+        assert_never(self.cell)
+
+
+class Between(nn.Module):
+    """What stands between layers: layer norm and a residual connection, each if wanted, then dropout."""
+
+    def __init__(self, width: int, *, residual: bool, layer_norm: bool, dropout: Dropout):
+        super().__init__()
+        self.residual = residual
+        self.norm = nn.LayerNorm(width) if layer_norm else nn.Identity()
+        self.dropout = dropout
+
+    def forward(self, y: Tensor, x: Tensor) -> Tensor:
+        y = self.norm(y)
+        out: Tensor = self.dropout(y + x if self.residual and x.shape[-1] == y.shape[-1] else y)
+        return out
+
+
+class RecurrentEncoder(nn.Module):
+    """x_BSC -> Memory. The context vector is the final state of the last layer: h, and c of an LSTM, of each direction."""
+
+    def __init__(self, settings: EncoderSettings, input_width: int):
+        super().__init__()
+        self.width = settings.width
+        self.context_width = settings.width * (2 if settings.kind == "lstm" else 1)
+        dropout = Dropout(settings.dropout, shared_axis=1 if settings.variational else None)
+        self.dropout = dropout
+        each = settings.width // 2 if settings.bidirectional else settings.width
+        widths = [input_width] + [settings.width] * (settings.layers - 1)
+        self.layers = nn.ModuleList(
+            RecurrentLayer(settings.kind, width, each, bidirectional=settings.bidirectional) for width in widths
+        )
+        self.between = nn.ModuleList(
+            Between(self.width, residual=settings.residual, layer_norm=settings.layer_norm, dropout=dropout)
+            for _ in widths
+        )
+
+    def forward(self, x_BSC: Tensor, valid_BS: Tensor) -> Memory:
+        x = self.dropout(x_BSC)
+        final: Hidden = ()
+        for layer, between in zip(self.layers, self.between, strict=True):
+            y, final = layer(x, valid_BL=valid_BS, start=None)
+            x = between(y, x)
+        return Memory(x, valid_BS, torch.cat(final, dim=1))
+
+
+class RecurrentDecoder(nn.Module):
+    """Previous tokens and a memory to attentional states (Luong et al. 2015, equations 5 and 6).
+
+    The start state is a linear image of the encoder's context vector, so without attention (the classic model of
+    Sutskever et al. 2014) that vector is all the decoder learns of the source. With input feeding the attentional state
+    enters the next step's input (section 3.3); without it the whole target is one call. The additive score looks with
+    the new state, where Bahdanau et al. (2015) look with the old one.
+    """
+
+    def __init__(
+        self, settings: DecoderSettings, *, input_width: int, memory_width: int, context_width: int, output_width: int
+    ):
+        super().__init__()
+        self.settings = settings
+        width = settings.width
+        self.output_width = output_width
+        self.parts = 2 if settings.kind == "lstm" else 1
+        self.bridge = nn.Linear(context_width, settings.layers * self.parts * width)
+        shared = 1 if settings.variational and not settings.input_feeding else None
+        dropout = Dropout(settings.dropout, shared_axis=shared)
+        self.dropout = dropout
+        first_width = input_width + (output_width if settings.input_feeding else 0)
+        widths = [first_width] + [width] * (settings.layers - 1)
+        self.layers = nn.ModuleList(RecurrentLayer(settings.kind, each, width) for each in widths)
+        self.between = nn.ModuleList(
+            Between(width, residual=settings.residual, layer_norm=settings.layer_norm, dropout=dropout) for _ in widths
+        )
+        self.attention = _attention(settings, memory_width)
+        context = 0 if self.attention is None else width if settings.attention == "multihead" else memory_width
+        self.combine = nn.Linear(width + context, output_width) if context or output_width != width else None
+
+    def look(self, memory: Memory) -> dict[str, Tensor]:
+        """Keys, values and padding of the memory, once for each source."""
+        if self.attention is None:
+            return {"valid_BS": memory.valid_BS}
+        key, value = self.attention.remember(memory.x_BSD)
+        return {"key": key, "value": value, "bias_B1S": padding_bias(memory.valid_BS, key.dtype)}
+
+    def start(self, memory: Memory) -> dict[str, Any]:
+        """The state before the first step, one row a source."""
+        pieces = self.bridge(memory.context_BZ).chunk(len(self.layers) * self.parts, dim=1)
+        hidden = [tuple(pieces[i : i + self.parts]) for i in range(0, len(pieces), self.parts)]
+        row: dict[str, Any] = {"hidden": hidden}
+        if self.settings.input_feeding:
+            row["fed_ND"] = memory.context_BZ.new_zeros(len(memory.context_BZ), self.output_width)
+        return row
+
+    def forward(self, x_BTC: Tensor, memory: Memory) -> Decoded:
+        """Teacher forcing over the whole target."""
+        source, row = self.look(memory), self.start(memory)
+        x_BTC = self.dropout(x_BTC)
+        if self.settings.input_feeding:
+            return self._loop(x_BTC, row, source)
+        x = x_BTC
+        for layer, between, hidden in zip(self.layers, self.between, row["hidden"], strict=True):
+            y, _ = layer(x, valid_BL=None, start=hidden)
+            x = between(y, x)
+        return self._attend(x, source)
+
+    def _loop(self, x_BTC: Tensor, row: dict[str, Any], source: dict[str, Tensor]) -> Decoded:
+        states, weights = [], []
+        for x_NC in x_BTC.unbind(1):
+            decoded, row = self._advance(x_NC, row, source)
+            states.append(decoded.y_BTD)
+            weights.append(decoded.attention_BTS)
+        return Decoded(torch.cat(states, dim=1), torch.cat(weights, dim=1))
+
+    def step(self, x_NC: Tensor, row: dict[str, Any], source: dict[str, Tensor]) -> tuple[Decoded, dict[str, Any]]:
+        """One target step for N = B*W rows -> y and attention of shape (B, W, ...), state."""
+        return self._advance(self.dropout(x_NC), row, source)
+
+    def _advance(self, x_NC: Tensor, row: dict[str, Any], source: dict[str, Tensor]) -> tuple[Decoded, dict[str, Any]]:
+        x = torch.cat([x_NC, row["fed_ND"]], dim=1) if self.settings.input_feeding else x_NC
+        hidden = []
+        for layer, between, before in zip(self.layers, self.between, row["hidden"], strict=True):
+            y, after = layer.advance(layer.project(x), before)
+            hidden.append(after)
+            x = between(y, x)
+        sources = len(next(iter(source.values())))
+        decoded = self._attend(x.unflatten(0, (sources, -1)), source)
+        following: dict[str, Any] = {"hidden": hidden}
+        if self.settings.input_feeding:
+            following["fed_ND"] = decoded.y_BTD.flatten(0, 1)
+        return decoded, following
+
+    def _attend(self, x_BTD: Tensor, source: dict[str, Tensor]) -> Decoded:
+        if self.attention is None:
+            weight_BTS = source["valid_BS"][:, None].to(x_BTD.dtype).expand(-1, x_BTD.shape[1], -1)
+            weight_BTS = weight_BTS / weight_BTS.sum(-1, keepdim=True)
+            y = x_BTD if self.combine is None else torch.tanh(self.combine(x_BTD))
+            return Decoded(y, weight_BTS)
+        key, value, bias_B1S = source["key"], source["value"], source["bias_B1S"]
+        if isinstance(self.attention, MultiHead):
+            context, weight_BTS = self.attention.openly(x_BTD, key, value, bias=bias_B1S[:, None])
+        else:
+            context, weight_BTS = self.attention(x_BTD, key, value, bias_B1S=bias_B1S)
+        assert self.combine is not None
+        return Decoded(self.dropout(torch.tanh(self.combine(torch.cat([x_BTD, context], dim=-1)))), weight_BTS)
+
+
+def _attention(settings: DecoderSettings, memory_width: int) -> SingleHead | MultiHead | None:
+    match settings.attention:
+        case "none":
+            return None
+        case "additive" | "dot" | "general":
+            return SingleHead(settings.attention, query_width=settings.width, memory_width=memory_width)
+        case "multihead":
+            return MultiHead(settings.width, memory_width=memory_width, heads=settings.heads)
+    assert_never(settings.attention)

@@ -1,0 +1,211 @@
+"""Transformer encoder and decoder (Vaswani et al. 2017).
+
+Differs from the paper by default: the norm stands before each part and once more at the end (Xiong et al. 2020), and
+positions are rotary (Su et al. 2021).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seqsmith.config import Transformer as Settings
+from seqsmith.model.attention import MultiHead, causal_bias, padding_bias
+from seqsmith.model.layers import Dropout, FeedForward, norm
+from seqsmith.model.memory import Decoded, Memory
+from seqsmith.model.position import LearnedPositions, RelativeBias, sinusoid
+
+
+class Part(nn.Module):
+    """x + part(x), with the norm before the part or after the sum, and dropout on what the part adds."""
+
+    def __init__(self, settings: Settings):
+        super().__init__()
+        self.first = settings.norm_first
+        self.norm = norm(settings.norm, settings.width)
+        self.dropout = Dropout(settings.dropout)
+
+    def enter(self, x: Tensor) -> Tensor:
+        y: Tensor = self.norm(x) if self.first else x
+        return y
+
+    def leave(self, x: Tensor, y: Tensor) -> Tensor:
+        y = x + self.dropout(y)
+        return y if self.first else self.norm(y)
+
+
+class Positions(nn.Module):
+    """Positions that are added to the steps (sinusoidal, learned) or to the attention scores (relative)."""
+
+    def __init__(self, settings: Settings):
+        super().__init__()
+        self.kind = settings.position
+        self.learned = LearnedPositions(settings.longest, settings.width) if self.kind == "learned" else None
+        self.relative = RelativeBias(settings.heads) if self.kind == "relative" else None
+        self.dropout = Dropout(settings.dropout)
+
+    def forward(self, x_BLD: Tensor, *, first: int) -> Tensor:
+        length, width = x_BLD.shape[1:]
+        if self.kind == "sinusoidal":
+            x_BLD = x_BLD + sinusoid(first, length, width, like=x_BLD)
+        if self.learned is not None:
+            x_BLD = x_BLD + self.learned(first, length)
+        y: Tensor = self.dropout(x_BLD)
+        return y
+
+    def bias(self, *, first: int, num_query: int, num_key: int) -> Tensor | None:
+        """What relative positions add to the scores -> bias_1HTS."""
+        return None if self.relative is None else self.relative(first, num_query, num_key)
+
+
+def _self_attention(settings: Settings) -> MultiHead:
+    return MultiHead(
+        settings.width,
+        memory_width=settings.width,
+        heads=settings.heads,
+        key_value_heads=settings.key_value_heads,
+        dropout=settings.attention_dropout,
+        rotary=settings.position == "rotary",
+    )
+
+
+def _feed_forward(settings: Settings) -> FeedForward:
+    return FeedForward(
+        settings.width, settings.feed_forward, activation=settings.activation, dropout=settings.dropout
+    )
+
+
+def _add(left: Tensor | None, right: Tensor | None) -> Tensor | None:
+    return right if left is None else left if right is None else left + right
+
+
+class EncoderLayer(nn.Module):
+    def __init__(self, settings: Settings):
+        super().__init__()
+        self.self_part, self.self_attention = Part(settings), _self_attention(settings)
+        self.forward_part, self.feed_forward = Part(settings), _feed_forward(settings)
+
+    def forward(self, x_BSD: Tensor, bias: Tensor) -> Tensor:
+        inner_BSD = self.self_part.enter(x_BSD)
+        y_BSD = self.self_attention(inner_BSD, *self.self_attention.remember(inner_BSD), bias=bias)
+        x_BSD = self.self_part.leave(x_BSD, y_BSD)
+        y_BSD = self.feed_forward(self.forward_part.enter(x_BSD))
+        return self.forward_part.leave(x_BSD, y_BSD)
+
+
+class TransformerEncoder(nn.Module):
+    """x_BSD -> Memory. The context vector is the mean over the real steps."""
+
+    def __init__(self, settings: Settings):
+        super().__init__()
+        self.width = self.context_width = settings.width
+        self.positions = Positions(settings)
+        self.layers = nn.ModuleList(EncoderLayer(settings) for _ in range(settings.layers))
+        self.norm = norm(settings.norm, settings.width) if settings.norm_first else nn.Identity()
+
+    def forward(self, x_BSD: Tensor, valid_BS: Tensor) -> Memory:
+        length = x_BSD.shape[1]
+        relative = self.positions.bias(first=0, num_query=length, num_key=length)
+        bias = _add(padding_bias(valid_BS, x_BSD.dtype)[:, None], relative)
+        x_BSD = self.positions(x_BSD, first=0)
+        for layer in self.layers:
+            x_BSD = layer(x_BSD, bias)
+        x_BSD = self.norm(x_BSD)
+        real_BS1 = valid_BS[..., None]
+        context_BZ = torch.where(real_BS1, x_BSD, 0.0).sum(1) / real_BS1.sum(1)
+        return Memory(x_BSD, valid_BS, context_BZ)
+
+
+class DecoderLayer(nn.Module):
+    def __init__(self, settings: Settings, memory_width: int):
+        super().__init__()
+        self.self_part, self.self_attention = Part(settings), _self_attention(settings)
+        self.cross_part = Part(settings)
+        self.cross_attention = MultiHead(
+            settings.width,
+            memory_width=memory_width,
+            heads=settings.heads,
+            key_value_heads=settings.key_value_heads,
+            dropout=settings.attention_dropout,
+        )
+        self.forward_part, self.feed_forward = Part(settings), _feed_forward(settings)
+
+    def attend_self(self, x_BTD: Tensor, past: tuple[Tensor, Tensor] | None, bias: Tensor | None) -> tuple[Tensor, Any]:
+        """The part over the target so far; `past` are the keys and values of earlier steps -> (x_BTD, past)."""
+        first = 0 if past is None else past[0].shape[2]
+        inner_BTD = self.self_part.enter(x_BTD)
+        present = self.self_attention.remember(inner_BTD, first=first)
+        if past is not None:
+            present = tuple(torch.cat(pair, dim=2) for pair in zip(past, present, strict=True))  # type: ignore[assignment]
+        y_BTD = self.self_attention(inner_BTD, *present, bias=bias, first=first)
+        return self.self_part.leave(x_BTD, y_BTD), present
+
+    def attend_memory(
+        self, x_BTD: Tensor, key: Tensor, value: Tensor, bias: Tensor, *, openly: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """The part over the memory -> (x_BTD, weight_BTS where it is wanted)."""
+        inner_BTD = self.cross_part.enter(x_BTD)
+        weight_BTS = None
+        if openly:
+            y_BTD, weight_BTS = self.cross_attention.openly(inner_BTD, key, value, bias=bias)
+        else:
+            y_BTD = self.cross_attention(inner_BTD, key, value, bias=bias)
+        return self.cross_part.leave(x_BTD, y_BTD), weight_BTS
+
+    def feed(self, x: Tensor) -> Tensor:
+        return self.forward_part.leave(x, self.feed_forward(self.forward_part.enter(x)))
+
+
+class TransformerDecoder(nn.Module):
+    """Previous tokens and a memory to the states that predict the next ones."""
+
+    def __init__(self, settings: Settings, *, memory_width: int):
+        super().__init__()
+        self.output_width = settings.width
+        self.positions = Positions(settings)
+        self.layers = nn.ModuleList(DecoderLayer(settings, memory_width) for _ in range(settings.layers))
+        self.norm = norm(settings.norm, settings.width) if settings.norm_first else nn.Identity()
+
+    def look(self, memory: Memory) -> dict[str, Any]:
+        """Every layer's keys and values of the memory, once for each source."""
+        remembered = [layer.cross_attention.remember(memory.x_BSD) for layer in self.layers]
+        return {"memory": remembered, "bias_B1S": padding_bias(memory.valid_BS, memory.x_BSD.dtype)}
+
+    def start(self, memory: Memory) -> dict[str, Any]:
+        """No past: keys and values of length 0, one row a source."""
+        return {"past": [layer.self_attention.remember(memory.x_BSD.new_zeros(len(memory.x_BSD), 0, self.output_width))
+                         for layer in self.layers]}  # fmt: skip
+
+    def forward(self, x_BTD: Tensor, memory: Memory) -> Decoded:
+        """Teacher forcing over the whole target."""
+        length = x_BTD.shape[1]
+        bias = _add(causal_bias(length, like=x_BTD), self.positions.bias(first=0, num_query=length, num_key=length))
+        x_BTD = self.positions(x_BTD, first=0)
+        return self._through(x_BTD, None, self.look(memory), bias)[0]
+
+    def step(self, x_ND: Tensor, row: dict[str, Any], source: dict[str, Any]) -> tuple[Decoded, dict[str, Any]]:
+        """One target step for N = B*W rows -> y and attention of shape (B, W, ...), state."""
+        first = row["past"][0][0].shape[2]
+        bias = self.positions.bias(first=first, num_query=1, num_key=first + 1)
+        x_N1D = self.positions(x_ND[:, None], first=first)
+        decoded, past = self._through(x_N1D, row["past"], source, bias)
+        return decoded, {"past": past}
+
+    def _through(
+        self, x: Tensor, past: list[Any] | None, source: dict[str, Any], bias: Tensor | None
+    ) -> tuple[Decoded, list[Any]]:
+        memory_bias = source["bias_B1S"][:, None]
+        sources = len(memory_bias)
+        weight_BTS, present = None, []
+        for index, layer in enumerate(self.layers):
+            x, grown = layer.attend_self(x, None if past is None else past[index], bias)
+            x_BTD = x if past is None else x[:, 0].unflatten(0, (sources, -1))
+            last = index == len(self.layers) - 1
+            x_BTD, weight_BTS = layer.attend_memory(x_BTD, *source["memory"][index], memory_bias, openly=last)
+            x_BTD = layer.feed(x_BTD)
+            x = x_BTD if past is None else x_BTD.flatten(0, 1)[:, None]
+            present.append(grown)
+        assert weight_BTS is not None
+        return Decoded(self.norm(x_BTD), weight_BTS), present

@@ -1,0 +1,1 @@
+"""Losses. Each returns a sum and a count, so that accumulation, devices and reports divide once."""

@@ -1,0 +1,57 @@
+"""Teacher forcing and what softens it: the loss of a whole batch in one or two calls of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from seqsmith.batch import Batch, Projection, Scores, Tokens
+from seqsmith.objective.token import Loss, token_loss
+
+Forward = Callable[[Batch, Tensor | None], tuple[Projection | Scores, Tensor]]
+"""(batch, what the decoder is fed or None for the target) -> (scores, attention_PS) at the real target positions."""
+
+
+def teacher_forced(
+    forward: Forward, batch: Batch, *, smoothing: float, own_words: float = 0.0, coverage: float = 0.0
+) -> Loss:
+    """Cross-entropy of the target, of which a share of `own_words` is fed back as the model would have said it.
+
+    With `coverage` that many times the overlap of the attention is added (See et al. 2017, equation 13).
+    """
+    assert batch.target is not None
+    previous_BT = own_previous(forward, batch, own_words) if own_words > 0.0 else None
+    scores, attention_PS = forward(batch, previous_BT)
+    loss = token_loss(scores, batch.target.id_P, smoothing=smoothing)
+    if coverage == 0.0:
+        return loss
+    return replace(loss, loss_nats=loss.loss_nats + coverage * overlap(attention_PS, batch.target))
+
+
+@torch.no_grad()
+def own_previous(forward: Forward, batch: Batch, share: float) -> Tensor:
+    """The decoder's input with a share of its words replaced by the model's own likeliest ones -> id_BT.
+
+    Scheduled sampling (Bengio et al. 2015) in two passes (Mihaylova & Martins 2019), so that it costs one more call and
+    not a call a step, for every kind of decoder.
+    """
+    target = batch.target
+    assert target is not None
+    own_P = forward(batch, None)[0].logits().argmax(-1)
+    mixed_P = torch.where(torch.rand(own_P.shape, device=own_P.device) < share, own_P, target.id_P)
+    mixed_BT = target.id_BL.flatten().index_copy(0, target.position_P, mixed_P).view_as(target.id_BL)
+    return replace(target, id_BL=mixed_BT).previous()
+
+
+def overlap(attention_PS: Tensor, target: Tokens) -> Tensor:
+    """How much each step looks at what the steps before it looked at, summed (See et al. 2017, equation 12).
+
+    Differs from the paper: the coverage is not fed to the attention, so that the whole target stays one call.
+    """
+    row_P = target.position_P // target.id_BL.shape[1]
+    before_PS = attention_PS.cumsum(0) - attention_PS
+    first_P = torch.searchsorted(row_P, row_P)  # where each position's own row begins
+    return torch.minimum(attention_PS, before_PS - before_PS[first_P]).sum()

@@ -1,0 +1,144 @@
+"""All contact with the machine: threads, memory, device, precision, seeds, clocks, signals, folders of the user."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import random
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from time import perf_counter
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqsmith.errors import UserError
+
+Precision = Literal["fp32", "bf16"]
+
+
+def cache_folder() -> Path:
+    """Where prepared data is kept between runs: SEQSMITH_CACHE, else the user's cache folder."""
+    own = os.environ.get("SEQSMITH_CACHE")
+    if own:
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqsmith"
+
+
+def keep_memory() -> None:
+    """Keep freed pages for the next tensor: glibc would map every tensor over 32 MB anew, at ten times its fill time."""
+    if platform.libc_ver()[0] != "glibc":
+        return
+    libc = ctypes.CDLL(None)
+    mmap_max, trim_threshold, top_pad = -4, -1, -2  # malloc.h
+    libc.mallopt(mmap_max, 0)
+    libc.mallopt(trim_threshold, -1)
+    libc.mallopt(top_pad, 64 << 20)
+
+
+def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
+    """The device to compute on. Raises UserError for CUDA on a machine without it."""
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise UserError("train.device: found 'cuda', but torch sees no CUDA device here. Use 'auto' or 'cpu'.")
+    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def use_threads(count: int | None) -> int:
+    """Set and return the number of threads inside an operator; None takes every core this process may use."""
+    count = count or int(os.environ.get("OMP_NUM_THREADS") or 0) or len(os.sched_getaffinity(0))
+    torch.set_num_threads(count)
+    return count
+
+
+def precision_context(precision: Precision, device: torch.device) -> AbstractContextManager[None]:
+    """Mixed precision for the forward pass: weights stay fp32, matrix products are done in bf16."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+def faster_precision(work: Callable[[], None], device: torch.device) -> tuple[Precision, float]:
+    """Do `work` (a training step) in fp32 and bf16 in turn; return the faster one and bf16's speed-up over fp32.
+
+    Half precision must win by 15 % to be taken. CPUs of one family differ here by a factor of three, so the name of
+    the machine is no guide.
+    """
+    seconds: dict[Precision, float] = {"fp32": float("inf"), "bf16": float("inf")}
+    for _ in range(3):
+        for precision in seconds:
+            with precision_context(precision, device):
+                began = perf_counter()
+                work()
+                if device.type == "cuda":
+                    torch.cuda.synchronize()
+            seconds[precision] = min(seconds[precision], perf_counter() - began)
+    gain = seconds["fp32"] / seconds["bf16"]
+    return ("bf16" if gain > 1.15 else "fp32"), gain
+
+
+def seed_step(seed: int, update: int) -> None:
+    """Make all noise of one update a function of (seed, update), so that resuming needs no generator state."""
+    digest = hashlib.blake2b(f"{seed}:{update}".encode(), digest_size=8).digest()
+    torch.manual_seed(int.from_bytes(digest, "little"))
+
+
+def seed_everything(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def environment() -> dict[str, str | int]:
+    """What bit-exact repetition depends on, for the journal."""
+    return {
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "machine": platform.machine(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+    }
+
+
+def peak_memory_bytes() -> int:
+    """The most memory this process has held."""
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], int | None]]:
+    """Within, SIGINT and SIGTERM only make the yielded function return their number; a second one acts at once."""
+    received: list[int] = []
+
+    def note(number: int, _frame: object) -> None:
+        received.append(number)
+        signal.signal(number, before[number])
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        for number in before:
+            signal.signal(number, note)
+        yield lambda: received[0] if received else None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def parameter_count(module: torch.nn.Module) -> int:
+    """Trained numbers, shared ones once."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def gradient_norm(parameters: list[Tensor]) -> Tensor:
+    """The Euclidean norm of all gradients together, in fp32."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))

@@ -1,0 +1,185 @@
+"""Subwords learnt by sentencepiece (Kudo & Richardson 2018), made lossless for any text.
+
+Text is kept as it is (identity normalisation), what has no piece is spelt in bytes, and decoding is our own: each id
+has its bytes, the bytes are joined and read as UTF-8. Two signs of sentencepiece need care. It puts one space before
+each text, which decoding takes away; and it writes a space as U+2581, so a U+2581 in the text is written with an escape.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from random import Random
+
+import sentencepiece
+
+from seqsmith import config
+from seqsmith.errors import UserError
+from seqsmith.text.sample import FIRST_BYTE, BpeSampler, Pieces, Sampler, UnigramSampler
+from seqsmith.text.vocabulary import BEGIN, END, HIDDEN, PAD, REPLACEMENT, SPECIALS, UNKNOWN
+
+SPACE = "\u2581"  # how sentencepiece writes a space
+ESCAPE = "\uf8f0"  # of the private use area; ESCAPE ESCAPE is itself, ESCAPE ESCAPED_SPACE is U+2581
+ESCAPED_SPACE = "\uf8f1"
+FIRST_PIECE = FIRST_BYTE + 256
+DEFAULT_PIECES = 8000
+SAMPLE_CHARACTERS = 20_000_000  # as many are learnt from
+TRAINING_THREADS = 4  # a fixed number, as the sums of unigram training depend on it: same pieces on every machine
+
+
+class Subwords:
+    """A sentencepiece model, with the four special ids first and the 256 bytes after them."""
+
+    def __init__(self, model: bytes, settings: config.Sentencepiece) -> None:
+        self._model = model
+        self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        self.size: int = self._processor.get_piece_size()
+        self.unseen = frozenset({UNKNOWN, *range(FIRST_BYTE, FIRST_PIECE)})
+        self._piece: list[str] = [self._processor.id_to_piece(number) for number in range(self.size)]
+        self._bytes = [_bytes(number, piece) for number, piece in enumerate(self._piece)]
+        self._sampler = self._make_sampler(settings) if settings.sampling else None
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        ids: list[list[int]] = self._processor.encode([escape(text) for text in texts], num_threads=1)
+        return ids
+
+    def encode_sampled(self, text: str, seed: int) -> list[int]:
+        if self._sampler is None or not text:
+            return self.encode([text])[0]
+        random = Random(seed)
+        return [number for word in words(text) for number in self._sampler.cut(word, random)]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        joined = b"".join([self._bytes[number] for number in ids if number not in HIDDEN])
+        return unescape(joined.decode("utf-8", "replace").removeprefix(SPACE))
+
+    def pieces(self, ids: Iterable[int]) -> list[str]:
+        return [self._piece[number] if number >= len(SPECIALS) else SPECIALS[number] for number in ids]
+
+    def grown(self, texts: Iterable[str]) -> Subwords:  # noqa: ARG002
+        """Itself: any text can be spelt already."""
+        return self
+
+    def save(self, folder: Path, name: str) -> str:
+        (folder / f"{name}.model").write_bytes(self._model)
+        return f"{name}.model"
+
+    def _make_sampler(self, settings: config.Sentencepiece) -> Sampler:
+        learnt = range(FIRST_PIECE, self.size)
+        pieces = Pieces(
+            {self._piece[number]: number for number in learnt},
+            {self._piece[number]: self._processor.get_score(number) for number in learnt},
+        )
+        if settings.algorithm == "bpe":
+            return BpeSampler(pieces, settings.sampling)
+        return UnigramSampler(pieces, settings.sampling)
+
+
+def train_subwords(texts: Iterable[str], settings: config.Sentencepiece) -> Subwords:
+    """Learn pieces; fewer than wanted where the texts hold no more: see `size`. Deterministic."""
+    sample = _sample(texts, most=SAMPLE_CHARACTERS)
+    if not sample:
+        raise UserError("There is no text to learn subwords from: every line is empty.")
+    pieces = settings.vocabulary or DEFAULT_PIECES
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(sample),
+        model_writer=model,
+        model_type=settings.algorithm,
+        vocab_size=pieces,
+        hard_vocab_limit=False,
+        character_coverage=_coverage(sample, most=(pieces - FIRST_PIECE) // 2),
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        max_sentence_length=2**30,
+        pad_id=PAD,
+        unk_id=UNKNOWN,
+        bos_id=BEGIN,
+        eos_id=END,
+        num_threads=TRAINING_THREADS,
+        minloglevel=2,  # silent: what goes wrong is raised
+    )
+    return Subwords(model.getvalue(), settings)
+
+
+def open_subwords(path: Path, settings: config.Sentencepiece) -> Subwords:
+    try:
+        model = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot read the subwords: {error.strerror}.") from None
+    try:
+        subwords = Subwords(model, settings)
+    except (RuntimeError, ValueError):
+        raise UserError(f"{path}: not a sentencepiece model, or a damaged one.") from None
+    if subwords.pieces([FIRST_BYTE, FIRST_PIECE - 1]) != ["<0x00>", "<0xFF>"]:
+        raise UserError(f"{path}: a sentencepiece model without byte fallback. Train the model with seqsmith.")
+    return subwords
+
+
+def escape(text: str) -> str:
+    """The text with every U+2581 written another way."""
+    if SPACE not in text and ESCAPE not in text:
+        return text
+    return text.replace(ESCAPE, ESCAPE + ESCAPE).replace(SPACE, ESCAPE + ESCAPED_SPACE)
+
+
+def unescape(text: str) -> str:
+    """From sentencepiece's alphabet to text; defined for all that a model may say."""
+    text = text.replace(SPACE, " ")
+    return re.sub(f"{ESCAPE}([{ESCAPE}{ESCAPED_SPACE}])", _unescaped, text) if ESCAPE in text else text
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    return ESCAPE if match[1] == ESCAPE else SPACE
+
+
+def words(text: str) -> Iterator[str]:
+    """Cut before each space, as no piece goes on past one; each word starts with U+2581."""
+    return (SPACE + word for word in escape(text).split(" "))
+
+
+def _bytes(number: int, piece: str) -> bytes:
+    """What an id adds to the decoded text, in UTF-8 with U+2581 for a space."""
+    if number < len(SPECIALS):
+        return REPLACEMENT.encode("utf-8") if number == UNKNOWN else b""
+    return bytes([number - FIRST_BYTE]) if number < FIRST_PIECE else piece.encode("utf-8")
+
+
+def _sample(texts: Iterable[str], *, most: int) -> list[str]:
+    """The texts, thinned when they grow too many by a hash of their place: a fixed choice, in bounded memory.
+
+    Sentencepiece passes over texts that hold a tab or U+2585, which it uses itself, so they become spaces here; when
+    encoding they are spelt in bytes.
+    """
+    sample: dict[int, str] = {}
+    stride, characters = 1, 0
+    for place, text in enumerate(texts):
+        if not text or _hash(place) % stride:
+            continue
+        sample[place] = escape(text).replace("\t", " ").replace("\u2585", " ")
+        characters += len(text)
+        while characters > most and len(sample) > 1:
+            stride *= 2
+            kept = {place: text for place, text in sample.items() if _hash(place) % stride == 0}
+            sample = kept or dict([sample.popitem()])
+            characters = sum(map(len, sample.values()))
+    return list(sample.values())
+
+
+def _hash(place: int) -> int:
+    return zlib.crc32(place.to_bytes(8, "little"))
+
+
+def _coverage(sample: Sequence[str], *, most: int) -> float:
+    """The share of the running text that the `most` frequent characters make: the rarer ones are spelt in bytes."""
+    counts = Counter[str]()
+    for text in sample:
+        counts.update(text)
+    if len(counts) <= most:
+        return 1.0
+    return sum(count for _, count in counts.most_common(most)) / counts.total()

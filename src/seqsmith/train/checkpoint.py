@@ -1,0 +1,203 @@
+"""Checkpoints: all that a run needs to go on, written so that a reader sees a whole one or none.
+
+Order of writing: files into a temporary folder, each synced; the folder synced; renamed; its parent synced. State is
+tensors and JSON, never code. `MANIFEST.json` holds the size and SHA-256 of every file and is checked on loading.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from seqsmith.errors import UserError
+
+
+FORMAT = 1
+
+
+@dataclass
+class Progress:
+    """Where a run stands: with the data's digest and the settings, all that decides what comes next."""
+
+    update: int = 0
+    epoch: int = 0
+    batch: int = 0  # of the epoch, the next one to be computed
+    best: list[tuple[tuple[float, float], int]] = field(default_factory=list)  # (score, update), best first
+    stale: int = 0  # validations since the best one
+    shrinks: int = 0  # of a plateau schedule
+    since_shrink: int = 0
+    seconds: float = 0.0
+    skipped: int = 0  # updates that were left out because their gradient was not finite
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    weights: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    average: dict[str, Tensor]  # of the moving average, empty without
+    progress: Progress
+    data_digest: str
+
+
+def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Make `folder` appear whole: `fill` a temporary one, add the manifest, sync, rename. An old one is replaced."""
+    temporary = folder.with_name(f".tmp-{folder.name}-{os.getpid()}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        temporary.mkdir(parents=True)
+        fill(temporary)
+        manifest = {path.name: _fingerprint(path) for path in sorted(temporary.iterdir())}
+        (temporary / "MANIFEST.json").write_text(json.dumps({"format": FORMAT, "files": manifest}, indent=1) + "\n")
+        for path in [*temporary.iterdir(), temporary]:
+            _sync(path)
+        _replace(temporary, folder)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: could not be written: {error.strerror or error}. "
+            "What was saved before is untouched; free some space or choose another --out, then go on with --resume."
+        ) from error
+    except SafetensorError as error:
+        raise UserError(f"{folder}: could not be written: {error}. What was saved before is untouched.") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _replace(temporary: Path, folder: Path) -> None:
+    old = folder.with_name(f".old-{folder.name}-{os.getpid()}")
+    if folder.exists():
+        folder.rename(old)
+    temporary.rename(folder)
+    _sync(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _fingerprint(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def check_folder(folder: Path) -> str | None:
+    """What is wrong with a folder that `write_folder` made, in words, or None."""
+    try:
+        files = json.loads((folder / "MANIFEST.json").read_text())["files"]
+        for name, expected in files.items():
+            if _fingerprint(folder / name) != expected:
+                return f"{name} is not what was saved (its SHA-256 differs)"
+    except FileNotFoundError as error:
+        return f"{Path(error.filename).name} is missing"
+    except (ValueError, KeyError, TypeError, OSError):
+        return "MANIFEST.json cannot be read"
+    return None
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
+    """Write `folder/step-<update>`; returns it."""
+
+    def fill(temporary: Path) -> None:
+        save_file(_plain(checkpoint.weights), temporary / "weights.safetensors")
+        save_file(_plain(checkpoint.optimizer), temporary / "optimizer.safetensors")
+        if checkpoint.average:
+            save_file(_plain(checkpoint.average), temporary / "average.safetensors")
+        state = {"progress": asdict(checkpoint.progress), "data_digest": checkpoint.data_digest}
+        (temporary / "state.json").write_text(json.dumps(state, indent=1) + "\n")
+
+    target = folder / f"step-{checkpoint.progress.update:08d}"
+    write_folder(target, fill)
+    return target
+
+
+def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def load_checkpoint(folder: Path) -> Checkpoint:
+    state = json.loads((folder / "state.json").read_text())
+    progress = Progress(**state["progress"])
+    progress.best = [((score[0], score[1]), update) for score, update in progress.best]
+    average = folder / "average.safetensors"
+    return Checkpoint(
+        weights=load_file(folder / "weights.safetensors"),
+        optimizer=load_file(folder / "optimizer.safetensors"),
+        average=load_file(average) if average.exists() else {},
+        progress=progress,
+        data_digest=state["data_digest"],
+    )
+
+
+def latest_checkpoint(folder: Path, tell: Callable[[str], None]) -> Checkpoint | None:
+    """The newest whole checkpoint. A damaged one is renamed out of the way, loudly, and the one before is taken."""
+    for path in sorted(folder.glob("step-*"), reverse=True):
+        wrong = check_folder(path)
+        if wrong is None:
+            return load_checkpoint(path)
+        aside = path.with_name(f".corrupt-{path.name}-{os.getpid()}")
+        path.rename(aside)
+        tell(f"{path}: {wrong}; set aside as {aside.name}, going on from the checkpoint before it.")
+    return None
+
+
+def prune(folder: Path, *, keep: set[int]) -> None:
+    """Delete the checkpoints of all other updates; failing to delete is no reason to stop a run."""
+    for path in folder.glob("step-*"):
+        if int(path.name.removeprefix("step-")) not in keep:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def tensors_of(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters, shared ones once, and the buffers that are saved."""
+    persistent = module.state_dict(keep_vars=True)
+    own = dict(module.named_parameters())
+    return {**own, **{name: buffer for name, buffer in module.named_buffers() if name in persistent}}
+
+
+@torch.no_grad()
+def load_tensors(module: nn.Module, tensors: dict[str, Tensor], *, where: str) -> None:
+    """Copy tensors into a module that has just these. Raises UserError where a name or a shape differs."""
+    own = tensors_of(module)
+    for name in own.keys() ^ tensors.keys():
+        side = "is missing" if name in own else "has no place in this model"
+        raise UserError(f"{where}: the weight {name} {side}. The settings beside it are not those it was made with.")
+    for name, tensor in own.items():
+        if tensor.shape != tensors[name].shape:
+            found, expected = tuple(tensors[name].shape), tuple(tensor.shape)
+            raise UserError(f"{where}: the weight {name} has shape {found}, expected {expected} by its settings.")
+        tensor.copy_(tensors[name])
+
+
+def average_weights(folder: Path, updates: list[int]) -> dict[str, Tensor]:
+    """The mean of the evaluated weights of several checkpoints (Vaswani et al. 2017, section 6.1)."""
+    total: dict[str, Tensor] = {}
+    for update in updates:
+        for name, tensor in evaluated_weights(folder / f"step-{update:08d}").items():
+            exact = tensor.double() if tensor.is_floating_point() else tensor
+            total[name] = total[name] + exact if name in total and tensor.is_floating_point() else exact
+    return {
+        name: (tensor / len(updates)).float() if tensor.dtype == torch.float64 else tensor
+        for name, tensor in total.items()
+    }
+
+
+def evaluated_weights(folder: Path) -> dict[str, Tensor]:
+    """The weights that were scored: the moving average's where there is one."""
+    weights = load_file(folder / "weights.safetensors")
+    average = folder / "average.safetensors"
+    return {**weights, **(load_file(average) if average.exists() else {})}

@@ -1,0 +1,299 @@
+"""The training loop: teacher-forced backpropagation through time over planned batches, until something says stop.
+
+What comes next depends on the data's digest, the settings and the three integers of `Progress` alone: batches are planned
+from (seed, epoch), and the noise of an update is seeded by (seed, update). So a resumed run is the run that never stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from seqsmith import config, runtime
+from seqsmith.batch import Batch
+from seqsmith.errors import Diverged
+from seqsmith.objective.token import Loss
+from seqsmith.train.checkpoint import (
+    Checkpoint,
+    Progress,
+    load_tensors,
+    prune,
+    save_checkpoint,
+    tensors_of,
+)
+from seqsmith.train.journal import Event
+from seqsmith.train.optimizer import MovingAverage, new_optimizer, optimizer_tensors, restore_optimizer
+from seqsmith.train.schedule import learning_rate
+
+_MOST_SKIPPED = 20  # updates in a row whose gradient is not finite: then the run has diverged
+_TELL_EVERY_SECONDS = 0.5
+
+
+class Batches(Protocol):
+    """The batches of an epoch, planned before it begins."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int) -> Batch: ...
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What a validation found; `score` is what tells the best checkpoint, larger being better, the second number
+    deciding between equal first ones."""
+
+    score: tuple[float, float]
+    report: Event
+
+
+@dataclass
+class Trainer:
+    """All that a run works with. Functions stand for what training must not know: models, search, scores."""
+
+    model: nn.Module
+    loss: Callable[[Batch, float], Loss]  # of a batch and the share of own words to feed back (scheduled sampling)
+    batches: Callable[[int], Batches]  # of an epoch
+    validate: Callable[[], Validation]  # of the model as it is
+    settings: config.Train
+    seed: int
+    total_updates: int
+    device: torch.device
+    precision: runtime.Precision
+    folder: Path  # of the checkpoints
+    data_digest: str
+    tell: Callable[[Event], None]
+    interrupted: Callable[[], int | None] = lambda: None
+    progress: Progress = field(default_factory=Progress)
+    optimizer: torch.optim.AdamW = field(init=False)
+    average: MovingAverage | None = field(init=False)
+    _skipped_in_a_row: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self.optimizer = new_optimizer(self.model, beta2=settings.beta2, weight_decay=settings.weight_decay)
+        self.average = MovingAverage(self.model, settings.ema) if settings.ema else None
+
+    # -------------------------------------------------------------------------------------- the run
+
+    def run(self) -> str:
+        """Train until an end is reached; returns its reason. The newest checkpoint holds the state at the end."""
+        began = perf_counter() - self.progress.seconds
+        self.model.train()
+        reason = self._ended()
+        while reason is None:
+            batches = self.batches(self.progress.epoch)
+            reason = self._epoch(batches, began)
+        self.progress.seconds = perf_counter() - began
+        if not self._at_checkpoint():
+            self._save()
+        self.tell({"event": "end", "reason": reason, "update": self.progress.update, "seconds": self.progress.seconds})
+        return reason
+
+    def _epoch(self, batches: Batches, began: float) -> str | None:
+        """The rest of an epoch; returns why the run ends, if it does."""
+        progress, settings = self.progress, self.settings
+        meter = Meter()
+        while progress.batch < len(batches):
+            group = range(progress.batch, min(progress.batch + settings.accumulate, len(batches)))
+            self._update([batches[index] for index in group], meter)
+            progress.batch = group.stop
+            progress.seconds = perf_counter() - began
+            if progress.batch == len(batches):
+                progress.epoch, progress.batch = progress.epoch + 1, 0
+            if meter.seconds > _TELL_EVERY_SECONDS:
+                self.tell(self._update_event(meter))
+                meter = Meter()
+            assert settings.validate_every is not None
+            if progress.update % settings.validate_every == 0 or progress.update == self.total_updates:
+                self.validate_now()
+                meter = Meter()
+            reason = self._ended()
+            if reason is not None or progress.batch == 0:
+                return reason
+        return None
+
+    def _ended(self) -> str | None:
+        progress, settings = self.progress, self.settings
+        number = self.interrupted()
+        if number is not None:
+            return f"signal {number}"
+        if progress.update >= self.total_updates:
+            return "all updates done"
+        if settings.early_stop and progress.stale >= settings.early_stop:
+            return f"no better score in {progress.stale} validations"
+        if settings.minutes is not None and progress.seconds >= settings.minutes * 60:
+            return f"{settings.minutes:g} minutes are over"
+        return None
+
+    # -------------------------------------------------------------------------------------- one update
+
+    def _update(self, batches: Sequence[Batch], meter: Meter) -> None:
+        """One step of the optimizer on the mean loss over all target positions of the batches."""
+        began = perf_counter()
+        progress = self.progress
+        runtime.seed_step(self.seed, progress.update)
+        count = sum(len(batch.target.position_P) for batch in batches if batch.target is not None)
+        share = self.settings.scheduled_sampling * progress.update / self.total_updates
+        self.optimizer.zero_grad(set_to_none=True)
+        losses = []
+        for batch in batches:
+            with runtime.precision_context(self.precision, self.device):
+                loss = self.loss(batch.to(self.device), share)
+            (loss.loss_nats / count).backward()  # type: ignore[no-untyped-call]
+            losses.append(loss)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
+        progress.update += 1
+        if bool(norm.isfinite()):
+            self._step()
+            self._skipped_in_a_row = 0
+        else:
+            self._skip()
+        meter.add(losses, count, perf_counter() - began, norm)
+
+    def _step(self) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate()
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.follow(self.model, self.progress.update)
+
+    def _skip(self) -> None:
+        self.progress.skipped += 1
+        self._skipped_in_a_row += 1
+        self.tell({"event": "skip", "update": self.progress.update, "why": "the gradient is not finite"})
+        if self._skipped_in_a_row >= _MOST_SKIPPED:
+            raise Diverged(
+                f"training diverged: {_MOST_SKIPPED} updates in a row had no finite gradient (update "
+                f"{self.progress.update}). Lower train.rate (now {self.settings.rate:g}) or use train.precision=fp32."
+            )
+
+    def rate(self) -> float:
+        """The learning rate of the present update."""
+        assert self.settings.rate is not None and self.settings.schedule is not None
+        return learning_rate(
+            self.progress.update,
+            peak=self.settings.rate,
+            schedule=self.settings.schedule,
+            total_updates=self.total_updates,
+            shrinks=self.progress.shrinks,
+        )
+
+    def _update_event(self, meter: Meter) -> Event:
+        progress = self.progress
+        return {
+            "event": "update",
+            "update": progress.update,
+            "epoch": progress.epoch,
+            "rate": self.rate(),
+            "seconds": progress.seconds,
+            **meter.read(),
+        }
+
+    # -------------------------------------------------------------------------------------- validation
+
+    def validate_now(self) -> None:
+        """Score the model as it is, remember the best, save."""
+        progress = self.progress
+        began = perf_counter()
+        with self.evaluated():
+            validation = self.validate()
+        better = not progress.best or validation.score > progress.best[0][0]
+        progress.stale = 0 if better else progress.stale + 1
+        self._shrink(better)
+        keep = max(1, self.settings.average or 1)
+        progress.best = sorted([*progress.best, (validation.score, progress.update)], reverse=True)[:keep]
+        self.tell(
+            {
+                "event": "validation",
+                "update": progress.update,
+                "epoch": progress.epoch,
+                "best": better,
+                "validation_seconds": perf_counter() - began,
+                **validation.report,
+            }
+        )
+        self._save()
+
+    def _shrink(self, better: bool) -> None:
+        schedule, progress = self.settings.schedule, self.progress
+        progress.since_shrink = 0 if better else progress.since_shrink + 1
+        if isinstance(schedule, config.Plateau) and progress.since_shrink >= schedule.patience:
+            progress.shrinks, progress.since_shrink = progress.shrinks + 1, 0
+
+    @contextmanager
+    def evaluated(self) -> Iterator[None]:
+        """Within, the model is as it will be used: in evaluation mode, with the averaged weights where there are any."""
+        trained: dict[str, Tensor] = {}
+        if self.average is not None:
+            own = dict(self.model.named_parameters())
+            trained = {name: parameter.detach().clone() for name, parameter in own.items()}
+            _copy(self.average.tensors, own)
+        self.model.eval()
+        try:
+            yield
+        finally:
+            self.model.train()
+            _copy(trained, dict(self.model.named_parameters()))
+
+    # -------------------------------------------------------------------------------------- state
+
+    def _at_checkpoint(self) -> bool:
+        return (self.folder / f"step-{self.progress.update:08d}").exists()
+
+    def _save(self) -> None:
+        checkpoint = Checkpoint(
+            tensors_of(self.model),
+            optimizer_tensors(self.model, self.optimizer),
+            self.average.tensors if self.average else {},
+            self.progress,
+            self.data_digest,
+        )
+        save_checkpoint(self.folder, checkpoint)
+        self.tell({"event": "checkpoint", "update": self.progress.update})
+        prune(self.folder, keep={self.progress.update, *(update for _, update in self.progress.best)})
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint of the same settings and data."""
+        load_tensors(self.model, checkpoint.weights, where="checkpoint")
+        restore_optimizer(self.model, self.optimizer, checkpoint.optimizer)
+        if self.average is not None and checkpoint.average:
+            _copy(checkpoint.average, self.average.tensors)
+        self.progress = checkpoint.progress
+
+
+@torch.no_grad()
+def _copy(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> None:
+    for name, tensor in source.items():
+        target[name].copy_(tensor)
+
+
+@dataclass
+class Meter:
+    """Sums between two reports. Tensors are read only when a report is due, so that a GPU need not wait."""
+
+    loss_nats: list[Tensor] = field(default_factory=list)
+    truth_nats: list[Tensor] = field(default_factory=list)
+    norms: list[Tensor] = field(default_factory=list)
+    tokens: int = 0
+    seconds: float = 0.0
+
+    def add(self, losses: Sequence[Loss], tokens: int, seconds: float, norm: Tensor) -> None:
+        self.loss_nats += [loss.loss_nats.detach() for loss in losses]
+        self.truth_nats += [loss.truth_nats for loss in losses]
+        self.norms.append(norm.detach())
+        self.tokens += tokens
+        self.seconds += seconds
+
+    def read(self) -> Event:
+        return {
+            "loss": float(torch.stack(self.loss_nats).sum()) / self.tokens,
+            "nats_per_token": float(torch.stack(self.truth_nats).sum()) / self.tokens,
+            "gradient_norm": float(torch.stack(self.norms).mean()),
+            "tokens_per_second": self.tokens / self.seconds,
+        }

@@ -1,0 +1,319 @@
+"""What the user leaves out, chosen from the data: every rule of thumb there is, each with its reason.
+
+A rule sets only what the user's settings leave open. The numbers come from the experiments in `docs/experiments.md`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqsmith import config
+from seqsmith.data.statistics import TextStatistics
+from seqsmith.text.normalise import normalise
+
+Kind = Literal["sentencepiece", "characters", "bytes", "words", "symbols"]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One setting that a rule chose."""
+
+    key: str
+    value: Any
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.key} = {self.value}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Side:
+    """What the rules know of one side."""
+
+    statistics: TextStatistics
+    sample: Sequence[str]
+
+    @cached_property
+    def words(self) -> Counter[str]:
+        """White-space separated words of the sample."""
+        return Counter(word for text in self.sample for word in text.split())
+
+    @property
+    def is_split(self) -> bool:
+        """Whether single spaces already cut the text into its symbols: phonemes, actions, subwords with their marks."""
+        if self.statistics.spaced < 0.5 or any("  " in text for text in self.sample):
+            return False
+        total = self.words.total()
+        marked = sum(count for word, count in self.words.items() if word.endswith("@@") or word.startswith("▁"))
+        few = len(self.words) <= 300 and total >= 10 * len(self.words)
+        return marked > 0.01 * total or few
+
+    @property
+    def tokeniser(self) -> tuple[Kind, str]:
+        characters, words = self.statistics.characters.mean, self.statistics.words.mean
+        alphabet = len(self.statistics.alphabet)
+        if self.is_split:
+            return "symbols", f"{len(self.words):,} different words, already split by spaces"
+        if characters <= 40 and words <= 4:
+            return "characters", f"short texts of {characters:.0f} characters in {words:.1f} words"
+        if self.statistics.spaced < 0.2 and alphabet > 1000:
+            return "characters", f"an alphabet of {alphabet:,} signs and no spaces between words"
+        return "sentencepiece", f"running text of {words:.0f} words a line"
+
+    def tokens(self, kind: Kind) -> float:
+        """Roughly how many tokens a text has."""
+        words, characters = self.statistics.words.mean, self.statistics.characters.mean
+        rough = {"characters": characters, "bytes": characters * 1.2, "symbols": words, "words": words * 1.2}
+        return 1 + rough.get(kind, min(words * 1.3, characters))
+
+
+@dataclass
+class Recipe:
+    """Choices made so far over what the user said."""
+
+    table: Mapping[str, Any]
+    choices: list[Choice] = field(default_factory=list)
+
+    def said(self, key: str) -> Any:
+        """What the user set at this key, or None."""
+        value: Any = self.table
+        for name in key.split("."):
+            value = value.get(name) if isinstance(value, Mapping) else None
+        return value
+
+    def kind(self, key: str) -> Any:
+        """The kind that the user set for a choice, as a table or in short."""
+        value = self.said(key)
+        return value if isinstance(value, str) else self.said(f"{key}.kind")
+
+    def take(self, key: str, value: Any, reason: str) -> Any:
+        """Choose, unless the user did; returns what holds."""
+        name = key.removesuffix(".kind")
+        said = self.kind(name) if key.endswith(".kind") else self.said(key)
+        if said is not None:
+            return said
+        self.choices.append(Choice(key, value, reason))
+        return value
+
+    def resolved(self) -> dict[str, Any]:
+        """The user's table over the choices."""
+        return config.merge(config.override({}, (f"{c.key}={_toml(c.value)}" for c in self.choices)), self.table)
+
+
+def _toml(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def choose(source: Side, target: Side, *, pairs: int, table: Mapping[str, Any]) -> Recipe:
+    """All choices that can be made before the vocabularies are known."""
+    recipe = Recipe(table)
+    source_kind, target_kind = (_tokeniser(recipe, name, side, pairs) for name, side in
+                                (("source", source), ("target", target)))  # fmt: skip
+    joint = _joint(recipe, source, target, source_kind, target_kind)
+    _normalise(recipe, source, joint=joint)
+    tokens = pairs * target.tokens(target_kind)
+    steps = pairs * max(source.tokens(source_kind), target.tokens(target_kind))
+    _model(recipe, pairs=pairs, tokens=tokens, joint=joint)
+    _training(recipe, steps=steps, tokens=tokens)
+    _score(recipe, source, target, target_kind)
+    return recipe
+
+
+# ------------------------------------------------------------------------------------------------ text
+
+
+def _tokeniser(recipe: Recipe, name: str, side: Side, pairs: int) -> Kind:
+    kind: Kind = recipe.take(f"{name}.tokeniser.kind", *side.tokeniser)
+    if kind == "sentencepiece":
+        size = min(32_000, max(400, round(35 * math.sqrt(pairs) / 100) * 100))
+        recipe.take(f"{name}.tokeniser.vocabulary", size, f"35 times the square root of {pairs:,} pairs, at most 32,000")
+    return kind
+
+
+def _joint(recipe: Recipe, source: Side, target: Side, source_kind: Kind, target_kind: Kind) -> bool:
+    if source_kind != target_kind:
+        return bool(recipe.take("joint_vocabulary", False, "the sides are cut in different ways"))
+    if source_kind == "symbols":
+        shared, least, what = _overlap(source.words, target.words), 0.2, "words"
+    else:
+        shared, least, what = _overlap(source.statistics.alphabet, target.statistics.alphabet), 0.8, "characters"
+    share = f"{shared:.0%} of the {what} occur on both sides"
+    return bool(recipe.take("joint_vocabulary", shared >= least, share))
+
+
+def _overlap(left: Counter[str], right: Counter[str]) -> float:
+    """How much of the text of either side is made of what the other side has too; the smaller of the two shares."""
+    both = left.keys() & right.keys()
+    return min(sum(side[item] for item in both) / max(1, side.total()) for side in (left, right))
+
+
+def _normalise(recipe: Recipe, source: Side, *, joint: bool) -> None:
+    """Letters with many composed forms (Hangul, stacked accents) are learned from their parts."""
+    kind = recipe.kind("source.tokeniser") or source.tokeniser[0]
+    alphabet = set(source.statistics.alphabet)
+    parts = {part for letter in alphabet for part in normalise(letter, "nfd")}
+    if kind == "characters" and not joint and len(parts) <= 0.7 * len(alphabet):
+        recipe.take("source.normalise", "nfd", f"{len(alphabet)} letters are made of {len(parts)} parts")
+    else:
+        recipe.take("source.normalise", "none", "texts are taken as they are")
+    recipe.take("target.normalise", "none", "answers are written as in the data")
+
+
+# ------------------------------------------------------------------------------------------------ model
+
+
+@dataclass(frozen=True)
+class Size:
+    """A model that suits an amount of data, in target tokens."""
+
+    most_tokens: float
+    transformer: dict[str, Any]
+    recurrent: dict[str, Any]  # of both sides
+    embedding: int  # of recurrent models
+    updates: int
+    batch_tokens: int
+
+
+_SIZES = (
+    Size(
+        100_000,
+        {"layers": 4, "width": 128, "heads": 4, "feed_forward": 512, "dropout": 0.3},
+        {"layers": 1, "width": 256, "dropout": 0.4},
+        128,
+        3_000,
+        1_024,
+    ),
+    Size(
+        1_500_000,
+        {"layers": 4, "width": 128, "heads": 4, "feed_forward": 512, "dropout": 0.25},
+        {"layers": 1, "width": 512, "dropout": 0.4},
+        256,
+        8_000,
+        2_048,
+    ),
+    Size(
+        20_000_000,
+        {"layers": 6, "width": 256, "heads": 4, "feed_forward": 1024, "dropout": 0.15},
+        {"layers": 2, "width": 512, "dropout": 0.3},
+        256,
+        50_000,
+        4_096,
+    ),
+    Size(
+        math.inf,
+        {"layers": 6, "width": 512, "heads": 8, "feed_forward": 2048, "dropout": 0.1},
+        {"layers": 3, "width": 1024, "dropout": 0.2},
+        512,
+        100_000,
+        16_384,
+    ),
+)
+
+
+def _size(tokens: float) -> Size:
+    return next(size for size in _SIZES if tokens <= size.most_tokens)
+
+
+def _model(recipe: Recipe, *, pairs: int, tokens: float, joint: bool) -> None:
+    few = pairs < 20_000
+    reason = f"{pairs:,} pairs are " + ("few: an LSTM needs less" if few else "enough for a Transformer")
+    family = recipe.take("model.family", "lstm" if few else "transformer", reason)
+    size = _size(tokens)
+    amount = f"for about {_rounded(tokens)} target tokens"
+    for side in ("encoder", "decoder"):
+        kind = recipe.kind(f"model.{side}") or family
+        shape = size.transformer if kind == "transformer" else size.recurrent
+        recipe.take(f"model.{side}.kind", kind, "the model's family")
+        for key, value in shape.items():
+            recipe.take(f"model.{side}.{key}", value, amount)
+    kinds = {recipe.kind(f"model.{side}") or family for side in ("encoder", "decoder")}
+    widths = [_width(recipe, side) for side in ("encoder", "decoder")]
+    if kinds == {"transformer"} and widths[0] == widths[1]:
+        recipe.take("model.embedding", widths[0], "the model's width")
+    elif "transformer" in kinds:
+        recipe.take("model.embedding", widths[1], "the decoder's width")
+    else:
+        recipe.take("model.embedding", size.embedding, amount)
+    if joint:
+        recipe.take("model.share_embeddings", "all", "one vocabulary for both sides")
+    else:
+        recipe.take("model.share_embeddings", "target", "what is read and what is written are the same words")
+
+
+def _width(recipe: Recipe, side: str) -> int:
+    """The width of the encoder or decoder as it will be."""
+    chosen = [choice.value for choice in recipe.choices if choice.key == f"model.{side}.width"]
+    return int(recipe.said(f"model.{side}.width") or chosen[0])
+
+
+# ------------------------------------------------------------------------------------------------ training
+
+
+def _training(recipe: Recipe, *, steps: float, tokens: float) -> None:
+    size = _size(tokens)
+    amount = f"for about {_rounded(tokens)} target tokens"
+    batch = recipe.take("train.batch_tokens", size.batch_tokens, amount)
+    accumulate = recipe.said("train.accumulate") or 1
+    each = max(1, round(steps * 1.05 / batch / accumulate))
+    if recipe.said("train.updates") is None:
+        epochs = recipe.take("train.epochs", max(3, round(size.updates / each)), f"about {size.updates:,} updates")
+        updates = epochs * each
+    else:
+        updates = recipe.said("train.updates")
+    transformer = "transformer" in {_kind(recipe, side) for side in ("encoder", "decoder")}
+    wide = transformer and max(_width(recipe, side) for side in ("encoder", "decoder")) >= 512
+    rate = 0.0007 if wide else 0.002
+    recipe.take("train.rate", rate, "a wide Transformer" if wide else "a small model")
+    if recipe.kind("train.schedule") is None:
+        recipe.take("train.schedule.kind", "cosine", "the number of updates is known")
+        recipe.take("train.schedule.warmup", max(1, min(4_000, updates // 10)), "a tenth of the updates")
+    recipe.take("train.label_smoothing", 0.1, "usual")
+    recipe.take("train.validate_every", max(1, each, updates // 40), "an epoch, or a fortieth of the run if that is longer")
+    recipe.take("train.average", 5, "the mean of the best five checkpoints is mostly better than the best")
+    recipe.take("train.early_stop", 12, "validations without a better score")
+
+
+def _kind(recipe: Recipe, side: str) -> Any:
+    chosen = [choice.value for choice in recipe.choices if choice.key == f"model.{side}.kind"]
+    return recipe.kind(f"model.{side}") or chosen[0]
+
+
+def _score(recipe: Recipe, source: Side, target: Side, kind: Kind) -> None:
+    source_words, target_words = source.statistics.words.mean, target.statistics.words.mean
+    if kind == "characters" and target.statistics.spaced < 0.2 and len(target.statistics.alphabet) > 1000:
+        recipe.take("train.score", "chrf", "text without spaces between words")
+    elif kind == "sentencepiece" and source_words > 6 * target_words:
+        recipe.take("train.score", "rouge_l", "targets are far shorter than sources: a summary")
+    elif kind in ("sentencepiece", "words") or len(target.words) > 1000:
+        recipe.take("train.score", "bleu", "running text")
+    else:
+        recipe.take("train.score", "exact_match", "each source has one right answer")
+    recipe.take("search.beam", 5, "usual")
+
+
+def longest_ratio(source_length: NDArray[np.int32], target_length: NDArray[np.int32], *, extra: int) -> float:
+    """How many target tokens a source token may have: half as much again as all but one in a thousand pairs need."""
+    need = (target_length.astype(np.float64) - extra) / source_length
+    return round(max(1.0, 1.5 * float(np.quantile(need, 0.999))), 2)
+
+
+def _rounded(number: float) -> str:
+    digits = max(0, int(math.log10(max(1.0, number))) - 1)
+    return f"{round(number / 10**digits) * 10**digits:,}"
+
+
+def lines(recipe: Recipe) -> Iterator[str]:
+    """The choices as they are printed, those with one reason together."""
+    by_reason: dict[str, list[str]] = {}
+    for choice in recipe.choices:
+        by_reason.setdefault(choice.reason, []).append(f"{choice.key}={choice.value}")
+    for reason, settings in by_reason.items():
+        yield f"{', '.join(settings)}  ({reason})"

@@ -1,0 +1,42 @@
+"""What every test runs under: checked shape suffixes, fixed seeds, one thread."""
+
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import shapecheck
+
+torch.set_num_threads(1)  # tests run beside each other, and bits may differ with the number of threads
+
+
+@pytest.fixture(autouse=True)
+def seeds() -> None:
+    random.seed(1)
+    np.random.seed(1)
+    torch.manual_seed(1)
+
+
+@pytest.fixture(autouse=True)
+def shapes_are_watched(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every tensor named `x_BTD` has these axes; a test marked `unwatched` is spared, for speed."""
+    if request.node.get_closest_marker("unwatched"):
+        yield
+        return
+    with shapecheck.watch("seqsmith"):
+        yield
+
+
+@pytest.fixture
+def data_folder() -> Path:
+    """The folder of real data sets; a test that needs it is skipped, and says so, where there is none."""
+    folder = os.environ.get("SEQSMITH_DATA")
+    if not folder:
+        pytest.skip("needs real data: set SEQSMITH_DATA to the folder that holds it")
+    if not Path(folder).is_dir():
+        pytest.fail(f"SEQSMITH_DATA: {folder} is not a folder")
+    return Path(folder)

@@ -1,0 +1,125 @@
+import json
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from seqsmith.data.cache import MANIFEST, build, content_digest, is_complete
+from seqsmith.errors import UserError
+
+pytestmark = pytest.mark.unwatched  # no tensors here
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """A disk that is full after `size` bytes, as far as this process can tell."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def _build(cache: Path, text: str) -> None:
+    with build(cache, "digest") as folder:
+        (folder / "file").write_text(text)
+
+
+def _old(path: Path) -> None:
+    os.utime(path, (1e9, 1e9))
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    with pytest.raises(TypeError), build(tmp_path, "digest") as folder:
+        (folder / "file").write_text(None)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+    _build(tmp_path, "whole")
+    assert is_complete(tmp_path / "digest")
+    assert [path.name for path in tmp_path.iterdir()] == ["digest"]
+
+
+def test_who_loses_the_race_leaves_the_winner_in_place(tmp_path: Path) -> None:
+    with build(tmp_path, "digest") as folder:
+        (folder / "file").write_text("loser")
+        _build(tmp_path, "winner")
+    assert (tmp_path / "digest" / "file").read_text() == "winner"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("damage", ["cut", "removed", "no manifest", "odd manifest"])
+def test_a_damaged_folder_is_seen_and_replaced(tmp_path: Path, damage: str) -> None:
+    _build(tmp_path, "first")
+    file, manifest = tmp_path / "digest" / "file", tmp_path / "digest" / MANIFEST
+    match damage:
+        case "cut":
+            file.write_text("f")
+        case "removed":
+            file.unlink()
+        case "no manifest":
+            manifest.unlink()
+        case _:
+            manifest.write_text("[]")
+    assert not is_complete(tmp_path / "digest")
+    _build(tmp_path, "second")
+    assert is_complete(tmp_path / "digest")
+    assert file.read_text() == "second"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_full_disk_is_said_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    with (
+        pytest.raises(UserError, match=rf"{tmp_path}: the disk is full .* Free some space, .* SEQSMITH_CACHE"),
+        largest_file(1000),
+    ):
+        _build(tmp_path, "x" * 2000)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_builds_that_were_killed_long_ago_are_swept_away(tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        (tmp_path / f".building-{name}").mkdir()
+    _old(tmp_path / ".building-old")
+    _build(tmp_path, "x")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".building-new", "digest"]
+
+
+def test_a_content_digest_is_remembered_only_while_the_file_is_the_same(tmp_path: Path) -> None:
+    file = tmp_path / "train.tsv"
+    file.write_text("a\tb\n")
+    _old(file)
+    digest = content_digest(str(file), tmp_path)
+    memo = json.loads((tmp_path / "contents.json").read_text())
+    assert [entry[2] for entry in memo.values()] == [digest]
+    memo[str(file.resolve())][2] = "remembered"
+    (tmp_path / "contents.json").write_text(json.dumps(memo))
+    assert content_digest(str(file), tmp_path) == "remembered"
+    file.write_text("a\tc\n")
+    assert content_digest(str(file), tmp_path) not in (digest, "remembered")
+
+
+def test_a_file_that_may_still_change_within_the_same_tick_is_not_remembered(tmp_path: Path) -> None:
+    (tmp_path / "train.tsv").write_text("a\tb\n")
+    content_digest(str(tmp_path / "train.tsv"), tmp_path)
+    assert not (tmp_path / "contents.json").exists()
+
+
+@pytest.mark.parametrize("damage", ["{", "[]"])
+def test_a_damaged_memory_is_forgotten(tmp_path: Path, damage: str) -> None:
+    file = tmp_path / "train.tsv"
+    file.write_text("a\tb\n")
+    _old(file)
+    digest = content_digest(str(file), tmp_path)
+    (tmp_path / "contents.json").write_text(damage)
+    assert content_digest(str(file), tmp_path) == digest
+
+
+def test_a_missing_file_is_named_with_its_nearest_neighbour(tmp_path: Path) -> None:
+    (tmp_path / "train.tsv").write_text("a\tb\n")
+    with pytest.raises(UserError, match=r"trian\.tsv: no such file\. Did you mean `.*train\.tsv`"):
+        content_digest(str(tmp_path / "trian.tsv"), tmp_path)
+    with pytest.raises(UserError, match="a folder; expected a file"):
+        content_digest(str(tmp_path), tmp_path)

@@ -1,0 +1,381 @@
+"""Laws of the corpus reader: every format gives the same rows, and every mistake is named with its place."""
+
+import csv
+import gzip
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seqsmith import config
+from seqsmith.data import lines
+from seqsmith.data.corpus import Counts, Role, read_every_row, read_rows
+from seqsmith.errors import UserError
+
+PAIRS = [("ein Hund", "a dog"), ('"zwei", ja', "two; yes"), ("drei\u2028vier", "=three")]
+TEXT = st.text(st.characters(exclude_characters="\n\0\t\r\ufeff", exclude_categories=["Cs"]), min_size=1).filter(
+    str.strip
+)
+
+
+def roles(
+    source: str | int | None = None, target: str | int | None = None, features: str | int | None = None
+) -> list[Role]:
+    return [Role("source", source, 1), Role("target", target, 2), Role("features", features, None)]
+
+
+def rows_of(
+    path: Path | str,
+    target: Path | None = None,
+    *,
+    wanted: list[Role] | None = None,
+    data: config.Data | None = None,
+    counts: Counts | None = None,
+) -> list[tuple[int, ...] | tuple[str, ...]]:
+    corpus = config.Corpus(path=str(path), target=None if target is None else str(target))
+    blocks = read_rows(corpus, wanted or roles(), data or config.Data(), counts or Counts())
+    return [row for rows in blocks for row in zip(rows.line, *rows.fields.values(), strict=True)]
+
+
+def written(folder: Path, content: str | bytes, name: str = "a.tsv") -> Path:
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def pairs_of(path: Path, target: Path | None, data: config.Data) -> list[tuple[str, str]]:
+    corpus = config.Corpus(path=str(path), target=None if target is None else str(target))
+    fields = [rows.fields for rows in read_rows(corpus, roles(), data, Counts())]
+    return [pair for part in fields for pair in zip(part["source"], part["target"], strict=True)]
+
+
+def message(path: Path | str, target: Path | None = None, **options: object) -> str:
+    with pytest.raises(UserError) as caught:
+        rows_of(path, target, **options)  # type: ignore[arg-type]
+    return str(caught.value).replace(str(Path(path).parent) + "/", "")
+
+
+# ------------------------------------------------------------------------------------------- formats
+
+
+def write_all(folder: Path, pairs: list[tuple[str, str]]) -> list[tuple[Path, Path | None]]:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = io.StringIO()
+    csv.writer(table, lineterminator="\r\n", quoting=csv.QUOTE_ALL).writerows(pairs)
+    columns = {"id": list(range(len(pairs))), "target": [t for _, t in pairs], "source": [s for s, _ in pairs]}
+    parquet.write_table(pyarrow.table(columns), folder / "a.parquet")
+    tabs = "".join(f"{s}\t{t}\n" for s, t in pairs)
+    objects = "".join(json.dumps({"target": t, "n": 1, "source": s}) + "\n" for s, t in pairs)
+    return [
+        (written(folder, tabs), None),
+        (written(folder, gzip.compress(tabs.encode()), "a.tsv.gz"), None),
+        (written(folder, table.getvalue(), "a.csv"), None),
+        (written(folder, objects, "a.jsonl"), None),
+        (folder / "a.parquet", None),
+        (
+            written(folder, "\n".join(s for s, _ in pairs), "a.de"),
+            written(folder, "\n".join(t for _, t in pairs), "a.en"),
+        ),
+    ]
+
+
+def test_every_format_gives_the_same_rows(tmp_path: Path) -> None:
+    for path, target in write_all(tmp_path, PAIRS):
+        assert pairs_of(path, target, config.Data()) == PAIRS, path
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=20))
+def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, pairs: list[tuple[str, str]]) -> None:
+    for path, target in write_all(tmp_path_factory.mktemp("pairs"), pairs):
+        assert pairs_of(path, target, config.Data(header=False)) == pairs, path
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.text(st.sampled_from('a",\n ;')), min_size=2, max_size=2), min_size=1))
+def test_csv_is_read_as_python_reads_it(tmp_path_factory: pytest.TempPathFactory, table: list[list[str]]) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(table)
+    path = written(tmp_path_factory.mktemp("csv"), text.getvalue(), "a.csv")
+    blocks = read_every_row(config.Corpus(path=str(path)), roles(), config.Data(header=False), Counts())
+    rows = [row for rows in blocks for row in zip(rows.line, rows.fields["source"], rows.fields["target"], strict=True)]
+    assert [[source, target] for _, source, target in rows] == table
+    starts = [1 + sum(cell.count("\n") + 1 for row in table[:n] for cell in row) - n for n in range(len(table))]
+    assert [line for line, _, _ in rows] == starts
+
+
+def test_standard_input_is_a_tsv(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("é\tb\n".encode())))
+    assert rows_of("-") == [(1, "é", "b")]
+
+
+def test_blocks_of_parallel_files_stay_in_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "ROWS", 7)
+    monkeypatch.setattr("seqsmith.data.files.BLOCK_BYTES", 50)
+    source = written(tmp_path, "".join(f"{n}\n" for n in range(1, 101)), "a.de")
+    target = written(tmp_path, "".join(f"line number {n}\n" for n in range(1, 101)), "a.en")
+    assert rows_of(source, target) == [(n, str(n), f"line number {n}") for n in range(1, 101)]
+
+
+def test_nulls_are_empty_texts(tmp_path: Path) -> None:
+    counts = Counts()
+    path = written(tmp_path, '{"source": "a", "target": null}\n{"source": "b", "target": "c"}\n\n', "a.jsonl")
+    assert rows_of(path, counts=counts) == [(2, "b", "c")]
+    assert counts.empty.places == [f"{path}:1", f"{path}:3"]
+
+
+def test_parquet_numbers_are_refused(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pyarrow.table({"source": [1], "target": ["a"]}), tmp_path / "a.parquet")
+    assert "expected text in the column `source` for source, found int64" in message(tmp_path / "a.parquet")
+    parquet.write_table(
+        pyarrow.table({"source": pyarrow.array(["x", None]).dictionary_encode(), "target": ["a", "b"]}),
+        tmp_path / "a.parquet",
+    )
+    assert rows_of(tmp_path / "a.parquet") == [(1, "x", "a")]
+
+
+def test_a_damaged_parquet_file_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    assert message(written(tmp_path, "abc", "a.parquet")).startswith("a.parquet: a damaged Parquet file, or none:")
+    assert "a.parquet: no such file" in message(tmp_path / "b" / ".." / "a.parquet")
+    assert "unpack the .gz" in message(written(tmp_path, gzip.compress(b"abc"), "a.parquet.gz"))
+
+
+def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert "reading Parquet needs pyarrow: pip install seqsmith[parquet]" in message(tmp_path / "a.parquet")
+
+
+# ------------------------------------------------------------------------------------------- columns
+
+
+def test_a_header_is_found_by_the_names_of_both_sides(tmp_path: Path) -> None:
+    counts = Counts()
+    path = written(tmp_path, "target\tnote\tsource\nb\tx\ta\n")
+    assert rows_of(path, counts=counts) == [(2, "a", "b")]
+    assert list(counts.sentences()) == [f"Header lines taken for column names: 1, the first at {path}:1."]
+    assert rows_of(written(tmp_path, "source\tZiel\na\tb\n")) == [(1, "source", "Ziel"), (2, "a", "b")]
+
+
+def test_a_named_column_means_a_header(tmp_path: Path) -> None:
+    path = written(tmp_path, "de\ten\ttags\na\tb\tN;PL\n")
+    assert rows_of(path, wanted=roles("en", "de")) == [(2, "b", "a")]
+    assert rows_of(path, wanted=roles("de", 2, "tags")) == [(2, "a", "b", "N;PL")]
+    assert rows_of(path, data=config.Data(header=True)) == [(2, "a", "b")]
+
+
+def test_numbered_columns_count_from_one(tmp_path: Path) -> None:
+    path = written(tmp_path, "lemma\tform\tN;PL\n")
+    assert rows_of(path, wanted=roles(3, 1, 2)) == [(1, "N;PL", "lemma", "form")]
+
+
+def test_an_unknown_column_names_the_nearest(tmp_path: Path) -> None:
+    path = written(tmp_path, "german\tenglish\na\tb\n")
+    assert message(path, wanted=roles("german", "englisch")) == (
+        "a.tsv:1: there is no column `englisch` for target. Did you mean `english`?"
+    )
+    json_path = written(tmp_path, '{"german": "a", "english": "b"}\n{"german": "a"}\n', "a.jsonl")
+    assert "there is no column `englisch`" in message(json_path, wanted=roles("german", "englisch"))
+    assert message(json_path) == "a.jsonl:2: the key `english` is missing. Known: german."
+
+
+def test_a_name_needs_a_header(tmp_path: Path) -> None:
+    found = message(written(tmp_path, "a\tb\n"), wanted=roles("de", 2), data=config.Data(header=False))
+    assert found == (
+        "a.tsv:1: data.source names the column `de`, but data.header = false says that there are no names. "
+        "Give the number of the column, counted from 1."
+    )
+
+
+def test_two_roles_do_not_fall_on_one_column(tmp_path: Path) -> None:
+    path = written(tmp_path, "target\tx\na\tb\n")
+    expected = "a.tsv:1: source and target would both be column 1. Say which column is which with"
+    assert message(path, data=config.Data(header=True)).startswith(expected)
+    assert rows_of(path, wanted=roles(1, 1))[1] == (2, "a", "a")
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "hint"),
+    [
+        ("ein Hund\n", "a.tsv", "If this is the source side alone, give the target file as the second one."),
+        ("a,b\n", "a.tsv", "If commas separate the columns, let the file's name end in .csv"),
+        ("a;b\n", "a.csv", "Semicolons separate nothing here"),
+        ("a\tb\n", "a.csv", "if tabs separate the columns, let the file's name end in .tsv"),
+    ],
+)
+def test_one_column_is_an_error_with_advice(tmp_path: Path, content: str, name: str, hint: str) -> None:
+    found = message(written(tmp_path, content, name))
+    kind = "comma" if name == "a.csv" else "tab"
+    assert found.startswith(f"{name}:1: expected at least 2 columns ({kind}-separated), found 1. ")
+    assert hint in found
+
+
+def test_rows_must_have_as_many_columns_as_the_first(tmp_path: Path) -> None:
+    assert message(written(tmp_path, "a\tb\nc\n")) == (
+        "a.tsv:2: expected 2 columns (tab-separated) as in the first row, found 1."
+    )
+    assert message(written(tmp_path, "a\tb\n\nc\td\te\n")) == (
+        "a.tsv:3: expected 2 columns (tab-separated) as in the first row, found 3. A tab inside a text? Use a space, "
+        "or a format that can hold tabs: .csv or .jsonl."
+    )
+    assert message(written(tmp_path, "a,b\nc,d,e\n", "a.csv")).endswith(
+        "found 3. A comma inside a text? Put the text in quotation marks."
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ('a,b\n"c,d\ne,f\n', "a.csv:2: a quotation mark that opens in this row is never closed."),
+        ('a,b\nc,5" wide"\n', "a.csv:2: a quotation mark in the middle of cell 2. Put the whole cell in quotation"),
+        ('a,"b"c\n', "a.csv:1: a quotation mark in the middle of cell 2."),
+    ],
+)
+def test_csv_quoting_is_strict(tmp_path: Path, content: str, expected: str) -> None:
+    with pytest.raises(UserError) as caught:
+        rows_of(written(tmp_path, content, "a.csv"))
+    assert expected in str(caught.value)
+
+
+def test_an_open_quotation_mark_does_not_swallow_the_file(tmp_path: Path) -> None:
+    path = written(tmp_path, 'a,b\n"c,d\n' + "e,f\n" * 100, "a.csv")
+    found = message(path, data=config.Data(longest_line_bytes=50))
+    assert found.startswith("a.csv:2: the row that starts here is longer than 50 characters. Is a quotation mark never")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("{", "not JSON: Expecting property name enclosed in double quotes at character 2 of the line."),
+        ("[" * 100_000, "not JSON that can be read: "),
+        ("9" * 5000, "not JSON that can be read: "),
+        ('["a", "b"]', 'expected a JSON object such as {"source": ..., "target": ...}, found a list.'),
+        ('{"source": 1.5, "target": "b"}', 'expected a text in quotation marks for "source", found the number 1.5.'),
+        ('{"source": ["a"], "target": "b"}', 'expected a text in quotation marks for "source", found a list.'),
+        (
+            '{"source": "\\ud800", "target": "b"}',
+            '"source" holds half a surrogate pair (\\ud800), which is no character.',
+        ),
+        ('{"source": "a\\u0000", "target": "b"}', "the source holds a NUL character; expected text without it."),
+    ],
+)
+def test_json_mistakes_are_named(tmp_path: Path, line: str, expected: str) -> None:
+    path = written(tmp_path, '{"source": "a", "target": "b"}\n' + line + "\n", "a.jsonl")
+    assert message(path).startswith(f"a.jsonl:2: {expected}")
+
+
+# ------------------------------------------------------------------------------------------- policies
+
+
+def test_empty_rows_are_left_out_and_counted(tmp_path: Path) -> None:
+    counts = Counts()
+    path = written(tmp_path, "\na\tb\n\tc\nd\t \n   \ne\tf\n\u3000\tg\n")
+    assert rows_of(path, counts=counts) == [(2, "a", "b"), (6, "e", "f")]
+    assert (counts.rows, counts.kept, counts.empty.count) == (7, 2, 5)
+    assert counts.empty.places == [f"{path}:{line}" for line in (1, 3, 4, 5, 7)]
+    assert list(counts.sentences()) == [f"Rows left out because source or target is empty: 5, the first at {path}:1."]
+
+
+def test_empty_features_are_no_empty_row(tmp_path: Path) -> None:
+    assert rows_of(written(tmp_path, "a\tb\t\n"), wanted=roles(features=3)) == [(1, "a", "b", "")]
+
+
+def test_an_empty_side_can_be_an_error(tmp_path: Path) -> None:
+    found = message(written(tmp_path, "a\tb\nc\t\n"), data=config.Data(empty="error"))
+    assert found == "a.tsv:2: the target is empty. Fill it, remove the row, or set data.empty to skip."
+
+
+def test_every_row_keeps_the_empty_ones(tmp_path: Path) -> None:
+    path = written(tmp_path, "\na\n \nb\n")
+    blocks = read_every_row(config.Corpus(path=str(path)), [Role("source", None, 1)], config.Data(), Counts())
+    assert [text for rows in blocks for text in rows.fields["source"]] == ["", "a", " ", "b"]
+
+
+@pytest.mark.parametrize("content", ["", "\n", "\n \n\t\n", "source\ttarget\n"])
+def test_a_file_without_an_example_is_an_error(tmp_path: Path, content: str) -> None:
+    assert message(written(tmp_path, content)).startswith("a.tsv: there is no example in it.")
+
+
+def test_skipped_bad_utf8_is_counted_in_every_format(tmp_path: Path) -> None:
+    data = config.Data(bad_utf8="skip")
+    files: list[tuple[bytes, str]] = [
+        (b"a\tb\n\xff\n\xffc\td\ne\tf\n", "a.tsv"),
+        (b'a,b\n"\xff\n",x\nc,\xff\ne,f\n', "a.csv"),
+        (b'{"source":"a","target":"b"}\n\xff\n{"\xff":1}\n{"source":"e","target":"f"}\n', "a.jsonl"),
+    ]
+    for content, name in files:
+        counts = Counts()
+        rows = rows_of(written(tmp_path, content, name), data=data, counts=counts)
+        assert [row[1:] for row in rows] == [("a", "b"), ("e", "f")], name
+        assert (counts.rows, counts.bad_utf8_skipped.count) == (4, 2), name
+
+
+def test_bad_utf8_on_one_side_drops_the_pair(tmp_path: Path) -> None:
+    source = written(tmp_path, b"a\n\xff\nc\nd\n", "a.de")
+    target = written(tmp_path, b"A\nB\nC\n\xff\n", "a.en")
+    counts = Counts()
+    assert rows_of(source, target, data=config.Data(bad_utf8="skip"), counts=counts) == [
+        (1, "a", "A"),
+        (3, "c", "C"),
+    ]
+    assert counts.bad_utf8_skipped.places == [f"{source}:2", f"{source}:4"]
+    assert "a.en:4: not UTF-8" in message(written(tmp_path, b"a\nb\nc\nd\n", "a.de"), target)
+
+
+def test_odd_characters_are_counted_and_kept(tmp_path: Path) -> None:
+    counts = Counts()
+    path = written(tmp_path, "a\x1b[31m\tb\u202e\nfine \u00a0 ü\tc\r\rx\nd\u200f\te\n")
+    assert len(rows_of(path, counts=counts)) == 3
+    assert counts.control.places == [f"{path}:1", f"{path}:2"]
+    assert counts.bidi.places == [f"{path}:1", f"{path}:3"]
+    assert len(list(counts.sentences())) == 2
+
+
+# ------------------------------------------------------------------------------------------- parallel files
+
+
+@pytest.mark.parametrize(("left", "right"), [(3, 2), (2, 3), (0, 1), (25_000, 1)])
+def test_line_counts_must_agree(tmp_path: Path, left: int, right: int) -> None:
+    source = written(tmp_path, "a\n" * left, "a.de")
+    target = written(tmp_path, "b\n" * right, "a.en")
+    assert message(source, target).startswith(
+        f"a.de has {left:,} lines, a.en has {right:,}: line n of one must belong to line n of the other."
+    )
+
+
+def test_an_extra_empty_line_is_found(tmp_path: Path) -> None:
+    texts = [f"line {n}" for n in range(100)]
+    source = written(tmp_path, "\n".join(texts), "a.de")
+    target = written(tmp_path, "\n".join([*texts[:41], "", *texts[41:]]), "a.en")
+    assert message(source, target).endswith("They may fall apart around line 42.")
+
+
+def test_a_runaway_ratio_of_lengths_is_found(tmp_path: Path) -> None:
+    source = written(tmp_path, "\n".join(["word"] * 200 + ["word " * 40] * 20 + ["word"] * 200), "a.de")
+    target = written(tmp_path, "\n".join(["word"] * 421), "a.en")
+    assert message(source, target).endswith("They may fall apart around line 201.")
+
+
+def test_parallel_files_may_hold_tabs_and_commas(tmp_path: Path) -> None:
+    source = written(tmp_path, 'a\tb,"c\n', "a.csv")
+    assert rows_of(source, written(tmp_path, "source\ttarget\n", "b.tsv")) == [(1, 'a\tb,"c', "source\ttarget")]
+
+
+def test_parallel_files_have_no_further_columns(tmp_path: Path) -> None:
+    source, target = written(tmp_path, "a\n", "a.de"), written(tmp_path, "b\n", "a.en")
+    assert message(source, target, wanted=roles(features=3)) == (
+        "data.features asks for a column, but a.de and a.en are plain lines. "
+        "Put everything into one table (.tsv, .csv or .jsonl)."
+    )
+
+
+def test_standard_input_cannot_be_both_sides() -> None:
+    with pytest.raises(UserError, match="standard input cannot be both the source and the target file"):
+        rows_of("-", Path("-"))
