@@ -98,7 +98,9 @@ class Symbols(Table):
 
 
 Tokeniser = Annotated[
-    Sentencepiece | Characters | Bytes | Words | Symbols, Field(discriminator="kind"), BeforeValidator(_kind_from_string)
+    Sentencepiece | Characters | Bytes | Words | Symbols,
+    Field(discriminator="kind"),
+    BeforeValidator(_kind_from_string),
 ]
 
 
@@ -192,12 +194,8 @@ def _divides(width: int, heads: int) -> None:
         raise ValueError(f"width {width} is not divisible by heads {heads}")
 
 
-Encoder = Annotated[
-    RecurrentEncoder | Transformer, Field(discriminator="kind"), BeforeValidator(_kind_from_string)
-]
-Decoder = Annotated[
-    RecurrentDecoder | Transformer, Field(discriminator="kind"), BeforeValidator(_kind_from_string)
-]
+Encoder = Annotated[RecurrentEncoder | Transformer, Field(discriminator="kind"), BeforeValidator(_kind_from_string)]
+Decoder = Annotated[RecurrentDecoder | Transformer, Field(discriminator="kind"), BeforeValidator(_kind_from_string)]
 
 
 class Model(Table):
@@ -360,6 +358,22 @@ def build(table: Mapping[str, Any], *, where: str) -> Settings:
         return Settings.model_validate(_tuples(table))
     except ValidationError as error:
         raise UserError(_explain(error, where)) from None
+
+
+def draft(table: Mapping[str, Any], *, where: str) -> Settings:
+    """Check what is known before the data is: a choice that has no kind yet must fit one of its kinds. Like `build`."""
+    for key in ("source.tokeniser", "target.tokeniser", "model.encoder", "model.decoder", "train.schedule"):
+        section, name = key.split(".")
+        choice = table.get(section, {}).get(name)
+        if isinstance(choice, Mapping) and "kind" not in choice:
+            tables = _tables(
+                {"source": TextSource, "target": TextTarget, "model": Model, "train": Train}[section]
+                .model_fields[name]
+                .annotation
+            )
+            fits = [kind for one in tables if choice.keys() <= one.model_fields.keys() for kind in _kinds(one)]
+            table = merge(table, {section: {name: {"kind": fits[0] if fits else _kinds(tables[-1])[0]}}})
+    return build(table, where=where)
 
 
 def dump(settings: Settings) -> str:

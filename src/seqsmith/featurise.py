@@ -63,7 +63,8 @@ class Featuriser:
         """Whether ids mean the same to both."""
         pairs = ((self.source, other.source), (self.target, other.target))
         return all(
-            a.size == b.size and a.form == b.form and a.pieces(range(a.size)) == b.pieces(range(b.size)) for a, b in pairs
+            a.size == b.size and a.form == b.form and a.pieces(range(a.size)) == b.pieces(range(b.size))
+            for a, b in pairs
         )
 
     def target_of_source(self) -> list[int]:
@@ -79,7 +80,9 @@ class Featuriser:
     def digest(self, folder: Path) -> str:
         """What the ids depend on, for the cache: the vocabularies' bytes, written to an empty folder."""
         self.save(folder)
-        seal = hashlib.sha256(repr((self.source.form, self.source.lowercase, self.target.form, self.target.lowercase)).encode())
+        seal = hashlib.sha256(
+            repr((self.source.form, self.source.lowercase, self.target.form, self.target.lowercase)).encode()
+        )
         for path in sorted(folder.iterdir()):
             seal.update(path.name.encode() + path.read_bytes())
         return seal.hexdigest()

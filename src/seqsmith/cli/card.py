@@ -11,7 +11,9 @@ from seqsmith.evaluate.report import render
 from seqsmith.evaluate.scores import Score
 
 
-def model_card(bundle: Bundle, *, scores: Sequence[Score], pairs: int, dev_pairs: int, minutes: float, name: str) -> str:
+def model_card(
+    bundle: Bundle, *, scores: Sequence[Score], pairs: int, dev_pairs: int, minutes: float, name: str
+) -> str:
     """What the model is, what it was trained on, how good it is and how to use it."""
     settings = bundle.settings
     data = "\n".join(f"- {_corpus(corpus)}" for corpus in settings.data.train)

@@ -64,7 +64,11 @@ class Display:
         score = f"{event['name']} {event['value']:.2f}"
         self.bar.update(self.task, completed=event["update"], score=score)
         train = self.last_update
-        speed = "" if train is None else f"train {train['nats_per_token']:.3f}, {train['tokens_per_second']:,.0f} tokens/s, "
+        speed = (
+            ""
+            if train is None
+            else f"train {train['nats_per_token']:.3f}, {train['tokens_per_second']:,.0f} tokens/s, "
+        )
         best = "  best so far" if event["best"] else ""
         self.say(
             f"epoch {event['epoch']:>3}  update {event['update']:>6,}  {speed}dev {event['dev_nats_per_token']:.3f} "

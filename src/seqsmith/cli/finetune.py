@@ -35,7 +35,9 @@ def inherit(model: Seq2Seq, featuriser: Featuriser, older: Bundle) -> None:
     own, old = tensors_of(model), tensors_of(older.model)
     if own.keys() != old.keys():
         other = sorted(own.keys() ^ old.keys())[0]
-        raise UserError(f"train.start_from: that model is built otherwise ({other}): leave the model settings as they were.")
+        raise UserError(
+            f"train.start_from: that model is built otherwise ({other}): leave the model settings as they were."
+        )
     for name, tensor in own.items():
         if name.startswith("source_inlet.embedding"):
             _copy_rows(tensor, old[name], source_rows)

@@ -89,7 +89,7 @@ def _prepare(table: Mapping[str, Any], run: Path, *, resume: bool, say: Say) -> 
     older = None if start_from is None or resume else open_bundle(Path(start_from))
     if older is not None:
         table = inherited_settings(table, older.settings)
-    draft = config.build(table, where="settings")
+    draft = config.draft(table, where="settings")
     runtime.use_threads(draft.train.threads)
     pairs = read_pairs(draft.data, seed=draft.seed, say=say)
     settings = draft if resume else resolve(table, pairs, say)

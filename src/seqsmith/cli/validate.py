@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from seqsmith.evaluate.symptoms import symptoms
 from seqsmith.model.seq2seq import Seq2Seq
 from seqsmith.objective.teacher import teacher_forced
 from seqsmith.predictor import Prediction, Predictor
+from seqsmith.text.marks import joined
 from seqsmith.train.loop import Validation
 
 _MOST_PAIRS = 1000  # of the dev set that are answered at each validation
@@ -73,7 +75,7 @@ class Validator:
     def scores(self, predictions: list[Prediction], names: tuple[str, ...], *, resamples: int) -> list[Score]:
         references = self.prepared.pairs.dev_texts("target", len(predictions))
         outputs = [prediction.text for prediction in predictions]
-        return score_texts(outputs, references, names, tokenize=bleu_tokeniser(self.prepared.settings), resamples=resamples)
+        return score_answers(self.prepared.settings, outputs, references, names, resamples=resamples)
 
     def _look(self, predictions: list[Prediction]) -> dict[str, Any]:
         """A few answers now and then, and signs of trouble."""
@@ -90,16 +92,31 @@ class Validator:
         return report
 
 
-def bleu_tokeniser(settings: config.Settings) -> Any:
-    """BLEU takes text that is already split as it is; otherwise it chooses by the script of the references."""
+def score_answers(
+    settings: config.Settings,
+    outputs: Sequence[str],
+    references: Sequence[str],
+    names: Sequence[str],
+    *,
+    resamples: int,
+) -> list[Score]:
+    """Score answers as words: marked subwords are joined, and BLEU takes text that came already split as it is."""
     kind = None if settings.target.tokeniser is None else settings.target.tokeniser.kind
-    return "none" if kind == "symbols" else None
+    return score_texts(
+        [joined(text) for text in outputs],
+        [joined(text) for text in references],
+        names,
+        tokenize="none" if kind == "symbols" else None,
+        resamples=resamples,
+    )
 
 
 def final_scores(settings: config.Settings) -> tuple[str, ...]:
     """The scores that belong beside the chosen one."""
     kind = None if settings.target.tokeniser is None else settings.target.tokeniser.kind
     running = kind in ("sentencepiece", "words") or settings.train.score in ("bleu", "chrf")
-    names = ("bleu", "chrf", "exact_match") if running else ("exact_match", "ser", "per" if kind == "symbols" else "cer")
+    names = (
+        ("bleu", "chrf", "exact_match") if running else ("exact_match", "ser", "per" if kind == "symbols" else "cer")
+    )
     chosen = settings.train.score
     return names if chosen in (None, "loss", *names) else (chosen, *names)

@@ -92,9 +92,7 @@ class MultiHead(nn.Module):
         y_BHTK, weight_BHTS = attend_openly(query, key, value, bias=bias, dropout=self.dropout)
         return self._merge(y_BHTK), weight_BHTS.mean(1)
 
-    def _grouped(
-        self, x_BTD: Tensor, key: Tensor, value: Tensor, first: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _grouped(self, x_BTD: Tensor, key: Tensor, value: Tensor, first: int) -> tuple[Tensor, Tensor, Tensor]:
         query_BHTK = self._split(self.query(x_BTD), self.heads)
         if self.rotary:
             query_BHTK = rotate(query_BHTK, first)

@@ -47,7 +47,9 @@ def build_model(
     )
 
 
-def _inlet(embedding: nn.Embedding, settings: config.RecurrentEncoder | config.RecurrentDecoder | config.Transformer) -> TokenInlet:
+def _inlet(
+    embedding: nn.Embedding, settings: config.RecurrentEncoder | config.RecurrentDecoder | config.Transformer
+) -> TokenInlet:
     transformer = isinstance(settings, config.Transformer)
     return TokenInlet(embedding, width=settings.width if transformer else None, scaled=transformer)
 

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 def sinusoid(first: int, count: int, width: int, *, like: Tensor) -> Tensor:
     """Sines and cosines of geometric wavelengths, sines first (Vaswani et al. 2017, section 3.5) -> position_LD."""
     half = (width + 1) // 2
-    rate_K = torch.exp(torch.arange(half, device=like.device, dtype=torch.float64) * (-torch.log(torch.tensor(1e4)) / half))
+    rate_K = torch.exp(
+        torch.arange(half, device=like.device, dtype=torch.float64) * (-torch.log(torch.tensor(1e4)) / half)
+    )
     angle_LK = torch.arange(first, first + count, device=like.device, dtype=torch.float64)[:, None] * rate_K
     return torch.cat([angle_LK.sin(), angle_LK.cos()], dim=1)[:, :width].to(like.dtype)
 

@@ -72,9 +72,7 @@ def _self_attention(settings: Settings) -> MultiHead:
 
 
 def _feed_forward(settings: Settings) -> FeedForward:
-    return FeedForward(
-        settings.width, settings.feed_forward, activation=settings.activation, dropout=settings.dropout
-    )
+    return FeedForward(settings.width, settings.feed_forward, activation=settings.activation, dropout=settings.dropout)
 
 
 def _add(left: Tensor | None, right: Tensor | None) -> Tensor | None:

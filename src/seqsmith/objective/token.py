@@ -86,7 +86,9 @@ class _Chunked(torch.autograd.Function):
             grad_bias_V += slope.sum(0)
             slope = slope.to(hidden.dtype)
             torch.mm(slope, weight_VD, out=grad_hidden_PD[piece])
-            grad_weight_VD.addmm_(slope.t(), hidden) if exact == hidden.dtype else grad_weight_VD.add_(slope.t() @ hidden)
+            grad_weight_VD.addmm_(slope.t(), hidden) if exact == hidden.dtype else grad_weight_VD.add_(
+                slope.t() @ hidden
+            )
         ctx.save_for_backward(grad_hidden_PD, grad_weight_VD.to(weight_VD.dtype), grad_bias_V.to(bias_V.dtype))
         ctx.mark_non_differentiable(total[1])
         return total[0], total[1]

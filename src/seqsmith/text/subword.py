@@ -2,7 +2,7 @@
 
 Text is kept as it is (identity normalisation), what has no piece is spelt in bytes, and decoding is our own: each id
 has its bytes, the bytes are joined and read as UTF-8. Two signs of sentencepiece need care. It puts one space before
-each text, which decoding takes away; and it writes a space as U+2581, so a U+2581 in the text is written with an escape.
+each text, which decoding takes away; and it writes a space as U+2581, so one in the text is written with an escape.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ESCAPE = "\uf8f0"  # of the private use area; ESCAPE ESCAPE is itself, ESCAPE ES
 ESCAPED_SPACE = "\uf8f1"
 FIRST_PIECE = FIRST_BYTE + 256
 DEFAULT_PIECES = 8000
-SAMPLE_CHARACTERS = 20_000_000  # as many are learnt from
+SAMPLE_CHARACTERS = 10_000_000  # as many are learnt from, within a minute and half a gigabyte
 TRAINING_THREADS = 4  # a fixed number, as the sums of unigram training depend on it: same pieces on every machine
 
 
@@ -87,12 +87,12 @@ def train_subwords(texts: Iterable[str], settings: config.Sentencepiece) -> Subw
     pieces = settings.vocabulary or DEFAULT_PIECES
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(sample),
+        sentence_iterator=_frequent(sample, most=(pieces - FIRST_PIECE) // 2),
         model_writer=model,
         model_type=settings.algorithm,
         vocab_size=pieces,
         hard_vocab_limit=False,
-        character_coverage=_coverage(sample, most=(pieces - FIRST_PIECE) // 2),
+        character_coverage=1.0,  # of what `_frequent` left
         byte_fallback=True,
         normalization_rule_name="identity",
         remove_extra_whitespaces=False,
@@ -151,17 +151,13 @@ def _bytes(number: int, piece: str) -> bytes:
 
 
 def _sample(texts: Iterable[str], *, most: int) -> list[str]:
-    """The texts, thinned when they grow too many by a hash of their place: a fixed choice, in bounded memory.
-
-    Sentencepiece passes over texts that hold a tab or U+2585, which it uses itself, so they become spaces here; when
-    encoding they are spelt in bytes.
-    """
+    """The texts, thinned when they grow too many by a hash of their place: a fixed choice, in bounded memory."""
     sample: dict[int, str] = {}
     stride, characters = 1, 0
     for place, text in enumerate(texts):
         if not text or _hash(place) % stride:
             continue
-        sample[place] = escape(text).replace("\t", " ").replace("\u2585", " ")
+        sample[place] = escape(text)
         characters += len(text)
         while characters > most and len(sample) > 1:
             stride *= 2
@@ -175,11 +171,15 @@ def _hash(place: int) -> int:
     return zlib.crc32(place.to_bytes(8, "little"))
 
 
-def _coverage(sample: Sequence[str], *, most: int) -> float:
-    """The share of the running text that the `most` frequent characters make: the rarer ones are spelt in bytes."""
+def _frequent(sample: Sequence[str], *, most: int) -> Iterator[str]:
+    """The texts with only the `most` frequent characters, so that half of the vocabulary is left for longer pieces.
+
+    The others become spaces; when encoding they are spelt in bytes. So are the tab and U+2585: sentencepiece uses them
+    itself and would pass over every text that holds one.
+    """
     counts = Counter[str]()
     for text in sample:
         counts.update(text)
-    if len(counts) <= most:
-        return 1.0
-    return sum(count for _, count in counts.most_common(most)) / counts.total()
+    rare = [character for character, _ in counts.most_common()[most:]]
+    to_space = str.maketrans(dict.fromkeys((*rare, "\t", "\u2585"), " "))
+    return (text.translate(to_space) for text in sample)

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 
 from seqsmith.errors import UserError
 
-
 FORMAT = 1
 
 

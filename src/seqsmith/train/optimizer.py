@@ -33,7 +33,6 @@ def restore_optimizer(model: nn.Module, optimizer: torch.optim.AdamW, tensors: d
             optimizer.state[parameter] = {key: tensors[f"{key}.{name}"].to(parameter.device) for key in keys}
 
 
-
 class MovingAverage:
     """An exponential moving average of the weights (Polyak & Juditsky 1992), young averages following faster."""
 

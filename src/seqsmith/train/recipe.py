@@ -134,7 +134,9 @@ def _tokeniser(recipe: Recipe, name: str, side: Side, pairs: int) -> Kind:
     kind: Kind = recipe.take(f"{name}.tokeniser.kind", *side.tokeniser)
     if kind == "sentencepiece":
         size = min(32_000, max(400, round(35 * math.sqrt(pairs) / 100) * 100))
-        recipe.take(f"{name}.tokeniser.vocabulary", size, f"35 times the square root of {pairs:,} pairs, at most 32,000")
+        recipe.take(
+            f"{name}.tokeniser.vocabulary", size, f"35 times the square root of {pairs:,} pairs, at most 32,000"
+        )
     return kind
 
 
@@ -276,7 +278,9 @@ def _training(recipe: Recipe, *, steps: float, tokens: float) -> None:
         recipe.take("train.schedule.kind", "cosine", "the number of updates is known")
         recipe.take("train.schedule.warmup", max(1, min(4_000, updates // 10)), "a tenth of the updates")
     recipe.take("train.label_smoothing", 0.1, "usual")
-    recipe.take("train.validate_every", max(1, each, updates // 40), "an epoch, or a fortieth of the run if that is longer")
+    recipe.take(
+        "train.validate_every", max(1, each, updates // 40), "an epoch, or a fortieth of the run if that is longer"
+    )
     recipe.take("train.average", 5, "the mean of the best five checkpoints is mostly better than the best")
     recipe.take("train.early_stop", 12, "validations without a better score")
 
