@@ -17,7 +17,7 @@ RANK = {name: rank for rank, group in enumerate(LAYERS.split()) for name in grou
 APART = "textbook"
 WITHOUT_TORCH = ("errors", "config", "data", "text", "evaluate", "demo")
 
-MAX_FILE, MAX_FUNCTION, MAX_TOTAL = 400, 60, 9000
+MAX_FILE, MAX_FUNCTION, MAX_TOTAL = 400, 60, 13_000
 
 RUNS_CODE = "it can run code that a file or a user brings"
 BANNED_MODULES = dict.fromkeys(

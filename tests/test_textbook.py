@@ -16,6 +16,7 @@ from seqsmith import textbook
 from seqsmith.textbook import BEGIN, END, PAD, GRUCell, LSTMCell, Seq2Seq, beam_search, greedy, loss, train
 
 ROOT = Path(__file__).parents[1]
+FIRST = END + 1  # the first symbol that is text
 CELLS = {
     "lstm": LSTMCell,
     "gru": GRUCell,
@@ -37,8 +38,8 @@ def float64():
 class Table:
     """A model whose next logits depend on all symbols so far, by drawing them from a generator seeded with them."""
 
-    def __init__(self, *, size: int, seed: int) -> None:
-        self.size, self.seed = size, seed
+    def __init__(self, *, symbols: int, seed: int) -> None:
+        self.size, self.seed = FIRST + symbols, seed
 
     def start(self, source: Tensor) -> tuple[int, ...]:
         del source
@@ -161,9 +162,9 @@ def test_the_logits_of_a_step_know_nothing_of_later_symbols(cell):
 
 
 @settings(max_examples=50)
-@given(seed=st.integers(0, 10_000), longest=st.integers(0, 5), penalty=st.sampled_from([-1.0, 0.0, 0.6, 1.0, 2.0]))
+@given(seed=st.integers(0, 10_000), longest=st.integers(1, 6), penalty=st.sampled_from([-1.0, 0.0, 0.6, 1.0, 2.0]))
 def test_beam_1_is_greedy(seed, longest, penalty):
-    table = Table(size=5, seed=seed)
+    table = Table(symbols=3, seed=seed)
     source = torch.tensor([4])
     (answer,) = beam_search(table, source, beam=1, longest=longest, length_penalty=penalty)
     assert answer.ids == greedy(table, source, longest=longest)
@@ -172,30 +173,46 @@ def test_beam_1_is_greedy(seed, longest, penalty):
 @settings(max_examples=50)
 @given(seed=st.integers(0, 10_000), nbest=st.integers(1, 6), penalty=st.sampled_from([-1.0, 0.0, 0.6, 1.0, 2.0]))
 def test_a_beam_that_drops_nothing_is_exhaustive_enumeration(seed, nbest, penalty):
-    table, longest = Table(size=4, seed=seed), 3
-    sequences = [ids for length in range(longest + 1) for ids in itertools.product(range(END), repeat=length)]
+    table, longest, text = Table(symbols=3, seed=seed), 4, range(FIRST, FIRST + 3)
+    sequences = [ids for length in range(longest) for ids in itertools.product(text, repeat=length)]
     best = sorted(((table.log_p(ids) / (len(ids) + 1) ** penalty, ids) for ids in sequences), reverse=True)[:nbest]
     answers = beam_search(
-        table, torch.tensor([4]), beam=END**longest * 2, longest=longest, nbest=nbest, length_penalty=penalty
+        table, torch.tensor([4]), beam=3**longest, longest=longest, nbest=nbest, length_penalty=penalty
     )
     assert [tuple(answer.ids) for answer in answers] == [ids for _, ids in best]
     assert [answer.score for answer in answers] == pytest.approx([score for score, _ in best])
 
 
 @settings(max_examples=50)
-@given(seed=st.integers(0, 10_000), beam=st.integers(1, 4), penalty=st.sampled_from([-1.0, 0.0, 1.0, 2.0]))
+@given(seed=st.integers(0, 10_000), beam=st.integers(2, 4), penalty=st.sampled_from([-1.0, 0.0, 1.0, 2.0]))
 def test_stopping_early_never_changes_the_best_answers(seed, beam, penalty):
-    search = partial(beam_search, Table(size=5, seed=seed), torch.tensor([4]), beam=beam, length_penalty=penalty)
-    never_stopped = search(longest=5, nbest=10**6)  # so many are never found, so the search goes on to the end
-    for nbest in (1, 2, 3):
-        assert search(longest=5, nbest=nbest) == never_stopped[:nbest]
+    search = partial(beam_search, Table(symbols=3, seed=seed), torch.tensor([4]), beam=beam, length_penalty=penalty)
+    never_stopped = search(longest=6, nbest=10**6)  # so many are never found, so the search goes on to the end
+    for nbest in range(1, beam + 1):
+        assert search(longest=6, nbest=nbest) == never_stopped[:nbest]
 
 
-def test_the_score_of_an_answer_is_that_of_teacher_forcing():
-    model = Seq2Seq(8, 3, 4, 8, cell=GRUCell, attention=True)
+@pytest.mark.parametrize("beam", [1, 3])
+def test_what_never_ends_is_cut_at_the_longest_length_and_holds_text_alone(beam):
+    class Endless(Table):
+        def step(self, y: Tensor, prefix: tuple[int, ...]) -> tuple[Tensor, tuple[int, ...]]:
+            logit_1V, prefix = super().step(y, prefix)
+            logit_1V[0, :FIRST] = torch.tensor([9.0, 9.0, 9.0, -99.0])  # PAD, UNKNOWN, BEGIN, END
+            return logit_1V, prefix
+
+    table, source = Endless(symbols=3, seed=1), torch.tensor([4])
+    answers = beam_search(table, source, beam=beam, longest=5, nbest=beam)
+    assert [len(answer.ids) for answer in answers] == [5] * beam
+    assert all(symbol >= FIRST for answer in answers for symbol in answer.ids)
+    assert len(greedy(table, source, longest=5)) == 5
+
+
+@pytest.mark.parametrize("beam", [1, 4])
+def test_the_score_of_an_answer_is_that_of_teacher_forcing(beam):
+    model, longest = Seq2Seq(8, 3, 4, 8, cell=GRUCell, attention=True), 4
     source = SOURCE[0]
-    for score, ids in beam_search(model, source, beam=4, longest=4, nbest=4):
-        target = torch.tensor([[*ids, END]])
+    for score, ids in beam_search(model, source, beam=beam, longest=longest, nbest=beam):
+        target = torch.tensor([[*ids, END][:longest]])  # as long as that, it was cut before its END
         log_p_TV = model(source[None], target)[0].log_softmax(1)
         assert score == pytest.approx(log_p_TV.gather(1, target.T).sum().item(), abs=1e-9)
 

@@ -1,7 +1,7 @@
 """What travels between the parts: sequences, batches, the decoder's state; and the legend of the axes.
 
 B batch          S source steps    T target steps    L steps of either side    P real positions of a whole batch
-D model width    H heads           K head width      F feed-forward width      C channels of a frame (mel bins, variables)
+D model width    H heads           K head width      F feed-forward width      C channels of a frame (mel bins, ...)
 V vocabulary     W beam width      N = B*W search rows   G gates (4 of an LSTM, 3 of a GRU) times width   R = B*H
 """
 

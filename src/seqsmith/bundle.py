@@ -74,7 +74,7 @@ def _check(folder: Path) -> None:
         hint = f" Did you mean {inner}?" if (inner / "MANIFEST.json").is_file() else ""
         raise UserError(f"{folder}: not a model folder: it has no MANIFEST.json.{hint}")
     try:
-        found = json.loads((folder / "MANIFEST.json").read_text(encoding="utf-8"))["format"]
+        found = int(json.loads((folder / "MANIFEST.json").read_text(encoding="utf-8"))["format"])
     except (ValueError, KeyError, TypeError, OSError):
         raise UserError(f"{folder}: damaged: MANIFEST.json cannot be read. Copy or train the model again.") from None
     if found > FORMAT:

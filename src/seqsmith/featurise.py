@@ -63,7 +63,8 @@ class Featuriser:
         """Whether ids mean the same to both."""
         pairs = ((self.source, other.source), (self.target, other.target))
         return all(
-            a.size == b.size and a.form == b.form and a.pieces(range(a.size)) == b.pieces(range(b.size))
+            (a.size, a.form, a.lowercase) == (b.size, b.form, b.lowercase)
+            and a.pieces(range(a.size)) == b.pieces(range(b.size))
             for a, b in pairs
         )
 

@@ -81,8 +81,8 @@ class Predictor:
         for folder, other in zip(folders, bundles, strict=True):
             if not first.featuriser.same_ids(other.featuriser):
                 raise UserError(
-                    f"{folder}: its vocabularies differ from those of {folders[0]}, so their answers cannot be averaged. "
-                    "Train the models of an ensemble on the same data and settings, with other seeds."
+                    f"{folder}: its vocabularies differ from those of {folders[0]}, so their answers cannot be "
+                    "averaged. Train the models of an ensemble on the same data and settings, with other seeds."
                 )
         models = tuple(bundle.model.to(place) for bundle in bundles)
         return cls(TorchEngine(models, place), first.featuriser, first.settings)
@@ -123,7 +123,8 @@ class Predictor:
         iterator = iter(rows)
         while block := list(islice(iterator, window)):
             texts = [text for text, _ in block]
-            features = None if block[0][1] is None else [column or "" for _, column in block]
+            columns = [column for _, column in block]
+            features = None if all(column is None for column in columns) else [column or "" for column in columns]
             yield from self.predict(texts, features=features, **search)
 
     def score(
@@ -168,18 +169,22 @@ class Predictor:
             raise UserError("predict takes a list of texts, found one string: write predict([text]).")
         if features is not None and len(features) != len(texts):
             raise UserError(f"{len(texts)} texts, but {len(features)} rows of features: each text needs one.")
-        if features is None and self.featuriser.source.features.symbols:
+        known = self.featuriser.source.features.symbols
+        if features is None and known:
             raise UserError(
                 "this model was trained with a column of features, and the input has none. "
                 "Give them as features=[...], or name their column with --set data.features=..."
             )
+        if features is not None and any(features) and not known:
+            raise UserError("this model was trained without features, and the input has some: leave them out.")
 
     def _search(self, overrides: dict[str, Any]) -> config.Search:
-        table = self.settings.search.model_dump(exclude_none=True)
-        beam = overrides.get("beam") or table.get("beam") or 1
-        if overrides.get("nbest", 1) > beam and "beam" not in overrides:
-            overrides = {**overrides, "beam": overrides["nbest"]}
-        table.update({key: value for key, value in overrides.items() if value is not None})
+        given = {key: value for key, value in overrides.items() if value is not None}
+        table = {**self.settings.search.model_dump(exclude_none=True), **given}
+        if "beam" not in given and isinstance(table["nbest"], int):  # a list needs a beam at least as wide
+            table["beam"] = max(table.get("beam") or 1, table["nbest"])
+        if "longest_ratio" in given and "longest" not in given:
+            table.pop("longest", None)
         return config.build({"search": table}, where="predict").search
 
     def _candidate(self, answer: Answer) -> Candidate:

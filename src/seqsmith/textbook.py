@@ -34,7 +34,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-PAD, UNKNOWN, BEGIN, END = 0, 1, 2, 3
+PAD, UNKNOWN, BEGIN, END = 0, 1, 2, 3  # a model says END and what comes after it, never the first three
 Batches = Iterable[tuple[Tensor, Tensor]]
 
 # ------------------------------------------------------------------------------------------------ cells
@@ -333,7 +333,7 @@ class Steps(Protocol):
 
 
 class Answer(NamedTuple):
-    score: float  # log p of ids and END / length ** length_penalty
+    score: float  # log p / length ** length_penalty, where END counts as well
     ids: list[int]  # without BEGIN and END
 
 
@@ -343,7 +343,7 @@ def greedy(model: Steps, source: Tensor, *, longest: int) -> list[int]:
     y, decoding, ids = BEGIN, model.start(source[None]), []
     for _ in range(longest):
         logit_1V, decoding = model.step(torch.tensor([y], device=source.device), decoding)
-        y = int(logit_1V.argmax())
+        y = END + int(logit_1V[0, END:].argmax())  # what comes before END is never said
         if y == END:
             break
         ids.append(y)
@@ -356,13 +356,13 @@ def beam_search(
 ) -> list[Answer]:
     """For one source: the `nbest` best answers that a beam of width `beam` finds, the best first.
 
-    Each step extends every live hypothesis with every symbol and keeps the `beam` extensions of highest log p: of
-    equals that of the better parent, then the lower id. Those that end with END are finished and leave the beam; the
-    others live on, and the next step keeps again up to `beam` extensions of theirs. After `longest` symbols END is the
-    only extension. The finished are ranked by log p / length ** length_penalty, where both count END; of equals the
-    earlier finished wins. The search ends when none lives, or when nothing that lives could still come among the
-    `nbest` best, which never changes the result. Beam 1 gives the greedy answer; a beam that drops nothing, the best
-    of all sequences.
+    Each step extends every live hypothesis with every symbol that may be said, and goes down the ranking of these
+    extensions by log p (of equals, the better parent and then the lower id comes first) until `beam` of them live on.
+    Those met on the way that end with END are finished, and are ranked by log p / length ** length_penalty; of equals
+    the earlier finished wins. The search ends after `longest` symbols, END included, and what still lives is then an
+    answer where fewer than `nbest` finished; or when nothing that lives could still come among the `nbest` best, which
+    never changes the result. A beam of 1 is greedy search, done at its first END. A beam that drops nothing finds the
+    best of all sequences.
     """
 
     def score(log_p: float, length: int) -> float:
@@ -370,22 +370,27 @@ def beam_search(
 
     live: list[tuple[float, list[int], Any]] = [(0.0, [BEGIN], model.start(source[None]))]
     finished: list[Answer] = []
-    for length in range(1, longest + 2):
+    for length in range(1, longest + 1):
         extensions = []
         for log_p, ids, decoding in live:
             logit_1V, decoding = model.step(torch.tensor(ids[-1:], device=source.device), decoding)
-            for symbol, log_p_of_symbol in enumerate(logit_1V[0].log_softmax(0).tolist()):
-                if symbol == END or length <= longest:
-                    extensions.append((log_p + log_p_of_symbol, [*ids, symbol], decoding))
-        best = sorted(extensions, key=lambda extension: -extension[0])[:beam]
-        finished += [Answer(score(log_p, length), ids[1:-1]) for log_p, ids, _ in best if ids[-1] == END]
+            log_p_of = logit_1V[0].log_softmax(0).tolist()
+            extensions += [(log_p + log_p_of[y], [*ids, y], decoding) for y in range(END, len(log_p_of))]
+        live = []
+        for log_p, ids, decoding in sorted(extensions, key=lambda extension: -extension[0]):
+            if len(live) == beam:
+                break
+            if ids[-1] == END:
+                finished.append(Answer(score(log_p, length), ids[1:-1]))
+            else:
+                live.append((log_p, ids, decoding))
         finished = sorted(finished, key=lambda answer: -answer.score)[:nbest]
-        live = [extension for extension in best if extension[1][-1] != END]
         # log p only falls, and over a power of the length it is greatest at the shortest or at the longest length
-        hope = max((score(log_p, end) for log_p, *_ in live for end in (length + 1, longest + 1)), default=-math.inf)
-        if not live or (len(finished) == nbest and hope <= finished[-1].score):
+        hope = max((score(log_p, end) for log_p, *_ in live for end in (length + 1, longest)), default=-math.inf)
+        if len(finished) == nbest and (beam == 1 or hope <= finished[-1].score):
             break
-    return finished
+    cut = [Answer(score(log_p, longest), ids[1:]) for log_p, ids, _ in live]
+    return (finished + cut)[:nbest]
 
 
 @torch.no_grad()

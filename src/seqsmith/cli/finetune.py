@@ -33,6 +33,8 @@ def inherit(model: Seq2Seq, featuriser: Featuriser, older: Bundle) -> None:
     source_rows = torch.tensor(featuriser.source.inherited(older.featuriser.source))
     target_rows = torch.tensor(featuriser.target.inherited(older.featuriser.target))
     own, old = tensors_of(model), tensors_of(older.model)
+    one = "target_inlet.embedding.weight" not in own  # a joint vocabulary with one embedding, the source's
+    spoken_rows = source_rows if one else target_rows
     if own.keys() != old.keys():
         other = sorted(own.keys() ^ old.keys())[0]
         raise UserError(
@@ -42,7 +44,7 @@ def inherit(model: Seq2Seq, featuriser: Featuriser, older: Bundle) -> None:
         if name.startswith("source_inlet.embedding"):
             _copy_rows(tensor, old[name], source_rows)
         elif name.startswith(("target_inlet.embedding", "outlet.weight", "outlet.bias", "outlet.vocabulary.")):
-            _copy_rows(tensor, old[name], target_rows)
+            _copy_rows(tensor, old[name], spoken_rows)
         elif name.endswith("target_of_source_V"):
             continue  # made from the new vocabularies
         elif tensor.shape == old[name].shape:

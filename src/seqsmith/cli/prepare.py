@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -107,8 +107,8 @@ def learn_codecs(settings: config.Settings, pairs: Pairs) -> Featuriser:
         )
     if source.tokeniser != target.tokeniser:
         raise UserError(
-            "joint_vocabulary: one vocabulary needs one tokeniser, found different source.tokeniser and target.tokeniser. "
-            "Make them equal, or set joint_vocabulary = false."
+            "joint_vocabulary: one vocabulary needs one tokeniser, found different source.tokeniser and "
+            "target.tokeniser. Make them equal, or set joint_vocabulary = false."
         )
     assert source.tokeniser is not None
     normal = [
@@ -125,10 +125,12 @@ def learn_codecs(settings: config.Settings, pairs: Pairs) -> Featuriser:
 
 def grow_codecs(older: Bundle, pairs: Pairs) -> Featuriser:
     """The vocabularies of a model that is trained on, with new symbols for what its data did not have."""
-    features = pairs.train_texts("features", _LEARN)
-    source = older.featuriser.source.grown(pairs.train_texts("source", _LEARN), features)
-    target = older.featuriser.target.grown(pairs.train_texts("target", _LEARN))
-    return Featuriser(source, target)
+    source, target = older.featuriser.source, older.featuriser.target
+    source = source.grown(pairs.train_texts("source", _LEARN), pairs.train_texts("features", _LEARN))
+    if not older.settings.joint_vocabulary:
+        return Featuriser(source, target.grown(pairs.train_texts("target", _LEARN)))
+    target = replace(target, tokeniser=source.tokeniser).grown(pairs.train_texts("target", _LEARN))
+    return Featuriser(replace(source, tokeniser=target.tokeniser), target)
 
 
 def encode_pairs(settings: config.Settings, pairs: Pairs, featuriser: Featuriser, say: Say) -> tuple[Encoded, Encoded]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from seqsmith import config
@@ -55,7 +56,8 @@ class Validator:
     def loss(self) -> float:
         """-log p of a dev token, in nats, without smoothing."""
         dev = self.prepared.dev
-        plan = sequential_plan(dev.target.lengths, self.prepared.settings.search.batch_tokens)
+        longer = np.maximum(dev.source.lengths, dev.target.lengths)
+        plan = sequential_plan(longer, self.prepared.settings.search.batch_tokens)
         total, count = 0.0, 0
         with torch.inference_mode():
             for index in range(len(plan)):

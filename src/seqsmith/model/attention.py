@@ -103,7 +103,7 @@ class MultiHead(nn.Module):
 
     @staticmethod
     def _split(x_BLD: Tensor, heads: int) -> Tensor:
-        return x_BLD.unflatten(-1, (heads, -1)).transpose(1, 2)
+        return torch.unflatten(x_BLD, -1, (heads, -1)).transpose(1, 2)
 
     def _merge(self, y_BHTK: Tensor) -> Tensor:
         y_BTD: Tensor = self.out(y_BHTK.transpose(1, 2).flatten(2))

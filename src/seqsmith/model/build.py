@@ -23,7 +23,9 @@ def build_model(
     `target_of_source` maps source ids to the target ids that look the same; the copy outlet needs it. Raises UserError
     for settings that do not fit each other.
     """
-    assert settings.encoder is not None and settings.decoder is not None and settings.embedding is not None
+    assert settings.encoder is not None
+    assert settings.decoder is not None
+    assert settings.embedding is not None
     source_embedding = new_embedding(source_size, settings.embedding)
     target_embedding = source_embedding
     if settings.share_embeddings != "all":
@@ -38,10 +40,11 @@ def build_model(
     target_inlet = _inlet(target_embedding, settings.decoder)
     tied = None if settings.share_embeddings == "none" else target_embedding
     decoder = _decoder(settings, encoder, target_inlet.width, tied=tied is not None)
-    outlet: VocabularyOutlet | CopyOutlet = VocabularyOutlet(target_size, decoder.output_width, tied=tied)
+    outlet: VocabularyOutlet | CopyOutlet
+    outlet = vocabulary = VocabularyOutlet(target_size, decoder.output_width, tied=tied)
     if settings.copy_source:
         assert target_of_source is not None
-        outlet = CopyOutlet(outlet, decoder.output_width, target_of_source=target_of_source)
+        outlet = CopyOutlet(vocabulary, decoder.output_width, target_of_source=target_of_source)
     return Seq2Seq(
         source_inlet=source_inlet, encoder=encoder, target_inlet=target_inlet, decoder=decoder, outlet=outlet
     )

@@ -12,9 +12,9 @@ from torch.nn import functional as F
 class Dropout(nn.Module):
     """Set a share of the elements to zero and scale the rest up (Srivastava et al. 2014).
 
-    On CPUs the mask takes eight bits of randomness an element, drawn eight elements at a time, because torch's own draws
-    one element at a time on one thread; so the rate is rounded to a multiple of 1/256. A `shared` axis gets one mask for
-    all its steps (Gal & Ghahramani 2016).
+    On CPUs the mask takes eight bits of randomness an element, drawn eight elements at a time, because torch's own
+    draws one element at a time on one thread; so the rate is rounded to a multiple of 1/256. A `shared` axis gets one
+    mask for all its steps (Gal & Ghahramani 2016).
     """
 
     def __init__(self, rate: float, *, shared_axis: int | None = None):

@@ -18,8 +18,8 @@ class VocabularyOutlet(nn.Module):
         self.weight = nn.Parameter(torch.randn(size, width) * width**-0.5) if tied is None else tied.weight
         self.bias = nn.Parameter(torch.zeros(size))
 
-    def forward(self, y_PD: Tensor, attention_PS: Tensor | None = None, id_PS: Tensor | None = None) -> Projection:
-        """The attention is not used; it is what `CopyOutlet` takes as well."""
+    def forward(self, y_PD: Tensor, _attention_PS: Tensor | None = None, _id_PS: Tensor | None = None) -> Projection:
+        """Only `CopyOutlet` uses the attention and the source."""
         return Projection(y_PD, self.weight, self.bias)
 
 
@@ -27,8 +27,8 @@ class CopyOutlet(nn.Module):
     """Speak from the vocabulary or point at the source (See et al. 2017, equations 8 and 9).
 
     The chance of copying a source token goes to the target token that looks the same; `target_of_source_V` maps ids,
-    and what has no counterpart goes to UNKNOWN. Differs from the paper: the gate sees the attentional state, which holds
-    the context vector, and not the decoder's input.
+    and what has no counterpart goes to UNKNOWN. Differs from the paper: the gate sees the attentional state, which
+    holds the context vector, and not the decoder's input.
     """
 
     def __init__(self, vocabulary: VocabularyOutlet, width: int, *, target_of_source: list[int]):

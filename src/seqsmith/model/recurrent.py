@@ -1,14 +1,16 @@
 """Recurrent encoders and decoders: LSTM (Hochreiter & Schmidhuber 1997) and GRU (Cho et al. 2014).
 
-A whole sequence runs in torch's fused kernel. Padding must not change the final state, and packed sequences are twice as
-slow on CPUs, so at padded steps the gates themselves are told to hold the state: a flag beside the input opens the LSTM's
-forget gate and shuts its input gate (the GRU: opens the update gate). Sigmoids of such inputs are 0 and 1 exactly.
+A whole sequence runs in torch's fused kernel. Padding must not change the final state, and packed sequences are twice
+as slow on CPUs, so at padded steps the gates themselves are told to hold the state: a flag beside the input opens the
+LSTM's forget gate and shuts its input gate (the GRU: opens the update gate). Sigmoids of such inputs are 0 and 1
+exactly.
 
 The GRU applies its reset gate after the matrix product, as torch and cuDNN do; the paper applies it before.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, assert_never
 
 import torch
@@ -43,9 +45,9 @@ class RecurrentLayer(nn.Module):
             self.register_parameter(f"bias_ih{suffix}", nn.Parameter(torch.zeros(gates * width)))
             self.register_parameter(f"bias_hh{suffix}", nn.Parameter(torch.zeros(gates * width)))
         hold = torch.zeros(gates, width, 1)  # torch orders the gates i, f, g, o and r, z, n
-        hold[0 if cell == "lstm" else 1] = -_HOLD if cell == "lstm" else _HOLD
+        hold[1] = _HOLD
         if cell == "lstm":
-            hold[1] = _HOLD
+            hold[0] = -_HOLD
         self.register_buffer("hold_G1", hold.flatten(0, 1), persistent=False)
         self.reset_parameters()
 
@@ -53,17 +55,17 @@ class RecurrentLayer(nn.Module):
         """Glorot uniform from the input, orthogonal between steps, and a forget gate that starts open."""
         for name, parameter in self.named_parameters():
             if name.startswith("weight_ih"):
-                for gate in parameter.data.split(self.width):
+                for gate in torch.split(parameter.data, self.width):
                     nn.init.xavier_uniform_(gate)
             elif name.startswith("weight_hh"):
-                for gate in parameter.data.split(self.width):
+                for gate in torch.split(parameter.data, self.width):
                     nn.init.orthogonal_(gate)
             elif name.startswith("bias_ih") and self.cell == "lstm":
                 parameter.data[self.width : 2 * self.width] = 1.0
 
     def forward(self, x_BLC: Tensor, *, valid_BL: Tensor | None, start: Hidden | None) -> tuple[Tensor, Hidden]:
         """Run over whole sequences -> (y_BLD, final state with the directions side by side)."""
-        weights = list(self.parameters())
+        weights: list[Tensor] = list(self.parameters())
         if valid_BL is not None:
             x_BLC = torch.cat([x_BLC, (~valid_BL)[..., None].to(x_BLC.dtype)], dim=-1)
             hold_G1 = self.get_buffer("hold_G1")
@@ -125,7 +127,7 @@ class Between(nn.Module):
 
 
 class RecurrentEncoder(nn.Module):
-    """x_BSC -> Memory. The context vector is the final state of the last layer: h, and c of an LSTM, of each direction."""
+    """x_BSC -> Memory. The context vector is the last layer's final state: h, and c of an LSTM, of each direction."""
 
     def __init__(self, settings: EncoderSettings, input_width: int):
         super().__init__()
@@ -161,6 +163,8 @@ class RecurrentDecoder(nn.Module):
     the new state, where Bahdanau et al. (2015) look with the old one.
     """
 
+    layers: Sequence[RecurrentLayer]
+
     def __init__(
         self, settings: DecoderSettings, *, input_width: int, memory_width: int, context_width: int, output_width: int
     ):
@@ -175,7 +179,7 @@ class RecurrentDecoder(nn.Module):
         self.dropout = dropout
         first_width = input_width + (output_width if settings.input_feeding else 0)
         widths = [first_width] + [width] * (settings.layers - 1)
-        self.layers = nn.ModuleList(RecurrentLayer(settings.kind, each, width) for each in widths)
+        self.layers = nn.ModuleList(RecurrentLayer(settings.kind, each, width) for each in widths)  # type: ignore[assignment]
         self.between = nn.ModuleList(
             Between(width, residual=settings.residual, layer_norm=settings.layer_norm, dropout=dropout) for _ in widths
         )
@@ -231,7 +235,7 @@ class RecurrentDecoder(nn.Module):
             hidden.append(after)
             x = between(y, x)
         sources = len(next(iter(source.values())))
-        decoded = self._attend(x.unflatten(0, (sources, -1)), source)
+        decoded = self._attend(torch.unflatten(x, 0, (sources, -1)), source)
         following: dict[str, Any] = {"hidden": hidden}
         if self.settings.input_feeding:
             following["fed_ND"] = decoded.y_BTD.flatten(0, 1)

@@ -47,9 +47,9 @@ class Seq2Seq(nn.Module):
     ):
         super().__init__()
         self.source_inlet = source_inlet
-        self.encoder = encoder  # type: ignore[assignment]  # a module that is an Encoder
+        self.encoder = encoder
         self.target_inlet = target_inlet
-        self.decoder = decoder  # type: ignore[assignment]
+        self.decoder = decoder  # type: ignore[assignment]  # a module that is a Decoder
         self.outlet = outlet
 
     def encode(self, source: Tokens) -> Memory:

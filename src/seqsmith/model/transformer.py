@@ -6,6 +6,7 @@ positions are rotary (Su et al. 2021).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -159,11 +160,13 @@ class DecoderLayer(nn.Module):
 class TransformerDecoder(nn.Module):
     """Previous tokens and a memory to the states that predict the next ones."""
 
+    layers: Sequence[DecoderLayer]
+
     def __init__(self, settings: Settings, *, memory_width: int):
         super().__init__()
         self.output_width = settings.width
         self.positions = Positions(settings)
-        self.layers = nn.ModuleList(DecoderLayer(settings, memory_width) for _ in range(settings.layers))
+        self.layers = nn.ModuleList(DecoderLayer(settings, memory_width) for _ in range(settings.layers))  # type: ignore[assignment]
         self.norm = norm(settings.norm, settings.width) if settings.norm_first else nn.Identity()
 
     def look(self, memory: Memory) -> dict[str, Any]:
@@ -199,9 +202,10 @@ class TransformerDecoder(nn.Module):
         weight_BTS, present = None, []
         for index, layer in enumerate(self.layers):
             x, grown = layer.attend_self(x, None if past is None else past[index], bias)
-            x_BTD = x if past is None else x[:, 0].unflatten(0, (sources, -1))
+            x_BTD = x if past is None else torch.unflatten(x[:, 0], 0, (sources, -1))
             last = index == len(self.layers) - 1
-            x_BTD, weight_BTS = layer.attend_memory(x_BTD, *source["memory"][index], memory_bias, openly=last)
+            key, value = source["memory"][index]
+            x_BTD, weight_BTS = layer.attend_memory(x_BTD, key, value, memory_bias, openly=last)
             x_BTD = layer.feed(x_BTD)
             x = x_BTD if past is None else x_BTD.flatten(0, 1)[:, None]
             present.append(grown)

@@ -49,7 +49,7 @@ def linear_cross_entropy(
     if torch.is_autocast_enabled(hidden_PD.device.type):
         half = torch.get_autocast_dtype(hidden_PD.device.type)
         hidden_PD, weight_VD, bias_V = hidden_PD.to(half), weight_VD.to(half), bias_V.to(half)
-    loss, truth = _Chunked.apply(hidden_PD, weight_VD, bias_V, id_P, smoothing)
+    loss, truth = _Chunked.apply(hidden_PD, weight_VD, bias_V, id_P, smoothing)  # type: ignore[no-untyped-call]
     return Loss(loss, truth.detach(), len(id_P))
 
 
@@ -67,31 +67,37 @@ class _Chunked(torch.autograd.Function):
         grad_hidden_PD = torch.empty_like(hidden_PD)
         grad_weight_VD = torch.zeros_like(weight_VD, dtype=exact)
         grad_bias_V = torch.zeros_like(bias_V, dtype=exact)
+        one_V = hidden_PD.new_ones(vocabulary, dtype=exact)
         rows = max(1, _CHUNK_NUMBERS // vocabulary)
         for begin in range(0, len(id_P), rows):
             piece = slice(begin, begin + rows)
             hidden, truth = hidden_PD[piece], id_P[piece, None]
-            logit = F.linear(hidden, weight_VD, bias_V).to(exact)
-            normaliser = logit.logsumexp(-1, keepdim=True)
-            truth_nats = (normaliser - logit.gather(1, truth)).sum()
+            log_p = F.linear(hidden, weight_VD, bias_V).to(exact).log_softmax(-1)
+            truth_nats = -log_p.gather(1, truth).sum()
             total[1] += truth_nats
-            total[0] += truth_nats
+            total[0] += (1 - smoothing) * truth_nats
             if smoothing:
-                uniform_nats = normaliser.sum() - logit.mean(-1).sum()
-                total[0] += smoothing * (uniform_nats - truth_nats)
+                total[0] -= smoothing / vocabulary * torch.mv(log_p, one_V).sum()
             if not wanted:
                 continue
-            slope = logit.sub_(normaliser).exp_().sub_(smoothing / vocabulary)  # d loss / d logit
-            slope.scatter_add_(1, truth, slope.new_full((), smoothing - 1.0).expand(truth.shape))
-            grad_bias_V += slope.sum(0)
+            # d loss / d logit = p - (1 - e) [true] - e/V; the last term is the same everywhere and is added at the end.
+            slope = log_p.exp_().scatter_add_(1, truth, log_p.new_full((), smoothing - 1.0).expand(truth.shape))
+            grad_bias_V += torch.mv(slope.t(), one_V[:1].expand(len(slope)))
             slope = slope.to(hidden.dtype)
             torch.mm(slope, weight_VD, out=grad_hidden_PD[piece])
-            grad_weight_VD.addmm_(slope.t(), hidden) if exact == hidden.dtype else grad_weight_VD.add_(
-                slope.t() @ hidden
-            )
+            if exact == hidden.dtype:
+                grad_weight_VD.addmm_(slope.t(), hidden)
+            else:
+                grad_weight_VD += slope.t() @ hidden
+        if wanted and smoothing:
+            even = smoothing / vocabulary
+            grad_hidden_PD -= even * weight_VD.sum(0)
+            grad_weight_VD -= even * hidden_PD.sum(0, dtype=exact)
+            grad_bias_V -= even * len(id_P)
         ctx.save_for_backward(grad_hidden_PD, grad_weight_VD.to(weight_VD.dtype), grad_bias_V.to(bias_V.dtype))
-        ctx.mark_non_differentiable(total[1])
-        return total[0], total[1]
+        loss, truth = total
+        ctx.mark_non_differentiable(truth)
+        return loss, truth
 
     @staticmethod
     def backward(ctx: Any, grad_loss: Tensor, _grad_truth: Tensor) -> tuple[Tensor | None, ...]:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ class Progress:
     since_shrink: int = 0
     seconds: float = 0.0
     skipped: int = 0  # updates that were left out because their gradient was not finite
+    skipped_in_a_row: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,12 @@ def _replace(temporary: Path, folder: Path) -> None:
     old = folder.with_name(f".old-{folder.name}-{os.getpid()}")
     if folder.exists():
         folder.rename(old)
-    temporary.rename(folder)
+    try:
+        temporary.rename(folder)
+    except OSError:
+        if old.exists():
+            old.rename(folder)
+        raise
     _sync(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
 
@@ -97,13 +103,13 @@ def _fingerprint(path: Path) -> dict[str, Any]:
 def check_folder(folder: Path) -> str | None:
     """What is wrong with a folder that `write_folder` made, in words, or None."""
     try:
-        files = json.loads((folder / "MANIFEST.json").read_text())["files"]
+        files = json.loads((folder / "MANIFEST.json").read_text(encoding="utf-8"))["files"]
         for name, expected in files.items():
             if _fingerprint(folder / name) != expected:
                 return f"{name} is not what was saved (its SHA-256 differs)"
     except FileNotFoundError as error:
         return f"{Path(error.filename).name} is missing"
-    except (ValueError, KeyError, TypeError, OSError):
+    except (ValueError, KeyError, TypeError, AttributeError, OSError):
         return "MANIFEST.json cannot be read"
     return None
 
@@ -154,9 +160,10 @@ def latest_checkpoint(folder: Path, tell: Callable[[str], None]) -> Checkpoint |
     return None
 
 
-def prune(folder: Path, *, keep: set[int]) -> None:
-    """Delete the checkpoints of all other updates; failing to delete is no reason to stop a run."""
-    for path in folder.glob("step-*"):
+def prune(folder: Path, *, keep: Collection[int]) -> None:
+    """Delete the checkpoints of other updates, all but the newest two: should the newest be damaged, the one before it
+    takes its place. Failing to delete is no reason to stop a run."""
+    for path in sorted(folder.glob("step-*"))[:-2]:
         if int(path.name.removeprefix("step-")) not in keep:
             shutil.rmtree(path, ignore_errors=True)
 

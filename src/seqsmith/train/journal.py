@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from seqsmith.errors import UserError
+
 Event = dict[str, Any]
 
 
@@ -15,6 +17,7 @@ class Journal:
     """Appends events to a file. A line is on its way to the disk before `write` returns."""
 
     def __init__(self, path: Path):
+        _drop_torn_line(path)
         self._file = path.open("a", encoding="utf-8")
 
     def write(self, event: Event) -> None:
@@ -27,10 +30,17 @@ class Journal:
 
 
 def read_journal(path: Path) -> Iterator[Event]:
-    """The events of a run, oldest first; a last line that was cut off by a crash is left out."""
-    for line in path.read_text(encoding="utf-8").split("\n"):
-        if line:
-            try:
-                yield json.loads(line)
-            except json.JSONDecodeError:
-                return
+    """The events of a run, oldest first; a last line that was cut off by a crash is left out. Raises UserError."""
+    whole, _, _torn = path.read_bytes().rpartition(b"\n")
+    for number, line in enumerate(whole.split(b"\n") if whole else [], 1):
+        try:
+            yield json.loads(line)
+        except ValueError:
+            raise UserError(f"{path}:{number}: found {line[:40]!r}, expected one JSON object: damaged.") from None
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cut off what a crash left of a last line, or the next event would be written behind it and both be lost."""
+    if path.exists():
+        with path.open("rb+") as file:
+            file.truncate(file.read().rfind(b"\n") + 1)

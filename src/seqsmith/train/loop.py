@@ -1,7 +1,7 @@
 """The training loop: teacher-forced backpropagation through time over planned batches, until something says stop.
 
-What comes next depends on the data's digest, the settings and the three integers of `Progress` alone: batches are planned
-from (seed, epoch), and the noise of an update is seeded by (seed, update). So a resumed run is the run that never stopped.
+What comes next depends on the data's digest, the settings and the integers of `Progress` alone: batches are planned from
+(seed, epoch), and the noise of an update is seeded by (seed, update). So a resumed run is the run that never stopped.
 """
 
 from __future__ import annotations
@@ -72,12 +72,13 @@ class Trainer:
     progress: Progress = field(default_factory=Progress)
     optimizer: torch.optim.AdamW = field(init=False)
     average: MovingAverage | None = field(init=False)
-    _skipped_in_a_row: int = field(init=False, default=0)
+    _meter: Meter = field(init=False)
 
     def __post_init__(self) -> None:
         settings = self.settings
         self.optimizer = new_optimizer(self.model, beta2=settings.beta2, weight_decay=settings.weight_decay)
         self.average = MovingAverage(self.model, settings.ema) if settings.ema else None
+        self._meter = Meter()
 
     # -------------------------------------------------------------------------------------- the run
 
@@ -98,24 +99,23 @@ class Trainer:
     def _epoch(self, batches: Batches, began: float) -> str | None:
         """The rest of an epoch; returns why the run ends, if it does."""
         progress, settings = self.progress, self.settings
-        meter = Meter()
+        assert settings.validate_every is not None
         while progress.batch < len(batches):
             group = range(progress.batch, min(progress.batch + settings.accumulate, len(batches)))
-            self._update([batches[index] for index in group], meter)
+            self._update([batches[index] for index in group])
             progress.batch = group.stop
             progress.seconds = perf_counter() - began
             if progress.batch == len(batches):
                 progress.epoch, progress.batch = progress.epoch + 1, 0
-            if meter.seconds > _TELL_EVERY_SECONDS:
-                self.tell(self._update_event(meter))
-                meter = Meter()
-            assert settings.validate_every is not None
-            if progress.update % settings.validate_every == 0 or progress.update == self.total_updates:
+            due = progress.update % settings.validate_every == 0 or progress.update == self.total_updates
+            if due or self._meter.seconds > _TELL_EVERY_SECONDS:
+                self._tell_update()
+            if due:
                 self.validate_now()
-                meter = Meter()
             reason = self._ended()
             if reason is not None or progress.batch == 0:
                 return reason
+        progress.epoch, progress.batch = progress.epoch + 1, 0  # small weights can leave an epoch without a batch
         return None
 
     def _ended(self) -> str | None:
@@ -133,7 +133,7 @@ class Trainer:
 
     # -------------------------------------------------------------------------------------- one update
 
-    def _update(self, batches: Sequence[Batch], meter: Meter) -> None:
+    def _update(self, batches: Sequence[Batch]) -> None:
         """One step of the optimizer on the mean loss over all target positions of the batches."""
         began = perf_counter()
         progress = self.progress
@@ -151,10 +151,10 @@ class Trainer:
         progress.update += 1
         if bool(norm.isfinite()):
             self._step()
-            self._skipped_in_a_row = 0
+            progress.skipped_in_a_row = 0
         else:
             self._skip()
-        meter.add(losses, count, perf_counter() - began, norm)
+        self._meter.add(losses, count, perf_counter() - began, norm)
 
     def _step(self) -> None:
         for group in self.optimizer.param_groups:
@@ -165,9 +165,9 @@ class Trainer:
 
     def _skip(self) -> None:
         self.progress.skipped += 1
-        self._skipped_in_a_row += 1
+        self.progress.skipped_in_a_row += 1
         self.tell({"event": "skip", "update": self.progress.update, "why": "the gradient is not finite"})
-        if self._skipped_in_a_row >= _MOST_SKIPPED:
+        if self.progress.skipped_in_a_row >= _MOST_SKIPPED:
             raise Diverged(
                 f"training diverged: {_MOST_SKIPPED} updates in a row had no finite gradient (update "
                 f"{self.progress.update}). Lower train.rate (now {self.settings.rate:g}) or use train.precision=fp32."
@@ -175,7 +175,8 @@ class Trainer:
 
     def rate(self) -> float:
         """The learning rate of the present update."""
-        assert self.settings.rate is not None and self.settings.schedule is not None
+        assert self.settings.rate is not None
+        assert self.settings.schedule is not None
         return learning_rate(
             self.progress.update,
             peak=self.settings.rate,
@@ -184,16 +185,20 @@ class Trainer:
             shrinks=self.progress.shrinks,
         )
 
-    def _update_event(self, meter: Meter) -> Event:
-        progress = self.progress
-        return {
-            "event": "update",
-            "update": progress.update,
-            "epoch": progress.epoch,
-            "rate": self.rate(),
-            "seconds": progress.seconds,
-            **meter.read(),
-        }
+    def _tell_update(self) -> None:
+        """Tell what happened since the last time."""
+        progress, meter = self.progress, self._meter
+        self._meter = Meter()
+        self.tell(
+            {
+                "event": "update",
+                "update": progress.update,
+                "epoch": progress.epoch,
+                "rate": self.rate(),
+                "seconds": progress.seconds,
+                **meter.read(),
+            }
+        )
 
     # -------------------------------------------------------------------------------------- validation
 
@@ -228,7 +233,7 @@ class Trainer:
 
     @contextmanager
     def evaluated(self) -> Iterator[None]:
-        """Within, the model is as it will be used: in evaluation mode, with the averaged weights where there are any."""
+        """Within, the model is as it will be used: in evaluation mode, with averaged weights where there are any."""
         trained: dict[str, Tensor] = {}
         if self.average is not None:
             own = dict(self.model.named_parameters())
@@ -256,7 +261,7 @@ class Trainer:
         )
         save_checkpoint(self.folder, checkpoint)
         self.tell({"event": "checkpoint", "update": self.progress.update})
-        prune(self.folder, keep={self.progress.update, *(update for _, update in self.progress.best)})
+        prune(self.folder, keep=[update for _, update in self.progress.best])
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint of the same settings and data."""

@@ -119,11 +119,13 @@ def choose(source: Side, target: Side, *, pairs: int, table: Mapping[str, Any]) 
                                 (("source", source), ("target", target)))  # fmt: skip
     joint = _joint(recipe, source, target, source_kind, target_kind)
     _normalise(recipe, source, joint=joint)
+    score = _score(recipe, source, target, target_kind)
     tokens = pairs * target.tokens(target_kind)
+    size = _size(tokens, one_answer=score == "exact_match")
+    amount = f"for about {_rounded(tokens)} target tokens"
+    _model(recipe, size, amount=amount, one_answer=score == "exact_match", pairs=pairs, joint=joint)
     steps = pairs * max(source.tokens(source_kind), target.tokens(target_kind))
-    _model(recipe, pairs=pairs, tokens=tokens, joint=joint)
-    _training(recipe, steps=steps, tokens=tokens)
-    _score(recipe, source, target, target_kind)
+    _training(recipe, size, steps=steps, amount=amount)
     return recipe
 
 
@@ -174,31 +176,33 @@ def _normalise(recipe: Recipe, source: Side, *, joint: bool) -> None:
 
 @dataclass(frozen=True)
 class Size:
-    """A model that suits an amount of data, in target tokens."""
+    """A model and a length of training that suit an amount of data, in target tokens."""
 
     most_tokens: float
-    transformer: dict[str, Any]
-    recurrent: dict[str, Any]  # of both sides
+    transformer: dict[str, Any]  # of both sides
+    recurrent: dict[str, Any]
     embedding: int  # of recurrent models
     updates: int
     batch_tokens: int
 
 
-_SIZES = (
+_TRANSDUCTION = (  # one right answer: transliteration, inflection, dates, commands
     Size(
-        100_000,
+        1_000_000,
         {"layers": 4, "width": 128, "heads": 4, "feed_forward": 512, "dropout": 0.3},
         {"layers": 1, "width": 256, "dropout": 0.4},
         128,
         3_000,
         1_024,
     ),
+)
+_TRANSLATION = (  # running text
     Size(
         1_500_000,
-        {"layers": 4, "width": 128, "heads": 4, "feed_forward": 512, "dropout": 0.25},
-        {"layers": 1, "width": 512, "dropout": 0.4},
+        {"layers": 4, "width": 128, "heads": 4, "feed_forward": 256, "dropout": 0.3},
+        {"layers": 1, "width": 512, "dropout": 0.5},
         256,
-        8_000,
+        7_000,
         2_048,
     ),
     Size(
@@ -220,16 +224,18 @@ _SIZES = (
 )
 
 
-def _size(tokens: float) -> Size:
-    return next(size for size in _SIZES if tokens <= size.most_tokens)
+def _size(tokens: float, *, one_answer: bool) -> Size:
+    sizes = (*_TRANSDUCTION, *_TRANSLATION[1:]) if one_answer else _TRANSLATION
+    return next(size for size in sizes if tokens <= size.most_tokens)
 
 
-def _model(recipe: Recipe, *, pairs: int, tokens: float, joint: bool) -> None:
-    few = pairs < 20_000
-    reason = f"{pairs:,} pairs are " + ("few: an LSTM needs less" if few else "enough for a Transformer")
-    family = recipe.take("model.family", "lstm" if few else "transformer", reason)
-    size = _size(tokens)
-    amount = f"for about {_rounded(tokens)} target tokens"
+def _model(recipe: Recipe, size: Size, *, amount: str, one_answer: bool, pairs: int, joint: bool) -> None:
+    if one_answer and size in _TRANSDUCTION:
+        family = recipe.take("model.family", "lstm", "short answers, of which one is right")
+    else:
+        few = pairs < 10_000
+        reason = f"{pairs:,} pairs are " + ("few: an LSTM needs less" if few else "enough for a Transformer")
+        family = recipe.take("model.family", "lstm" if few else "transformer", reason)
     for side in ("encoder", "decoder"):
         kind = recipe.kind(f"model.{side}") or family
         shape = size.transformer if kind == "transformer" else size.recurrent
@@ -259,9 +265,7 @@ def _width(recipe: Recipe, side: str) -> int:
 # ------------------------------------------------------------------------------------------------ training
 
 
-def _training(recipe: Recipe, *, steps: float, tokens: float) -> None:
-    size = _size(tokens)
-    amount = f"for about {_rounded(tokens)} target tokens"
+def _training(recipe: Recipe, size: Size, *, steps: float, amount: str) -> None:
     batch = recipe.take("train.batch_tokens", size.batch_tokens, amount)
     accumulate = recipe.said("train.accumulate") or 1
     each = max(1, round(steps * 1.05 / batch / accumulate))
@@ -290,17 +294,16 @@ def _kind(recipe: Recipe, side: str) -> Any:
     return recipe.kind(f"model.{side}") or chosen[0]
 
 
-def _score(recipe: Recipe, source: Side, target: Side, kind: Kind) -> None:
+def _score(recipe: Recipe, source: Side, target: Side, kind: Kind) -> Any:
+    recipe.take("search.beam", 5, "usual")
     source_words, target_words = source.statistics.words.mean, target.statistics.words.mean
     if kind == "characters" and target.statistics.spaced < 0.2 and len(target.statistics.alphabet) > 1000:
-        recipe.take("train.score", "chrf", "text without spaces between words")
-    elif kind == "sentencepiece" and source_words > 6 * target_words:
-        recipe.take("train.score", "rouge_l", "targets are far shorter than sources: a summary")
-    elif kind in ("sentencepiece", "words") or len(target.words) > 1000:
-        recipe.take("train.score", "bleu", "running text")
-    else:
-        recipe.take("train.score", "exact_match", "each source has one right answer")
-    recipe.take("search.beam", 5, "usual")
+        return recipe.take("train.score", "chrf", "text without spaces between words")
+    if kind == "sentencepiece" and source_words > 6 * target_words:
+        return recipe.take("train.score", "rouge_l", "targets are far shorter than sources: a summary")
+    if kind in ("sentencepiece", "words") or len(target.words) > 1000 and kind == "symbols":
+        return recipe.take("train.score", "bleu", "running text")
+    return recipe.take("train.score", "exact_match", "each source has one right answer")
 
 
 def longest_ratio(source_length: NDArray[np.int32], target_length: NDArray[np.int32], *, extra: int) -> float:

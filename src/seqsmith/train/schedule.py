@@ -13,8 +13,9 @@ def learning_rate(
 ) -> float:
     """The rate of update 1, 2, ...; it first rises linearly over `warmup` updates.
 
-    `shrinks` is how often a plateau schedule has been told to shrink. Sources: inverse square root, Vaswani et al. 2017,
-    equation 3, with the peak at the end of the warm-up; cosine, Loshchilov & Hutter 2017, equation 5, without restarts.
+    `shrinks` is how often a plateau schedule has been told to shrink. Sources: inverse square root, Vaswani et al.
+    2017, equation 3, with the peak at the end of the warm-up; cosine, Loshchilov & Hutter 2017, equation 5, without
+    restarts.
     """
     if update <= schedule.warmup:
         return peak * update / schedule.warmup

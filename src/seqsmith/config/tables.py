@@ -1,21 +1,15 @@
-"""Every setting there is: one TOML table becomes one frozen `Settings`, strictly, or an error that says what to write.
+"""Every setting there is, as frozen tables.
 
-A choice is a union told apart by `kind`; a bare string stands for a table with that kind alone, so `tokeniser = "bytes"`
-is `tokeniser = { kind = "bytes" }`. A field whose default is None is chosen from the data by the rules in
-`train/recipe.py`, unless its comment gives None a meaning of its own.
+A choice is a union told apart by `kind`; a bare string stands for a table with that kind alone, so that
+`tokeniser = "bytes"` is `tokeniser = { kind = "bytes" }`. A field whose default is None is chosen from the data by the
+rules in `train/recipe.py`, unless its comment gives None a meaning of its own.
 """
 
 from __future__ import annotations
 
-import tomllib
-import typing
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError, model_validator
-
-from seqsmith.errors import UserError, nearest
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, model_validator
 
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -305,161 +299,3 @@ class Settings(Table):
     model: Model = Model()
     train: Train = Train()
     search: Search = Search()
-
-
-# ------------------------------------------------------------------------------------------------ reading
-
-
-def read_table(path: Path) -> dict[str, Any]:
-    """The TOML file as nested dicts. Raises UserError with the line where it does not parse."""
-    try:
-        return tomllib.loads(path.read_bytes().decode("utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such settings file.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise UserError(f"{path}: not a TOML file: {error}.") from None
-
-
-def override(table: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
-    """A copy of `table` with each `section.key=value` laid over it; values are TOML, a bare word is a string."""
-    for assignment in assignments:
-        key, equals, text = assignment.partition("=")
-        if not equals or not key.strip():
-            raise UserError(f"--set {assignment}: expected section.key=value, for example train.epochs=20.")
-        try:
-            value = tomllib.loads(f"x = {text}")["x"]
-        except tomllib.TOMLDecodeError:
-            value = text
-        for name in reversed(key.strip().split(".")):
-            value = {name: value}
-        table = merge(table, value)
-    return table
-
-
-def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one nested table over another. A table with another `kind` replaces the whole table below it."""
-    result = dict(under)
-    for key, value in over.items():
-        below = result.get(key)
-        below = {"kind": below} if isinstance(below, str) and isinstance(value, Mapping) else below
-        if isinstance(below, Mapping) and isinstance(value, str) and "kind" in below:
-            value = {"kind": value}
-        if isinstance(below, Mapping) and isinstance(value, Mapping):
-            other_kind = "kind" in value and "kind" in below and value["kind"] != below["kind"]
-            result[key] = dict(value) if other_kind else merge(below, value)
-        else:
-            result[key] = value
-    return result
-
-
-def build(table: Mapping[str, Any], *, where: str) -> Settings:
-    """Check `table` whole. Raises UserError that names the key, what was found and what is expected."""
-    try:
-        return Settings.model_validate(_tuples(table))
-    except ValidationError as error:
-        raise UserError(_explain(error, where)) from None
-
-
-def draft(table: Mapping[str, Any], *, where: str) -> Settings:
-    """Check what is known before the data is: a choice that has no kind yet must fit one of its kinds. Like `build`."""
-    for key in ("source.tokeniser", "target.tokeniser", "model.encoder", "model.decoder", "train.schedule"):
-        section, name = key.split(".")
-        choice = table.get(section, {}).get(name)
-        if isinstance(choice, Mapping) and "kind" not in choice:
-            tables = _tables(
-                {"source": TextSource, "target": TextTarget, "model": Model, "train": Train}[section]
-                .model_fields[name]
-                .annotation
-            )
-            fits = [kind for one in tables if choice.keys() <= one.model_fields.keys() for kind in _kinds(one)]
-            table = merge(table, {section: {name: {"kind": fits[0] if fits else _kinds(tables[-1])[0]}}})
-    return build(table, where=where)
-
-
-def dump(settings: Settings) -> str:
-    """The settings as TOML, every value resolved; `build(tomllib.loads(dump(s))) == s`."""
-    lines: list[str] = []
-    _write_table(settings.model_dump(mode="python", exclude_none=True), (), lines)
-    return "\n".join(lines).strip() + "\n"
-
-
-def _write_table(table: Mapping[str, Any], path: tuple[str, ...], lines: list[str]) -> None:
-    if path:
-        lines += ["", f"[{'.'.join(path)}]"]
-    inner = {key: value for key, value in table.items() if isinstance(value, Mapping)}
-    lines += [f"{key} = {_toml(value)}" for key, value in table.items() if key not in inner]
-    for key, value in inner.items():
-        _write_table(value, (*path, key), lines)
-
-
-def _toml(value: object) -> str:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case int() | float():
-            return repr(value)
-        case str():
-            escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-            return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08X}" for c in escaped) + '"'
-        case list() | tuple():
-            return "[" + ", ".join(_toml(item) for item in value) + "]"
-        case Mapping():
-            return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
-    raise AssertionError(f"{value!r} has no TOML form")
-
-
-def _tuples(value: Any) -> Any:
-    """TOML has lists where the settings have tuples, and 1 where they have 1.0 (pydantic takes that one itself)."""
-    if isinstance(value, Mapping):
-        return {key: _tuples(item) for key, item in value.items()}
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
-
-
-def _explain(error: ValidationError, where: str) -> str:
-    first = error.errors(include_url=False)[0]
-    location = [str(part) for part in first["loc"]]
-    model, keys = _descend(location)
-    key = ".".join(keys)
-    match first["type"]:
-        case "extra_forbidden":
-            return f"{where}: unknown setting `{key}`.{nearest(keys[-1], model.model_fields)}"
-        case "value_error":
-            return f"{where}: {key or 'settings'}: {first['msg'].removeprefix('Value error, ')}."
-        case "union_tag_invalid":
-            expected = first.get("ctx", {}).get("expected_tags", "")
-            return f"{where}: {key}.kind: found {first['ctx']['tag']!r}, expected one of {expected}."
-        case "union_tag_not_found":
-            return f"{where}: {key}: a table here needs its `kind`."
-    return f"{where}: {key}: found {first['input']!r}. {first['msg']}."
-
-
-def _descend(location: list[str]) -> tuple[type[BaseModel], list[str]]:
-    """The table that an error's location ends in, and the location without the tags of unions."""
-    model: type[BaseModel] = Settings
-    keys: list[str] = []
-    choices: list[type[BaseModel]] = []
-    for part in location:
-        tagged = [choice for choice in choices if part in _kinds(choice)]
-        if tagged:
-            model, choices = tagged[0], []
-            continue
-        if not part.isdigit() and part in ("str", "int", "constrained-int"):
-            continue  # the branch of a union of plain types
-        keys.append(part)
-        field = model.model_fields.get(part)
-        choices = _tables(field.annotation) if field is not None else choices
-        if len(choices) == 1:
-            model = choices[0]
-            choices = []
-    return model, keys
-
-
-def _tables(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [table for inner in typing.get_args(annotation) for table in _tables(inner)]
-
-
-def _kinds(table: type[BaseModel]) -> tuple[str, ...]:
-    field = table.model_fields.get("kind")
-    return typing.get_args(field.annotation) if field is not None else ()

@@ -1,0 +1,176 @@
+"""Quality on public tasks: trains with the tool's own defaults, chooses on dev, scores test once, writes a table.
+
+    SEQSMITH_DATA=... python bench/quality.py g2p-lstm scan --threads 1 --seeds 1 2 3
+
+Every run is an ordinary `seqsmith train`; nothing here reaches into the package. Rows are appended to `docs/results.md`
+and, with everything behind them, to `bench/results.jsonl`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from statistics import mean
+
+ROOT = Path(__file__).parents[1]
+LANGUAGES = ("fre", "hin", "ice", "kor", "vie")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A kind of experiment: data sets that share one setting."""
+
+    name: str
+    sets: tuple[tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...]  # (name, train, dev, test) files
+    score: str  # of `seqsmith evaluate`
+    settings: tuple[str, ...] = ()
+
+
+def _g2p(name: str, *settings: str) -> Task:
+    folder = "sigmorphon2020_g2p"
+    sets = tuple(
+        (language, *((f"{folder}/{language}_{part}.tsv",) for part in ("train", "dev", "test")))
+        for language in LANGUAGES
+    )
+    return Task(name, sets, "ser", settings)
+
+
+def _multi30k(name: str, *settings: str) -> Task:
+    parts = tuple(
+        tuple(f"multi30k/bpe-en-de/{part}.{language}" for language in ("en", "de"))
+        for part in ("train", "valid", "test.2016")
+    )
+    return Task(name, (("en-de", *parts),), "bleu", settings)
+
+
+INFLECTION = tuple(
+    (language, *((f"sigmorphon2020_inflection/{language}.{part}",) for part in ("trn", "dev", "tst")))
+    for language in ("mlt", "kon", "ceb", "tgl")
+)
+RAW = tuple(
+    tuple(f"multi30k/raw/{part}.{language}" for language in ("en", "de")) for part in ("train", "val", "test_2016_flickr")
+)
+TASKS = {
+    task.name: task
+    for task in (
+        Task("scan", (("simple", ("scan/simple_train.tsv",), (), ("scan/simple_test.tsv",)),), "exact_match"),
+        _g2p("g2p-lstm", "model.family=lstm"),
+        _g2p("g2p-transformer", "model.family=transformer"),
+        _multi30k("multi30k-transformer", "model.family=transformer"),
+        _multi30k("multi30k-recurrent", "model.family=gru"),
+        Task("multi30k-raw", (("en-de", *RAW),), "bleu"),
+        Task("inflection", INFLECTION, "exact_match", ("data.source=1", "data.target=2", "data.features=3")),
+        Task(
+            "tatoeba",
+            (("zh-en", ("tatoeba_cmn_eng/train.tsv",), ("tatoeba_cmn_eng/dev.tsv",), ()),),
+            "bleu",
+            ("data.source=2", "data.target=1"),
+        ),
+    )
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tasks", nargs="+", choices=sorted(TASKS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--sets", nargs="*", help="only these data sets of the task")
+    parser.add_argument("--out", type=Path, default=ROOT / "run-quality")
+    parser.add_argument("--ensemble", action="store_true", help="score the seeds together as well")
+    parser.add_argument("--set", dest="settings", nargs="*", default=[], help="further settings, stated in the table")
+    options = parser.parse_args(arguments)
+    if "SEQSMITH_DATA" not in os.environ:
+        sys.exit("quality: SEQSMITH_DATA does not name the folder of the data sets.")
+    data = Path(os.environ["SEQSMITH_DATA"])
+    for name in options.tasks:
+        task = TASKS[name]
+        values = []
+        for data_set in task.sets:
+            if options.sets and data_set[0] not in options.sets:
+                continue
+            models = [_train(task, data_set, data, seed, options) for seed in options.seeds]
+            rows = [_score(task, data_set, data, [model], seed, options) for model, seed in zip(models, options.seeds)]
+            if options.ensemble and len(models) > 1:
+                rows.append(_score(task, data_set, data, models, 0, options))
+            values += [row["test"] for row in rows if row["seeds"] != "all" and row["test"] is not None]
+        if values:
+            print(f"{name}: mean of {len(values)} runs: {task.score} {mean(values):.2f}", flush=True)
+
+
+def _train(task: Task, data_set: tuple, data: Path, seed: int, options: argparse.Namespace) -> Path:
+    name, train, dev, _test = data_set
+    run = options.out / f"{task.name}-{name}-{seed}"
+    if not (run / "model").exists():
+        command = [*_seqsmith(), "train", *(str(data / file) for file in train), "--out", str(run)]
+        for file in dev:
+            command += ["--dev", str(data / file)]
+        for setting in (*task.settings, *options.settings, f"seed={seed}", f"train.threads={options.threads}"):
+            command += ["--set", setting]
+        if (run / "config.toml").exists():
+            command = [*_seqsmith(), "train", "--resume", "--out", str(run)]
+        run.mkdir(parents=True, exist_ok=True)
+        with (run / "log.txt").open("a") as log:
+            subprocess.run(command, check=True, stderr=log)
+    return run
+
+
+def _score(task: Task, data_set: tuple, data: Path, runs: list[Path], seed: int, options: argparse.Namespace) -> dict:
+    """Evaluate on dev and once on test; append the row."""
+    name, _train, dev, test = data_set
+    values = {part: _evaluate(runs, files, data, task.score) for part, files in (("dev", dev), ("test", test))}
+    journals = [[json.loads(line) for line in (run / "journal.jsonl").read_text().splitlines()] for run in runs]
+    model = [event for event in journals[0] if event["event"] == "model"][-1]
+    start = next(event for event in journals[0] if event["event"] == "start")
+    chosen = model["scores"].get(task.score, {}).get("value")
+    row = {
+        "task": task.name,
+        "set": name,
+        "score": task.score,
+        "dev": values["dev"]["value"] if values["dev"] else chosen,
+        "test": values["test"]["value"] if values["test"] else None,
+        "test_interval": [values["test"]["low"], values["test"]["high"]] if values["test"] else None,
+        "signature": (values["test"] or values["dev"] or {"signature": ""})["signature"],
+        "seeds": "all" if len(runs) > 1 else seed,
+        "models": len(runs),
+        "parameters": _parameters(runs[0]),
+        "minutes": round(model["minutes"], 1),
+        "threads": start["threads"],
+        "settings": [*task.settings, *options.settings],
+        "date": date.today().isoformat(),
+    }
+    with (ROOT / "bench" / "results.jsonl").open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    print(json.dumps(row), flush=True)
+    return row
+
+
+def _evaluate(runs: list[Path], files: Sequence[str], data: Path, score: str) -> dict | None:
+    if not files:
+        return None
+    report = runs[0] / "report.json"
+    command = [*_seqsmith(), "evaluate", str(runs[0] / "model"), *(str(data / file) for file in files)]
+    for other in runs[1:]:
+        command += ["--with", str(other / "model")]
+    subprocess.run([*command, "--score", score, "--report", str(report)], check=True, stdout=subprocess.DEVNULL)
+    return json.loads(report.read_text())["scores"][score]
+
+
+def _parameters(run: Path) -> int:
+    command = [*_seqsmith(), "inspect", str(run / "model"), "--json"]
+    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["parameters"]
+
+
+def _seqsmith() -> list[str]:
+    return [sys.executable, "-m", "seqsmith"]
+
+
+if __name__ == "__main__":
+    main()

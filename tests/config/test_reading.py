@@ -1,0 +1,123 @@
+"""Settings: strict, frozen, written and read back, and every mistake told in one sentence."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seqsmith import config
+from seqsmith.errors import UserError
+
+
+def message(table: dict) -> str:
+    with pytest.raises(UserError) as error:
+        config.draft(table, where="run.toml")
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ({"trian": {}}, "unknown setting `trian`. Did you mean `train`?"),
+        ({"model": {"encodr": "lstm"}}, "unknown setting `model.encodr`. Did you mean `encoder`?"),
+        ({"model": {"encoder": {"widht": 8}}}, "unknown setting `model.encoder.widht`. Did you mean `width`?"),
+        ({"model": {"encoder": "lstn"}}, "model.encoder.kind: found 'lstn', expected one of 'lstm', 'gru'"),
+        ({"train": {"epochs": "ten"}}, "train.epochs: found 'ten'"),
+        ({"train": {"epochs": 1.5}}, "train.epochs: found 1.5"),
+        ({"train": {"epochs": 0}}, "train.epochs: found 0. Input should be greater than 0."),
+        ({"train": {"rate": -1.0}}, "train.rate: found -1.0. Input should be greater than 0."),
+        ({"train": {"rate": float("nan")}}, "train.rate: found nan"),
+        ({"train": {"precision": "fp8"}}, "train.precision: found 'fp8'"),
+        ({"search": {"nbest": 4, "beam": 2}}, "search: nbest 4 needs a beam at least as wide, found beam 2."),
+        (
+            {"model": {"encoder": {"kind": "transformer", "width": 250, "heads": 4}}},
+            "model.encoder: width 250 is not divisible by heads 4.",
+        ),
+        (
+            {"model": {"decoder": {"kind": "transformer", "heads": 4, "key_value_heads": 3}}},
+            "model.decoder: heads 4 is not divisible by key_value_heads 3.",
+        ),
+        (
+            {"model": {"encoder": {"kind": "transformer", "width": 6, "heads": 2}}},
+            "model.encoder: rotary positions need an even width per head, found 6/2",
+        ),
+        (
+            {"model": {"encoder": {"kind": "lstm", "width": 7}}},
+            "model.encoder: width 7 cannot be halved between two directions: give an even width.",
+        ),
+        (
+            {"model": {"decoder": {"kind": "lstm", "attention": "none", "input_feeding": True}}},
+            "model.decoder: input feeding feeds what attention found",
+        ),
+        ({"model": {"coverage": 1.0}}, "model: coverage belongs to the copy outlet"),
+        (
+            {"model": {"copy_source": True, "decoder": {"kind": "gru", "attention": "none"}}},
+            "model: copy_source points with the attention",
+        ),
+    ],
+)
+def test_a_mistake_is_named_with_what_is_expected(table: dict, expected: str) -> None:
+    found = message(table)
+    assert found.startswith(f"run.toml: {expected}")
+    assert "\n" not in found
+
+
+def test_settings_survive_writing_and_reading() -> None:
+    table = {
+        "model": {"encoder": "transformer", "decoder": {"kind": "gru", "layers": 2}},
+        "data": {"train": [{"path": 'a "quoted"\t\\ päth', "weight": 2.0}], "features": 3},
+        "train": {"schedule": {"kind": "plateau", "patience": 2}},
+    }
+    settings = config.build(table, where="here")
+    assert config.build(tomllib.loads(config.dump(settings)), where="there") == settings
+
+
+@given(st.text())
+def test_any_string_survives_writing_and_reading(text: str) -> None:
+    settings = config.build({"data": {"features_separator": text.replace("\ud800", "")}}, where="here")
+    try:
+        written = config.dump(settings).encode()
+    except UnicodeEncodeError:
+        return  # a lone surrogate is no text
+    assert tomllib.loads(written.decode())["data"]["features_separator"] == settings.data.features_separator
+
+
+def test_a_choice_without_kind_fits_the_kind_that_has_its_keys() -> None:
+    draft = config.draft({"model": {"encoder": {"feed_forward": 64}}}, where="here")
+    assert draft.model.encoder is not None
+    assert draft.model.encoder.kind == "transformer"
+
+
+def test_overrides_are_toml_or_bare_words() -> None:
+    table = config.override({"train": {"epochs": 1}}, ["train.epochs=2", "model.encoder=gru", "data.features=tags"])
+    assert table == {"train": {"epochs": 2}, "model": {"encoder": "gru"}, "data": {"features": "tags"}}
+
+
+def test_an_override_without_a_value_is_refused() -> None:
+    with pytest.raises(UserError, match="--set train.epochs: expected section.key=value"):
+        config.override({}, ["train.epochs"])
+
+
+def test_another_kind_replaces_the_whole_table_below() -> None:
+    under = {"encoder": {"kind": "lstm", "layers": 3}}
+    assert config.merge(under, {"encoder": {"kind": "gru"}}) == {"encoder": {"kind": "gru"}}
+    assert config.merge(under, {"encoder": {"width": 4}}) == {"encoder": {"kind": "lstm", "layers": 3, "width": 4}}
+    assert config.merge(under, {"encoder": "lstm"}) == under
+
+
+def test_a_settings_file_that_is_missing_or_broken_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"none\.toml: no such settings file"):
+        config.read_table(tmp_path / "none.toml")
+    broken = tmp_path / "broken.toml"
+    broken.write_text("seed = \n")
+    with pytest.raises(UserError, match=r"broken\.toml: not a TOML file: .*line 1"):
+        config.read_table(broken)
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        config.Settings().seed = 2  # type: ignore[misc]
