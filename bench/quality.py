@@ -2,8 +2,9 @@
 
     SEQSMITH_DATA=... python bench/quality.py g2p-lstm scan --threads 1 --seeds 1 2 3
 
-Every run is an ordinary `seqsmith train`; nothing here reaches into the package. Rows are appended to `docs/results.md`
-and, with everything behind them, to `bench/results.jsonl`.
+Every run is an ordinary `seqsmith train`; nothing here reaches into the package. Rows are appended to
+`bench/results.jsonl`, from which `docs/results.md` is written anew. A test set is scored when its row is made, and a
+model that has its row already is not scored again.
 """
 
 from __future__ import annotations
@@ -20,6 +21,16 @@ from pathlib import Path
 from statistics import mean
 
 ROOT = Path(__file__).parents[1]
+RESULTS, TABLE = ROOT / "bench" / "results.jsonl", ROOT / "docs" / "results.md"
+HEAD = """# Results
+
+Written by `python bench/quality.py TASK --seeds ...` from `bench/results.jsonl`; see there for intervals and signatures.
+Models are chosen on dev; each test set is scored once. Scores: `exact_match` is the share of answers that are right,
+`ser` (sequence error rate, which G2P papers call WER) the share that are not, `bleu` is on the text as it is in the
+files, with subword marks joined. Minutes are wall-clock on a machine that did other work beside, on so many threads.
+
+| task | set | score | dev | test | each seed | seeds | parameters | minutes | settings beside the defaults | date |
+|---|---|---|---|---|---|---|---|---|---|---|"""
 LANGUAGES = ("fre", "hin", "ice", "kor", "vie")
 
 
@@ -55,7 +66,8 @@ INFLECTION = tuple(
     for language in ("mlt", "kon", "ceb", "tgl")
 )
 RAW = tuple(
-    tuple(f"multi30k/raw/{part}.{language}" for language in ("en", "de")) for part in ("train", "val", "test_2016_flickr")
+    tuple(f"multi30k/raw/{part}.{language}" for language in ("en", "de"))
+    for part in ("train", "val", "test_2016_flickr")
 )
 TASKS = {
     task.name: task
@@ -125,31 +137,67 @@ def _train(task: Task, data_set: tuple, data: Path, seed: int, options: argparse
 def _score(task: Task, data_set: tuple, data: Path, runs: list[Path], seed: int, options: argparse.Namespace) -> dict:
     """Evaluate on dev and once on test; append the row."""
     name, _train, dev, test = data_set
+    key = {"task": task.name, "set": name, "seeds": "all" if len(runs) > 1 else seed, "models": len(runs)}
+    for line in RESULTS.read_text().splitlines() if RESULTS.exists() else ():
+        row = json.loads(line)
+        if key.items() <= row.items() and row["settings"] == [*task.settings, *options.settings]:
+            return row
     values = {part: _evaluate(runs, files, data, task.score) for part, files in (("dev", dev), ("test", test))}
     journals = [[json.loads(line) for line in (run / "journal.jsonl").read_text().splitlines()] for run in runs]
     model = [event for event in journals[0] if event["event"] == "model"][-1]
     start = next(event for event in journals[0] if event["event"] == "start")
     chosen = model["scores"].get(task.score, {}).get("value")
     row = {
-        "task": task.name,
-        "set": name,
+        **key,
         "score": task.score,
         "dev": values["dev"]["value"] if values["dev"] else chosen,
         "test": values["test"]["value"] if values["test"] else None,
         "test_interval": [values["test"]["low"], values["test"]["high"]] if values["test"] else None,
         "signature": (values["test"] or values["dev"] or {"signature": ""})["signature"],
-        "seeds": "all" if len(runs) > 1 else seed,
-        "models": len(runs),
         "parameters": _parameters(runs[0]),
         "minutes": round(model["minutes"], 1),
         "threads": start["threads"],
         "settings": [*task.settings, *options.settings],
         "date": date.today().isoformat(),
     }
-    with (ROOT / "bench" / "results.jsonl").open("a") as file:
+    with RESULTS.open("a") as file:
         file.write(json.dumps(row) + "\n")
+    publish()
     print(json.dumps(row), flush=True)
     return row
+
+
+def publish() -> None:
+    """Write the table of all rows, one line for each task, set and way of use, seeds side by side."""
+    rows = [json.loads(line) for line in RESULTS.read_text().splitlines()]
+    groups: dict[tuple, list[dict]] = {}
+    for row in rows:
+        key = (row["task"], row["set"], row["score"], row["models"] > 1, tuple(row["settings"]))
+        groups.setdefault(key, []).append(row)
+    lines = [HEAD]
+    for (task, name, score, together, settings), found in groups.items():
+        tests = [row["test"] for row in found if row["test"] is not None]
+        seeds = f"{found[0]['models']} together" if together else ", ".join(str(row["seeds"]) for row in found)
+        cells = (
+            task,
+            name,
+            score,
+            f"{mean(row['dev'] for row in found):.2f}",
+            f"{mean(tests):.2f}" if tests else "-",
+            ", ".join(f"{value:.2f}" for value in tests) or "-",
+            seeds,
+            f"{found[0]['parameters']:,}",
+            f"{mean(row['minutes'] for row in found):.1f} on {found[0]['threads']}",
+            " ".join(settings) or "none",
+            max(row["date"] for row in found),
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    for task in dict.fromkeys(key[0] for key in groups):
+        alone = [key for key in groups if key[0] == task and not key[3]]
+        values = [mean(row["test"] for row in groups[key]) for key in alone if groups[key][0]["test"] is not None]
+        if len(values) > 1:
+            lines.append(f"| **{task}** | mean of {len(values)} |  |  | **{mean(values):.2f}** |  |  |  |  |  |  |")
+    TABLE.write_text("\n".join(lines) + "\n")
 
 
 def _evaluate(runs: list[Path], files: Sequence[str], data: Path, score: str) -> dict | None:

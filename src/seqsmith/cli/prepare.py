@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from seqsmith.train.recipe import lines as recipe_lines
 
 Say = Callable[[str], None]
 _SAMPLE = 20_000  # texts that the rules look at
-_LEARN = 1_000_000  # texts that a tokeniser learns from
+_BLOCK = 10_000  # texts in memory at once while a tokeniser learns
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,17 @@ class Pairs:
     dev: Gathered
     dev_rows: NDArray[np.int64]
 
-    def train_texts(self, role: str, most: int) -> list[str]:
-        """Evenly spread texts of the training set."""
+    def train_sample(self, role: str) -> list[str]:
+        """Texts from all over the training set, for the rules to look at."""
+        every = max(1, len(self.train_rows) // _SAMPLE)
+        return self.train.text[role].texts(self.train_rows[::every][:_SAMPLE])
+
+    def train_texts(self, role: str) -> Iterator[str]:
+        """All texts of the training set, a block in memory at a time; none where there is no such column."""
         column = self.train.text.get(role)
-        every = max(1, len(self.train_rows) // most)
-        return [] if column is None else column.texts(self.train_rows[::every][:most])
+        for start in range(0, 0 if column is None else len(self.train_rows), _BLOCK):
+            assert column is not None
+            yield from column.texts(self.train_rows[start : start + _BLOCK])
 
     def dev_texts(self, role: str, most: int | None = None) -> list[str]:
         column = self.dev.text.get(role)
@@ -87,7 +93,7 @@ def _tell_counts(gathered: Gathered, name: str, say: Say) -> None:
 
 def resolve(table: Mapping[str, Any], pairs: Pairs, say: Say) -> config.Settings:
     """Fill every open setting by the recipe and say why."""
-    sides = [Side(pairs.train.statistics[role], pairs.train_texts(role, _SAMPLE)) for role in ("source", "target")]
+    sides = [Side(pairs.train.statistics[role], pairs.train_sample(role)) for role in ("source", "target")]
     recipe = choose(*sides, pairs=len(pairs.train_rows), table=table)
     for line in recipe_lines(recipe):
         say(f"  {line}")
@@ -97,8 +103,8 @@ def resolve(table: Mapping[str, Any], pairs: Pairs, say: Say) -> config.Settings
 def learn_codecs(settings: config.Settings, pairs: Pairs) -> Featuriser:
     """Learn the vocabularies from the training set."""
     source, target = settings.source, settings.target
-    features = pairs.train_texts("features", _LEARN)
-    texts = [pairs.train_texts(role, _LEARN) for role in ("source", "target")]
+    features = pairs.train_texts("features")
+    texts = [pairs.train_texts(role) for role in ("source", "target")]
     separator = settings.data.features_separator
     if not settings.joint_vocabulary:
         return Featuriser(
@@ -111,11 +117,11 @@ def learn_codecs(settings: config.Settings, pairs: Pairs) -> Featuriser:
             "target.tokeniser. Make them equal, or set joint_vocabulary = false."
         )
     assert source.tokeniser is not None
-    normal = [
+    normal = (
         normalise(text, side.normalise or "none", lowercase=side.lowercase)
         for side, column in ((source, texts[0]), (target, texts[1]))
         for text in column
-    ]
+    )
     tokeniser = train_tokeniser(normal, source.tokeniser)
     return Featuriser(
         train_codec([], source, features=features, separator=separator, tokeniser=tokeniser),
@@ -126,10 +132,10 @@ def learn_codecs(settings: config.Settings, pairs: Pairs) -> Featuriser:
 def grow_codecs(older: Bundle, pairs: Pairs) -> Featuriser:
     """The vocabularies of a model that is trained on, with new symbols for what its data did not have."""
     source, target = older.featuriser.source, older.featuriser.target
-    source = source.grown(pairs.train_texts("source", _LEARN), pairs.train_texts("features", _LEARN))
+    source = source.grown(pairs.train_texts("source"), pairs.train_texts("features"))
     if not older.settings.joint_vocabulary:
-        return Featuriser(source, target.grown(pairs.train_texts("target", _LEARN)))
-    target = replace(target, tokeniser=source.tokeniser).grown(pairs.train_texts("target", _LEARN))
+        return Featuriser(source, target.grown(pairs.train_texts("target")))
+    target = replace(target, tokeniser=source.tokeniser).grown(pairs.train_texts("target"))
     return Featuriser(replace(source, tokeniser=target.tokeniser), target)
 
 
