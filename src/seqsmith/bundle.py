@@ -84,3 +84,5 @@ def _check(folder: Path) -> None:
     wrong = check_folder(folder)
     if wrong is not None:
         raise UserError(f"{folder}: damaged: {wrong}. Copy or train the model again.")
+    if not (folder / "model.safetensors").is_file():
+        raise UserError(f"{folder}: not a model folder: it has no model.safetensors.")

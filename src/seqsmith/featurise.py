@@ -69,14 +69,15 @@ class Featuriser:
         )
 
     def target_of_source(self) -> list[int]:
-        """For each source id the target id that looks the same, or UNKNOWN; what the copy outlet points with."""
+        """For each source id the target id that looks the same, or UNKNOWN; what the copy outlet points with.
+
+        A feature is no text, so it has none, whatever it looks like.
+        """
         pieces = self.target.pieces(range(self.target.size))
         id_of = {piece: number for number, piece in enumerate(pieces) if number > END}
-        special = range(END + 1)
-        return [
-            number if number in special else id_of.get(piece, UNKNOWN)
-            for number, piece in enumerate(self.source.pieces(range(self.source.size)))
-        ]
+        text = self.source.pieces(range(self.source.tokeniser.size))
+        same = [number if number <= END else id_of.get(piece, UNKNOWN) for number, piece in enumerate(text)]
+        return same + [UNKNOWN] * (self.source.size - len(same))
 
     def digest(self, folder: Path) -> str:
         """What the ids depend on, for the cache: the vocabularies' bytes, written to an empty folder."""

@@ -136,6 +136,8 @@ class Predictor:
         self._check_features(sources, features)
         source_ids = self._sources(sources, features)
         target_ids = self.featuriser.targets({"target": list(targets)})
+        _check_lengths("source", source_ids, self.settings.data.longest_source)
+        _check_lengths("target", target_ids, self.settings.data.longest_target)
         lengths = np.array([max(len(s), len(t)) for s, t in zip(source_ids, target_ids, strict=True)], np.int64)
         scores = np.zeros(len(sources))
         plan = sequential_plan(lengths, self.settings.search.batch_tokens)
@@ -146,7 +148,9 @@ class Predictor:
 
     def attention(self, source: str, target: str, *, features: str | None = None) -> Alignment:
         """Where the decoder looks in `source` while it writes `target`."""
-        source_ids = self._sources([source], None if features is None else [features])
+        column = None if features is None else [features]
+        self._check_features([source], column)
+        source_ids = self._sources([source], column)
         target_ids = self.featuriser.targets({"target": [target]})
         weight_BTS = self.engine.attention(self._pairs(np.zeros(1, np.int64), source_ids, target_ids))
         pieces = [*self.featuriser.source.pieces(source_ids[0][:-1]), "⏎"]
@@ -193,3 +197,13 @@ class Predictor:
     def with_search(self, **search: Any) -> Predictor:
         """The same model with other settings of `[search]`."""
         return replace(self, settings=self.settings.model_copy(update={"search": self._search(search)}))
+
+
+def _check_lengths(side: str, sequences: list[list[int]], longest: int) -> None:
+    """A pair that was cut would be another pair."""
+    for number, ids in enumerate(sequences, 1):
+        if len(ids) > longest:
+            raise UserError(
+                f"pair {number:,}: its {side} has {len(ids):,} tokens, more than data.longest_{side} = {longest:,} of "
+                "this model: shorten it or leave it out."
+            )

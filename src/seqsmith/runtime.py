@@ -17,7 +17,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from seqsmith.errors import UserError
 
@@ -33,7 +32,7 @@ def cache_folder() -> Path:
 
 
 def keep_memory() -> None:
-    """Keep freed pages for the next tensor: glibc would map every tensor over 32 MB anew, at ten times its fill time."""
+    """Keep freed pages for the next tensor: glibc would map one over 32 MB anew, at ten times its fill time."""
     if platform.libc_ver()[0] != "glibc":
         return
     libc = ctypes.CDLL(None)
@@ -123,7 +122,7 @@ def interruptible() -> Iterator[Callable[[], int | None]]:
         received.append(number)
         signal.signal(number, before[number])
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {int(number): signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         for number in before:
             signal.signal(number, note)
@@ -136,9 +135,3 @@ def interruptible() -> Iterator[Callable[[], int | None]]:
 def parameter_count(module: torch.nn.Module) -> int:
     """Trained numbers, shared ones once."""
     return sum(parameter.numel() for parameter in module.parameters())
-
-
-def gradient_norm(parameters: list[Tensor]) -> Tensor:
-    """The Euclidean norm of all gradients together, in fp32."""
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))

@@ -328,7 +328,6 @@ class Steps(Protocol):
     """What search needs of a model: a start, and a step from the last symbol to the logits of the next."""
 
     def start(self, source: Tensor, /) -> Any: ...
-
     def step(self, y: Tensor, decoding: Any, /) -> tuple[Tensor, Any]: ...
 
 
@@ -356,13 +355,12 @@ def beam_search(
 ) -> list[Answer]:
     """For one source: the `nbest` best answers that a beam of width `beam` finds, the best first.
 
-    Each step extends every live hypothesis with every symbol that may be said, and goes down the ranking of these
-    extensions by log p (of equals, the better parent and then the lower id comes first) until `beam` of them live on.
-    Those met on the way that end with END are finished, and are ranked by log p / length ** length_penalty; of equals
-    the earlier finished wins. The search ends after `longest` symbols, END included, and what still lives is then an
-    answer where fewer than `nbest` finished; or when nothing that lives could still come among the `nbest` best, which
-    never changes the result. A beam of 1 is greedy search, done at its first END. A beam that drops nothing finds the
-    best of all sequences.
+    Each step extends every live hypothesis with every symbol and goes down the ranking of these extensions by log p (of
+    equals, the better parent and then the lower id first) until `beam` of them live on; those met on the way that end
+    with END are finished. The finished are ranked by log p / length ** length_penalty; of equals the earlier wins. The
+    search ends when nothing that lives could still come among the `nbest` best, which never changes the result, or
+    after `longest` symbols, END included: what then lives is an answer where fewer than `nbest` finished. A beam of 1
+    is done at its first END: greedy search. A beam that drops nothing finds the best of all sequences.
     """
 
     def score(log_p: float, length: int) -> float:
@@ -389,8 +387,7 @@ def beam_search(
         hope = max((score(log_p, end) for log_p, *_ in live for end in (length + 1, longest)), default=-math.inf)
         if len(finished) == nbest and (beam == 1 or hope <= finished[-1].score):
             break
-    cut = [Answer(score(log_p, longest), ids[1:]) for log_p, ids, _ in live]
-    return (finished + cut)[:nbest]
+    return (finished + [Answer(score(log_p, longest), ids[1:]) for log_p, ids, _ in live])[:nbest]
 
 
 @torch.no_grad()

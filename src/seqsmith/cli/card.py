@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import assert_never
 
 from seqsmith import __version__, config, runtime
 from seqsmith.bundle import Bundle
@@ -17,10 +18,13 @@ def model_card(
     """What the model is, what it was trained on, how good it is and how to use it."""
     settings = bundle.settings
     data = "\n".join(f"- {_corpus(corpus)}" for corpus in settings.data.train)
+    takes_features = bool(bundle.featuriser.source.features.symbols)
+    lines = "lines of a source, a tab and its features" if takes_features else "lines"
+    features = ', features=["..."]' if takes_features else ""
     return f"""# {name}
 
-A sequence-to-sequence model trained with seqsmith {__version__}: {describe(settings.model)},
-{runtime.parameter_count(bundle.model):,} parameters, {pairs:,} training pairs, {minutes:.1f} minutes.
+A sequence-to-sequence model trained with seqsmith {__version__} on {pairs:,} pairs in {duration(minutes)}:
+{describe(settings.model)}, {runtime.parameter_count(bundle.model):,} parameters.
 
 ## Data
 {data}
@@ -33,14 +37,14 @@ On {dev_pairs:,} dev pairs, by which the checkpoint was chosen too, so a test se
 ```
 
 ## Use
-```
-seqsmith predict {name} < input.txt
+```sh
+seqsmith predict {name} < input.txt  # {lines} in, lines out
 ```
 ```python
 import seqsmith
 
 model = seqsmith.load("{name}")
-print(model.predict(["..."])[0].text)
+print(model.predict(["..."]{features})[0].text)
 ```
 `config.toml` holds every setting, `MANIFEST.json` the size and SHA-256 of every file.
 """
@@ -51,20 +55,28 @@ def _corpus(corpus: config.Corpus) -> str:
     return " and ".join(Path(file).name for file in files)
 
 
+def duration(minutes: float) -> str:
+    """A time as people say it."""
+    if minutes < 1:
+        return f"{minutes * 60:.{0 if minutes * 60 >= 10 else 1}f} seconds"
+    return f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.1f} hours"
+
+
 def describe(model: config.Model) -> str:
-    """A model in a line: `Transformer 4 x 128 to LSTM 1 x 512 with general attention`."""
-    encoder, decoder = (_side(side) for side in (model.encoder, model.decoder))
-    return f"{encoder} encoder, {decoder} decoder"
+    """A model in a line: `Transformer 4x128 encoder, LSTM 1x512 decoder with general attention`."""
+    return f"{_side(model.encoder, 'encoder')}, {_side(model.decoder, 'decoder')}"
 
 
-def _side(side: config.RecurrentEncoder | config.RecurrentDecoder | config.Transformer | None) -> str:
+def _side(side: config.RecurrentEncoder | config.RecurrentDecoder | config.Transformer | None, name: str) -> str:
+    assert side is not None, "the model is resolved before it is described"
+    shape = f"{side.layers}x{side.width} {name}"
     match side:
         case config.Transformer():
-            return f"Transformer {side.layers}x{side.width}"
+            return f"Transformer {shape}"
         case config.RecurrentEncoder():
-            direction = "bidirectional " if side.bidirectional else ""
-            return f"{direction}{side.kind.upper()} {side.layers}x{side.width}"
+            return f"{'bidirectional ' if side.bidirectional else ''}{side.kind.upper()} {shape}"
         case config.RecurrentDecoder():
             attention = "no" if side.attention == "none" else side.attention
-            return f"{side.kind.upper()} {side.layers}x{side.width} with {attention} attention"
-    raise AssertionError("the model is resolved before it is described")
+            return f"{side.kind.upper()} {shape} with {attention} attention"
+        case _:
+            assert_never(side)

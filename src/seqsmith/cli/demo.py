@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from seqsmith import config
-from seqsmith.cli.evaluate import read_texts
+from seqsmith.cli.evaluate import read_pairs
 from seqsmith.cli.train import train
 from seqsmith.cli.validate import score_answers
 from seqsmith.demo.dates import write_demo
@@ -28,7 +28,7 @@ def demo(folder: Path, *, pairs: int) -> int:
         return code
     model = folder / "run" / "model"
     predictor = Predictor.open(model)
-    texts = read_texts(config.Corpus(path=str(test_file)), predictor.settings, {})
+    texts = read_pairs(config.Corpus(path=str(test_file)), predictor.settings, {}).texts
     predictions = predictor.predict(texts["source"])
     outputs = [prediction.text for prediction in predictions]
     print(f"\nOn {len(outputs):,} dates that the model has never seen:")

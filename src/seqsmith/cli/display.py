@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,25 +11,29 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from seqsmith.data.printable import printable
+from seqsmith.evaluate.report import TITLES
 from seqsmith.train.journal import Event
+
+_EXAMPLE_CHARACTERS = 200
 
 
 class Display:
     """Shows events as they come; a plain stream gets the same lines without the bar."""
 
     def __init__(self, *, quiet: bool = False):
-        self.console = Console(stderr=True, quiet=quiet, soft_wrap=True, highlight=False)
+        self.console = _Console(stderr=True, quiet=quiet, soft_wrap=True, highlight=False)
         self.bar = Progress(
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(bar_width=24),
-            TextColumn("{task.completed}/{task.total} updates"),
+            TextColumn("{task.completed:,}/{task.total:,} updates"),
             TextColumn("loss {task.fields[loss]}  {task.fields[speed]} tokens/s  {task.fields[score]}"),
             TimeRemainingColumn(),
             console=self.console,
             disable=quiet or not sys.stderr.isatty(),
             transient=True,
         )
-        self.task = self.bar.add_task("", total=None, epoch=1, loss="-", speed="-", score="")
+        self.task = self.bar.add_task("", total=1, epoch=1, loss="-", speed="-", score="")
         self.last_update: Event | None = None
 
     @contextmanager
@@ -53,30 +58,47 @@ class Display:
             case "validation":
                 self._validation(event)
             case "skip":
-                self.say(f"update {event['update']} left out: {event['why']}")
-            case "end":
+                self.say(f"update {event['update']:,} left out: {event['why']}")
+            case "end" if not event["reason"].startswith("signal"):
                 self.say(f"Training ended after {event['update']:,} updates: {event['reason']}.")
 
     def say(self, text: str) -> None:
+        """Print a line, or several. What came from files must be printable."""
         self.console.print(escape(text))
 
     def _validation(self, event: Event) -> None:
-        score = f"{event['name']} {event['value']:.2f}"
-        self.bar.update(self.task, completed=event["update"], score=score)
-        train = self.last_update
-        speed = (
-            ""
-            if train is None
-            else f"train {train['nats_per_token']:.3f}, {train['tokens_per_second']:,.0f} tokens/s, "
-        )
-        best = "  best so far" if event["best"] else ""
-        self.say(
-            f"epoch {event['epoch']:>3}  update {event['update']:>6,}  {speed}dev {event['dev_nats_per_token']:.3f} "
-            f"nats/token, {score}{best}"
-        )
+        self.bar.update(self.task, completed=event["update"], score=score_of(event))
+        self.say(validation_line(event, self.last_update))
         for example in event.get("examples", ()):
-            self.say(f"    source     {example['source']}")
-            self.say(f"    reference  {example['reference']}")
-            self.say(f"    output     {example['output']}")
+            for label in ("source", "reference", "output"):
+                self.say(f"    {label:<10} {printable(example[label], longest=_EXAMPLE_CHARACTERS)}")
         for warning in event.get("warnings", ()):
             self.say(f"    warning: {warning}")
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """A run goes on when nobody looks any more; rich itself would end it."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+def validation_line(event: Event, update: Event | None = None) -> str:
+    """A validation in a line, with what the updates before it showed."""
+    parts = [f"update {event['update']:>7,}", f"epoch {event['epoch']:>3}"]
+    if update is not None:
+        parts.append(f"train {update['nats_per_token']:.3f}")
+    parts.append(f"dev {event['dev_nats_per_token']:.3f} nats/token")
+    if event["name"] != "loss":
+        parts.append(score_of(event))
+    if update is not None:
+        parts.append(f"{update['tokens_per_second']:,.0f} tokens/s")
+    if event["best"]:
+        parts.append("best so far")
+    return "  ".join(parts)
+
+
+def score_of(event: Event) -> str:
+    """The dev score of a validation, as `BLEU 31.20`."""
+    digits = 3 if event["name"] == "loss" else 2
+    return f"{TITLES.get(event['name'], event['name'])} {event['value']:.{digits}f}"

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from seqsmith import config, runtime
-from seqsmith.cli.validate import final_scores, score_answers
+from seqsmith.cli.predict import Remarks
+from seqsmith.cli.validate import bleu_words, final_scores, score_answers
+from seqsmith.cli.write import replacing
 from seqsmith.data.corpus import Counts, read_rows
 from seqsmith.data.printable import printable
 from seqsmith.errors import UserError, nearest
-from seqsmith.evaluate.report import as_dict, render, render_paired, worst
-from seqsmith.evaluate.scores import NAMES, paired_test
+from seqsmith.evaluate.report import Example, as_dict, render, render_paired, worst
+from seqsmith.evaluate.scores import NAMES, Paired, paired_test
 from seqsmith.featurise import Texts, roles
 from seqsmith.predictor import Predictor
 from seqsmith.text.marks import joined
+
+
+@dataclass
+class GivenPairs:
+    """All pairs of a corpus, and where each stands in its file."""
+
+    texts: Texts = field(default_factory=dict)
+    line: list[int] = field(default_factory=list)
 
 
 def evaluate(
@@ -37,56 +48,82 @@ def evaluate(
             raise UserError(f"--score {name}: no such score.{nearest(name, NAMES)}")
     runtime.keep_memory()
     runtime.use_threads(None)
-    predictor = Predictor.open(*folders)
-    texts = read_texts(corpus, predictor.settings, data)
-    outputs = _outputs(predictor, texts, search)
-    chosen = tuple(names) or final_scores(predictor.settings)
-    scores = score_answers(predictor.settings, outputs, texts["target"], chosen, resamples=1000)
-    print(f"{len(outputs):,} pairs of {corpus.path}")
-    print(render(scores))
-    found: dict[str, Any] = {"data": corpus.path, "pairs": len(outputs), "scores": as_dict(scores)}
-    if against:
-        references = [joined(text) for text in texts["target"]]
-        others = _outputs(Predictor.open(*against), texts, search)
-        both = [[joined(text) for text in side] for side in (outputs, others)]
-        tests = [paired_test(both[0], both[1], references, name) for name in chosen]
-        print(f"\na: {', '.join(map(str, folders))}   b: {', '.join(map(str, against))}")
-        print(render_paired(tests))
-        found["against"] = [asdict(test) for test in tests]
-    examples = worst(outputs, texts["target"], texts["source"], show_worst)
-    for example in examples:
-        print(f"\n  line {example.number}: {example.edits} edits")
-        for label in ("source", "reference", "output"):
-            print(f"    {label:<10} {printable(getattr(example, label), longest=200)}")
-    if report is not None:
-        found["worst"] = [asdict(example) for example in examples]
-        found["outputs"] = outputs
-        report.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    predictor = Predictor.open(*folders).with_search(**search)
+    other = Predictor.open(*against).with_search(**search) if against else None
+    with nullcontext() if report is None else replacing(report) as file:
+        given = read_pairs(corpus, predictor.settings, data)
+        outputs = _outputs(predictor, given)
+        others = None if other is None else _outputs(other, given)
+        chosen = tuple(names) or final_scores(predictor.settings)
+        scores = score_answers(predictor.settings, outputs, given.texts["target"], chosen, resamples=1000)
+        print(f"{len(outputs):,} pairs of {corpus.path}, answered with beam {predictor.settings.search.beam}")
+        print(render(scores))
+        found: dict[str, Any] = {
+            "models": [str(folder) for folder in folders],
+            "data": [corpus.path, *([corpus.target] if corpus.target else [])],
+            "pairs": len(outputs),
+            "search": predictor.settings.search.model_dump(exclude_none=True),
+            "scores": as_dict(scores),
+        }
+        if others is not None:
+            tests = _paired(predictor.settings, outputs, others, given, chosen)
+            print(f"\na: {', '.join(map(str, folders))}   b: {', '.join(map(str, against))}")
+            print(render_paired(tests))
+            found["against"] = {"models": list(map(str, against)), "tests": [asdict(t) for t in tests]}
+        examples = [
+            replace(example, number=given.line[example.number - 1])
+            for example in worst(outputs, given.texts["target"], given.texts["source"], show_worst)
+        ]
+        _show(examples, corpus.path)
+        if file is not None:
+            found |= {"worst": [asdict(example) for example in examples], "lines": given.line, "outputs": outputs}
+            json.dump(found, file, ensure_ascii=False, indent=1)
+            file.write("\n")
 
 
 def score(folders: list[Path], corpus: config.Corpus, *, data: dict[str, Any]) -> None:
     """Print the log-probability of each pair, in nats."""
     runtime.use_threads(None)
     predictor = Predictor.open(*folders)
-    texts = read_texts(corpus, predictor.settings, data)
+    texts = read_pairs(corpus, predictor.settings, data).texts
     for value in predictor.score(texts["source"], texts["target"], features=texts.get("features")):
         print(f"{value:.6f}")
 
 
-def read_texts(corpus: config.Corpus, settings: config.Settings, data: dict[str, Any]) -> Texts:
+def read_pairs(corpus: config.Corpus, settings: config.Settings, data: dict[str, Any]) -> GivenPairs:
     """All pairs of a file, read as the training data was where the user says nothing else."""
     table = settings.data.model_dump(exclude={"train", "dev"}, exclude_none=True)
     reading = config.build({"data": {**table, **data}}, where="evaluate").data
     counts = Counts()
-    texts: Texts = {}
+    given = GivenPairs()
     for block in read_rows(corpus, roles(reading), reading, counts):
+        given.line += block.line
         for role, column in block.fields.items():
-            texts.setdefault(role, []).extend(column)
+            given.texts.setdefault(role, []).extend(column)
     for sentence in counts.sentences():
         print(f"seqsmith: {sentence}", file=sys.stderr)
-    return texts
+    return given
 
 
-def _outputs(predictor: Predictor, texts: Texts, search: dict[str, Any]) -> list[str]:
-    predictions = predictor.predict(texts["source"], features=texts.get("features"), **search)
+def _outputs(predictor: Predictor, given: GivenPairs) -> list[str]:
+    predictions = predictor.predict(given.texts["source"], features=given.texts.get("features"))
+    remarks = Remarks()
+    for prediction in predictions:
+        remarks.note(prediction, "jsonl")
+    for sentence in remarks.lines(predictor.settings):
+        print(f"seqsmith: {sentence}", file=sys.stderr)
     return [prediction.text for prediction in predictions]
+
+
+def _paired(
+    settings: config.Settings, outputs: list[str], others: list[str], given: GivenPairs, names: tuple[str, ...]
+) -> list[Paired]:
+    a, b, references = ([joined(text) for text in texts] for texts in (outputs, others, given.texts["target"]))
+    return [paired_test(a, b, references, name, tokenize=bleu_words(settings)) for name in names]
+
+
+def _show(examples: list[Example], path: str) -> None:
+    for example in examples:
+        print(f"\n  {path}:{example.number}  {example.edits} edits")
+        for label in ("source", "reference", "output"):
+            print(f"    {label:<10} {printable(getattr(example, label), longest=200)}")

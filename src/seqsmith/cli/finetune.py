@@ -19,9 +19,19 @@ _RATE = 0.0005  # gentler than from nothing
 
 
 def inherited_settings(table: Mapping[str, Any], older: config.Settings) -> dict[str, Any]:
-    """The older model's architecture and way of cutting text under what the user says now."""
+    """The older model's architecture and way of cutting text under what the user says now.
+
+    Raises UserError where the user wants text cut in another way, since the vocabularies are the older model's.
+    """
     keep = older.model_dump(mode="json", exclude_none=True, include={"source", "target", "joint_vocabulary", "model"})
-    return config.merge(config.merge(keep, {"train": {"rate": _RATE}}), table)
+    merged = config.merge(config.merge(keep, {"train": {"rate": _RATE}}), table)
+    for name in ("source", "target", "joint_vocabulary"):
+        if merged.get(name) != keep.get(name):
+            raise UserError(
+                f"train.start_from: {name} is set otherwise than in that model, whose vocabulary is taken over: "
+                f"leave the settings of {name} out."
+            )
+    return merged
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,19 @@ from seqsmith.cli.card import model_card
 from seqsmith.cli.display import Display
 from seqsmith.cli.prepare import Prepared
 from seqsmith.cli.validate import Validator, final_scores
+from seqsmith.errors import UserError
 from seqsmith.evaluate.report import as_dict, render
-from seqsmith.train.checkpoint import average_weights, evaluated_weights, load_tensors
+from seqsmith.train.checkpoint import average_weights, check_folder, evaluated_weights, load_tensors
 from seqsmith.train.loop import Trainer
 
 
 def finish(prepared: Prepared, trainer: Trainer, validator: Validator, run: Path, display: Display) -> None:
-    """Take the best checkpoint or the mean of the best ones, whichever scores better on dev; score, save, say how to go on."""
+    """Take the best checkpoint or the mean of the best ones, whichever scores better on dev; score, save, say how to
+    go on."""
     settings, model = prepared.settings, validator.model
     if not trainer.progress.best:
         trainer.validate_now()
-    chosen = _best_weights(trainer, validator)
+    chosen = _best_weights(trainer, validator, display.say)
     display.say(chosen)
     predictions = validator.answers(beam=None, most=None)
     scores = validator.scores(predictions, final_scores(settings), resamples=1000)
@@ -39,26 +42,45 @@ def finish(prepared: Prepared, trainer: Trainer, validator: Validator, run: Path
     bundle.save(folder, card=card)
     event: dict[str, Any] = {"event": "model", "weights": chosen, "scores": as_dict(scores), "minutes": minutes}
     trainer.tell(event)
-    example = next((text for text in prepared.pairs.dev_texts("source", 1)), "")
     display.say(
         f"\nThe model is in {folder}. Use it:\n"
-        f"  echo {_quoted(example)} | seqsmith predict {folder}\n"
+        f"  {_printed(prepared)} | seqsmith predict {folder}\n"
         f"  seqsmith evaluate {folder} TEST_FILE"
     )
 
 
-def _best_weights(trainer: Trainer, validator: Validator) -> str:
+def _printed(prepared: Prepared) -> str:
+    """The shell command that prints the first source of dev, with its features if it has any."""
+    fields = [prepared.pairs.dev_texts(role, 1) for role in ("source", "features")]
+    texts = [_quoted(text) for field in fields for text in field]
+    return f"echo {texts[0]}" if len(texts) == 1 else f"printf '%s\\t%s\\n' {' '.join(texts)}"
+
+
+def _best_weights(trainer: Trainer, validator: Validator, say: Callable[[str], None]) -> str:
     """Load the better of the best checkpoint and the mean of the best few, by the dev score; says which it is."""
-    updates = [update for _, update in trainer.progress.best]
-    best = evaluated_weights(trainer.folder / f"step-{updates[0]:08d}")
+    best = list(_whole(trainer, say))
+    if not best:
+        raise UserError(f"{trainer.folder}: none of the best checkpoints is whole. Start a new run in another --out.")
+    updates = [update for _, update in best]
     validator.model.eval()
-    if len(updates) > 1:
+    if len(best) > 1:
         load_tensors(validator.model, average_weights(trainer.folder, updates), where="average")
-        score = validator.validate().score
-        if score >= trainer.progress.best[0][0]:
+        if validator.validate().score >= best[0][0]:
             return f"The model is the mean of the {len(updates)} best checkpoints: it is the best on dev."
-    load_tensors(validator.model, best, where="checkpoint")
+    best_weights = evaluated_weights(trainer.folder / f"step-{updates[0]:08d}")
+    load_tensors(validator.model, best_weights, where="checkpoint")
     return f"The model is the checkpoint of update {updates[0]:,}: it is the best on dev."
+
+
+def _whole(trainer: Trainer, say: Callable[[str], None]) -> Iterator[tuple[tuple[float, float], int]]:
+    """The score and update of the best checkpoints, best first, without damaged ones."""
+    for score, update in trainer.progress.best:
+        folder = trainer.folder / f"step-{update:08d}"
+        wrong = check_folder(folder)
+        if wrong is None:
+            yield score, update
+        else:
+            say(f"{folder}: {wrong}; the model is made without it.")
 
 
 def _quoted(text: str) -> str:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 from seqsmith import config
 from seqsmith.data.inspect import inspect_corpus
+from seqsmith.data.printable import printable
 from seqsmith.errors import UserError
+from seqsmith.evaluate.report import TITLES
 from seqsmith.featurise import roles
+
+Found = tuple[list[str], dict[str, Any]]
+"""The lines of a report, and what JSON has of it."""
 
 
 def inspect(
@@ -23,19 +29,32 @@ def inspect(
 ) -> None:
     """Print the report on a file of pairs, a model folder or a run folder."""
     folder = Path(path)
-    if target is None and (folder / "journal.jsonl").is_file():
-        report: tuple[list[str], dict[str, Any]] = _run(folder)
-    elif folder.is_dir():
-        report = _model(folder)
-    else:
+    if target is not None or not folder.is_dir():
         settings = config.build({"data": data}, where="inspect").data
-        found = inspect_corpus(config.Corpus(path=path, target=target), roles(settings), settings, dev=dev, test=test)
-        report = list(found.lines()), found.as_dict()
-    lines, table = report
-    print(json.dumps(table, ensure_ascii=False, indent=1) if as_json else "\n".join(lines))
+        report = inspect_corpus(config.Corpus(path=path, target=target), roles(settings), settings, dev=dev, test=test)
+        lines, table = list(report.lines()), report.as_dict()
+    elif (folder / "journal.jsonl").is_file():
+        lines, table = _run(folder)
+    elif (folder / "MANIFEST.json").is_file():
+        lines, table = _model(folder)
+    else:
+        raise UserError(f"{path}: neither a run (it has no journal.jsonl) nor a model folder (no MANIFEST.json).")
+    print(json.dumps(_finite(table), ensure_ascii=False, indent=1) if as_json else "\n".join(lines))
 
 
-def _model(folder: Path) -> tuple[list[str], dict[str, Any]]:
+def _finite(value: Any) -> Any:
+    """Numbers that JSON does not know, such as the loss of a run that diverged, become null."""
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {key: _finite(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_finite(item) for item in value]
+    return value
+
+
+def _model(folder: Path) -> Found:
     from seqsmith import runtime
     from seqsmith.bundle import open_bundle
     from seqsmith.cli.card import describe
@@ -51,7 +70,7 @@ def _model(folder: Path) -> tuple[list[str], dict[str, Any]]:
         "settings": settings.model_dump(mode="json", exclude_none=True),
     }
     lines = [
-        f"{folder}: a whole model folder, every file as it was saved",
+        f"{_name(folder)}: a whole model folder, every file as it was saved",
         f"  {table['model']}, {table['parameters']:,} parameters, {table['bytes'] / 1e6:.1f} MB",
         f"  {table['source_symbols']:,} source and {table['target_symbols']:,} target symbols",
         "",
@@ -60,20 +79,34 @@ def _model(folder: Path) -> tuple[list[str], dict[str, Any]]:
     return lines, table
 
 
-def _run(folder: Path) -> tuple[list[str], dict[str, Any]]:
+def _run(folder: Path) -> Found:
+    from seqsmith.cli.card import describe, duration
+    from seqsmith.cli.display import validation_line
     from seqsmith.train.journal import read_journal
 
     events = list(read_journal(folder / "journal.jsonl"))
-    if not events:
-        raise UserError(f"{folder}: its journal is empty: this run has not begun.")
+    by_kind = {event["event"]: event for event in events}  # the last of each
+    if "start" not in by_kind:
+        raise UserError(f"{folder}: this run has not begun: nothing is in its journal.")
+    settings = config.build(by_kind["start"]["settings"], where=str(folder / "journal.jsonl"))
     validations = [event for event in events if event["event"] == "validation"]
-    lines = [f"{folder}: a run with {len(validations)} validations"]
-    lines += [
-        f"  epoch {event['epoch']:>3}  update {event['update']:>7,}  dev {event['dev_nats_per_token']:.3f} nats/token  "
-        f"{event['name']} {event['value']:.2f}{'  best so far' if event['best'] else ''}"
-        for event in validations
+    finished = events[-1]["event"] == "model"
+    seconds = max((event["seconds"] for event in events if "seconds" in event), default=0.0)
+    how = "finished" if finished else f"not finished: go on with seqsmith train --resume --out {_name(folder)}"
+    updates = max((event["update"] for event in events if "update" in event), default=0)
+    lines = [
+        f"{_name(folder)}: a run of {updates:,} updates in {duration(seconds / 60)}, {how}",
+        f"  {describe(settings.model)}",
+        *(f"  {validation_line(event)}" for event in validations),
     ]
-    last = events[-1]
-    ended = last["event"] in ("end", "model")
-    lines.append("ended" if ended else f"not ended: go on with seqsmith train --resume --out {folder}")
-    return lines, {"validations": validations, "ended": ended}
+    table = {"finished": finished, "updates": updates, "seconds": seconds, "validations": validations}
+    if finished:
+        scores = by_kind["model"]["scores"]
+        lines.append(f"  {by_kind['model']['weights']}")
+        lines += [f"  dev {TITLES[name]} {score['value']:.2f}" for name, score in scores.items()]
+        table["scores"] = scores
+    return lines, {**table, "settings": settings.model_dump(mode="json", exclude_none=True)}
+
+
+def _name(folder: Path) -> str:
+    return printable(str(folder), longest=1000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +14,17 @@ from seqsmith.errors import UserError
 
 @contextmanager
 def run_lock(run: Path) -> Iterator[None]:
-    """Hold the run's lock; the system gives it back however the process ends. Raises UserError where it is held."""
-    path = run / "lock"
-    with path.open("a+") as file:
+    """Make the run's folder and hold its lock; the system gives it back however the process ends.
+
+    A folder that was made for a run that never began goes again. Raises UserError where the lock is held.
+    """
+    made = not run.exists()
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        file = (run / "lock").open("a+")
+    except OSError as error:
+        raise UserError(f"{run}: cannot be a run folder: {error.strerror}. Choose another --out.") from None
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -25,4 +34,8 @@ def run_lock(run: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(f"process {os.getpid()}\n")
         file.flush()
-        yield
+        try:
+            yield
+        finally:
+            if made and not (run / "config.toml").exists():
+                shutil.rmtree(run, ignore_errors=True)

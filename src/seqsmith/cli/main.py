@@ -2,63 +2,117 @@
 
 from __future__ import annotations
 
+import io
 import os
-import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from seqsmith.errors import Diverged, UserError
+from seqsmith import __version__
+from seqsmith.errors import Diverged, UserError, nearest
+
+_SUMMARY = "Forge a sequence-to-sequence model from a file of pairs, and use it."
 
 app = typer.Typer(
-    help="Forge a sequence-to-sequence model from a file of pairs, and use it.",
-    no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # plain help: half the time to import, and it can be searched and piped
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+_PAIRS = "A file of pairs (.tsv, .csv, .jsonl, .parquet, also .gz; - reads standard input), or the sources."
+_TARGETS = "The targets, line by line, where DATA holds the sources."
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder.", show_default=False)]
+Pairs = Annotated[str, typer.Argument(metavar="DATA", help=_PAIRS, show_default=False)]
+Target = Annotated[str | None, typer.Argument(metavar="TARGET", help=_TARGETS, show_default=False)]
+Models = Annotated[
+    list[Path] | None,
+    typer.Option("--with", metavar="MODEL", help="A further model of the same vocabularies: an ensemble. Repeatable."),
+]
+Beam = Annotated[int | None, typer.Option(metavar="WIDTH", min=1, help="Width of the beam; 1 is greedy.")]
 Set = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, such as train.epochs=20. Repeatable.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting of search or data, as search.longest=50. Repeatable."),
+]
+SetData = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting of data, as data.source=en. Repeatable."),
 ]
 
 
-@app.callback()
-def _root() -> None:
-    """Forge a sequence-to-sequence model from a file of pairs, and use it."""
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"seqsmith {__version__}")
+        raise typer.Exit
 
 
-@app.command()
+@app.callback(
+    help=f"""{_SUMMARY}
+
+    \b
+    seqsmith train PAIRS.tsv --out run         a model of these pairs
+    seqsmith predict run/model < INPUT.txt     its answers, line for line
+    seqsmith evaluate run/model TEST.tsv       how good they are
+    """,
+    epilog="Exit codes: 0 done, 2 a mistake that the message says how to mend, 3 training diverged, 130 and 143 "
+    "stopped by Ctrl-C and by SIGTERM, training after it has saved.",
+)
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None: ...
+
+
+@app.command(
+    short_help="Train a model.",
+    epilog="Every setting, with the value it had, is in config.toml of the run folder.",
+)
 def train(
-    data: Annotated[
-        str | None, typer.Argument(help="A file of pairs (TSV, CSV, JSONL, Parquet; - reads stdin), or the sources.")
-    ] = None,
-    target: Annotated[
-        str | None, typer.Argument(help="The targets, line by line, where DATA holds the sources.")
-    ] = None,
+    data: Annotated[str | None, typer.Argument(metavar="DATA", help=_PAIRS, show_default=False)] = None,
+    target: Target = None,
     dev: Annotated[
-        list[str] | None, typer.Option(help="Dev pairs; give it twice for a source and a target file.")
+        list[str] | None,
+        typer.Option(
+            metavar="FILE", help="Dev pairs; twice for sources and targets. Some pairs are split off if left out."
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="The run folder.")] = Path("run"),
-    config_file: Annotated[Path | None, typer.Option("--config", help="Settings in TOML.")] = None,
-    set_: Set = None,
+    out: Annotated[Path, typer.Option(metavar="RUN", help="The run folder, which must not hold a run yet.")] = Path(
+        "run"
+    ),
+    config_file: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings in TOML.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting, as train.epochs=20; over --config. Repeatable."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show nothing but errors.")] = False,
 ) -> None:
-    """Train a model. What no setting says is chosen from the data."""
+    """Train a model on pairs of source and target. What no setting says is chosen from the data, and printed.
+
+    \b
+    seqsmith train PAIRS.tsv
+    seqsmith train SOURCES.txt TARGETS.txt --dev DEV.txt --dev DEV_TARGETS.txt
+    seqsmith train PAIRS.jsonl --set data.source=en --set data.target=de --set model.family=lstm
+    seqsmith train --resume --out run
+    """
     from seqsmith import config
-    from seqsmith.cli.train import train as run_training
 
     if resume:
         if data or dev or config_file or set_:
             raise UserError("--resume goes on with the settings of the run in --out: give nothing else with it.")
-        raise typer.Exit(run_training(config.read_table(out / "config.toml"), out, resume=True, quiet=quiet))
-    table = config.override(config.read_table(config_file) if config_file else {}, set_ or [])
-    files = {"train": _corpora(data, target), "dev": _corpora(*_two("--dev", dev))}
-    table = config.merge(table, {"data": {key: value for key, value in files.items() if value}})
-    if not table.get("data", {}).get("train"):
-        raise UserError("no training data: name a file of pairs, or a source and a target file.")
-    raise typer.Exit(run_training(table, out, resume=False, quiet=quiet))
+        table: dict[str, Any] = {}
+    else:
+        table = config.override(config.read_table(config_file) if config_file else {}, set_ or [])
+        files = {"train": _corpora(data, target), "dev": _corpora(*_two("--dev", dev))}
+        table = config.merge(table, {"data": {key: value for key, value in files.items() if value}})
+        if not table["data"].get("train"):
+            raise UserError("no training data: name a file of pairs, or a source and a target file.")
+    from seqsmith.cli.train import train as run_training
+
+    raise typer.Exit(run_training(table, out, resume=resume, quiet=quiet))
 
 
 def _corpora(path: str | None, target: str | None) -> list[dict[str, str]]:
@@ -76,90 +130,121 @@ def _two(option: str, files: list[str] | None) -> tuple[str | None, str | None]:
     return first, second
 
 
-Models = Annotated[list[Path], typer.Option("--with", help="Further models of the same vocabularies: an ensemble.")]
-Beam = Annotated[int | None, typer.Option(min=1, help="Beam width; 1 is greedy.")]
-
-
-@app.command()
+@app.command(short_help="Answer each line of the input with a line of output.")
 def predict(
-    model: Annotated[Path, typer.Argument(help="A model folder.")],
-    source: Annotated[str, typer.Argument(metavar="INPUT", help="A file of sources; - reads standard input.")] = "-",
-    out: Annotated[Path | None, typer.Option(help="Write answers here.")] = None,
-    form: Annotated[str | None, typer.Option("--format", help="text, tsv or jsonl.")] = None,
+    model: Model,
+    source: Annotated[
+        str, typer.Argument(metavar="INPUT", help="The sources: lines, or a column of a table; - is standard input.")
+    ] = "-",
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write here, in the format of the suffix.", show_default=False)
+    ] = None,
+    form: Annotated[
+        Literal["text", "tsv", "csv", "jsonl"] | None,
+        typer.Option("--format", metavar="FORMAT", help="text, tsv, csv or jsonl; text if nothing says otherwise."),
+    ] = None,
     beam: Beam = None,
-    nbest: Annotated[int | None, typer.Option(min=1, help="Answers a source.")] = None,
-    attention: Annotated[Path | None, typer.Option(help="Draw the attention of the first answer as SVG.")] = None,
-    also: Models = [],  # noqa: B006  # typer copies it
+    nbest: Annotated[int | None, typer.Option(metavar="N", min=1, help="Answers to each source.")] = None,
+    attention: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw where the decoder looked for the first answer, as SVG.")
+    ] = None,
+    also: Models = None,
     set_: Set = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads; all cores if not given.")] = None,
+    threads: Annotated[int | None, typer.Option(metavar="N", min=1, help="Threads; all cores if left out.")] = None,
 ) -> None:
-    """Answer each line of the input with a line of output."""
+    """Answer each line of the input with a line of output, in order; an empty line with an empty one.
+
+    A model of pairs with features takes a source, a tab and its features. With --nbest, the lines of text are the
+    number of the source, the score and the answer. On stderr stands what was cut.
+
+    \b
+    echo 'Two men are talking.' | seqsmith predict run/model
+    seqsmith predict run/model INPUT.txt --out ANSWERS.tsv --nbest 5
+    """
     from seqsmith.cli.predict import predict as run
 
-    if form not in (None, "text", "tsv", "jsonl"):
-        raise UserError(f"--format: found {form!r}, expected text, tsv or jsonl.")
-    search, data = _search_and_data(set_, {"beam": beam, "nbest": nbest})
-    run([model, *also], source, output=out, form=form, search=search, data=data, attention=attention, threads=threads)  # type: ignore[arg-type]
+    sections = _sections(set_, "search", "data")
+    run(
+        [model, *(also or [])],
+        source,
+        output=out,
+        form=form,
+        search=sections["search"] | _given(beam=beam, nbest=nbest),
+        data=sections["data"],
+        attention=attention,
+        threads=threads,
+    )
 
 
-@app.command()
+@app.command(short_help="Score the answers to given pairs.")
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="A model folder.")],
-    data: Annotated[str, typer.Argument(help="A file of pairs, or the sources.")],
-    target: Annotated[str | None, typer.Argument(help="The targets, where DATA holds the sources.")] = None,
-    against: Annotated[list[Path], typer.Option(help="Another model, for a paired test.")] = [],  # noqa: B006
-    score: Annotated[list[str], typer.Option(help="A score by name; repeatable. Usual ones if not given.")] = [],  # noqa: B006
-    report: Annotated[Path | None, typer.Option(help="Write everything as JSON.")] = None,
-    worst: Annotated[int, typer.Option(min=0, help="Show so many of the worst answers.")] = 0,
+    model: Model,
+    data: Pairs,
+    target: Target = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="MODEL", help="Another model, for a paired test. Repeatable: an ensemble."),
+    ] = None,
+    score: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="bleu, chrf, ter, exact_match, wer, cer, rouge_l, ... Repeatable."),
+    ] = None,
+    report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write everything as JSON.")] = None,
+    worst: Annotated[int, typer.Option(metavar="N", min=0, help="Show so many of the worst answers.")] = 0,
     beam: Beam = None,
-    also: Models = [],  # noqa: B006
+    also: Models = None,
     set_: Set = None,
 ) -> None:
-    """Score a model on pairs, with intervals and signatures."""
+    """Answer the sources and score the answers against the targets, with intervals and signatures.
+
+    \b
+    seqsmith evaluate run/model TEST.tsv --worst 10
+    seqsmith evaluate run/model SOURCES.txt TARGETS.txt --against other/model --score bleu --report REPORT.json
+    """
     from seqsmith import config
     from seqsmith.cli.evaluate import evaluate as run
 
-    search, reading = _search_and_data(set_, {"beam": beam})
-    corpus = config.Corpus(path=data, target=target)
+    sections = _sections(set_, "search", "data")
     run(
-        [model, *also],
-        corpus,
-        against=against,
-        names=score,
-        search=search,
-        data=reading,
+        [model, *(also or [])],
+        config.Corpus(path=data, target=target),
+        against=against or [],
+        names=score or [],
+        search=sections["search"] | _given(beam=beam),
+        data=sections["data"],
         report=report,
         show_worst=worst,
     )
 
 
-@app.command()
-def score(
-    model: Annotated[Path, typer.Argument(help="A model folder.")],
-    data: Annotated[str, typer.Argument(help="A file of pairs, or the sources.")],
-    target: Annotated[str | None, typer.Argument(help="The targets, where DATA holds the sources.")] = None,
-    also: Models = [],  # noqa: B006
-    set_: Set = None,
-) -> None:
-    """Print the log-probability of each given pair, in nats."""
+@app.command(short_help="Print how likely given pairs are.")
+def score(model: Model, data: Pairs, target: Target = None, also: Models = None, set_: SetData = None) -> None:
+    """Print the log-probability of each target given its source, in nats, a line each."""
     from seqsmith import config
     from seqsmith.cli.evaluate import score as run
 
-    run([model, *also], config.Corpus(path=data, target=target), data=_search_and_data(set_, {})[1])
+    run([model, *(also or [])], config.Corpus(path=data, target=target), data=_sections(set_, "data")["data"])
 
 
-@app.command()
+@app.command(short_help="Say what is in data, a model or a run, and what is wrong with it.")
 def inspect(
     path: Annotated[
-        str, typer.Argument(metavar="DATA|MODEL|RUN", help="A file of pairs, the sources, a model or a run.")
+        str, typer.Argument(metavar="DATA|MODEL|RUN", help="Pairs as for train, a model folder or a run folder.")
     ],
-    target: Annotated[str | None, typer.Argument(help="The targets, where DATA holds the sources.")] = None,
-    dev: Annotated[list[str] | None, typer.Option(help="Dev pairs, to look for overlap; twice for two files.")] = None,
-    test: Annotated[list[str] | None, typer.Option(help="Test pairs, likewise.")] = None,
+    target: Target = None,
+    dev: Annotated[
+        list[str] | None, typer.Option(metavar="FILE", help="Dev pairs, to look for overlap; twice for two files.")
+    ] = None,
+    test: Annotated[list[str] | None, typer.Option(metavar="FILE", help="Test pairs, likewise.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    set_: Set = None,
+    set_: SetData = None,
 ) -> None:
-    """Say what is in data, a model or a run, and what is wrong with it."""
+    """Say what is in data, a model or a run, and what is wrong with it.
+
+    \b
+    seqsmith inspect TRAIN.tsv --dev DEV.tsv --test TEST.tsv
+    seqsmith inspect run
+    """
     from seqsmith import config
     from seqsmith.cli.inspect import inspect as run
 
@@ -167,43 +252,74 @@ def inspect(
         None if first is None else config.Corpus(path=first, target=second)
         for first, second in (_two("--dev", dev), _two("--test", test))
     )
-    run(path, target, dev=dev_corpus, test=test_corpus, data=_search_and_data(set_, {})[1], as_json=json)
+    run(path, target, dev=dev_corpus, test=test_corpus, data=_sections(set_, "data")["data"], as_json=json)
 
 
-@app.command()
+@app.command(short_help="Show it all on dates in eleven languages, in three minutes.")
 def demo(
-    out: Annotated[Path, typer.Option(help="Where data, run and picture go.")] = Path("demo"),
-    pairs: Annotated[int, typer.Option(min=30, help="How many dates.")] = 30_000,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where data, run and picture go.")] = Path("demo"),
+    pairs: Annotated[int, typer.Option(metavar="N", min=30, help="How many dates to write.")] = 30_000,
 ) -> None:
-    """Train on dates in eleven languages, score, and show what the model does."""
+    """Write dates in eleven languages, train on them with no setting at all, score, and show what the model does."""
     from seqsmith.cli.demo import demo as run
 
     raise typer.Exit(run(out, pairs=pairs))
 
 
-def _search_and_data(assignments: list[str] | None, search: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The settings that hold while a model is used: those of [search] and of [data]."""
+def _sections(assignments: list[str] | None, *names: str) -> dict[str, dict[str, Any]]:
+    """The settings of the sections that hold while a model is used."""
     from seqsmith import config
 
-    table = config.override({}, assignments or [])
-    for section in table.keys() - {"search", "data"}:
-        raise UserError(f"--set {section}...: here only settings of search and data can be changed.")
-    given = {key: value for key, value in search.items() if value is not None}
-    return {**table.get("search", {}), **given}, table.get("data", {})
+    sections: dict[str, dict[str, Any]] = {name: {} for name in names}
+    for section, values in config.override({}, assignments or []).items():
+        if section not in sections or not isinstance(values, dict):
+            raise UserError(
+                f"--set {section}: only settings of {' and '.join(names)} hold here.{nearest(section, names)}"
+            )
+        sections[section] = values
+    return sections
+
+
+def _given(**options: int | None) -> dict[str, int]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def main() -> None:
-    """Run the command; a user's mistake is one line and exit code 2."""
+    """Run the command that was typed."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # answers are UTF-8, whatever the locale says
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command and return its exit code; what went wrong is one line on stderr."""
     try:
-        app()
+        code: int | None = app(arguments or ["--help"], prog_name="seqsmith", standalone_mode=False)
+        sys.stdout.flush()
+    except typer.TyperException as error:
+        message = error.format_message().rstrip(".")
+        return _failed(f"{message}{'' if message.endswith('?') else '.'} See --help.", 2)
     except UserError as error:
-        print(f"seqsmith: {error}", file=sys.stderr)
-        sys.exit(2)
+        return _failed(str(error), 2)
     except Diverged as error:
-        print(f"seqsmith: {error}", file=sys.stderr)
-        sys.exit(3)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + signal.SIGPIPE)
+        return _failed(str(error), 3)
+    except (BrokenPipeError, SystemExit):  # typer makes the second of the first
+        _drop_output()
+        return 0  # whoever read our answers has enough of them, as `head` has
+    except OSError as error:
+        if error.filename is None:
+            _drop_output()
+        return _failed(f"{error.filename or 'writing failed'}: {error.strerror or error}.", 2)
+    return code or 0
+
+
+def _drop_output() -> None:
+    """What could not be written must not be tried again when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _failed(message: str, code: int) -> int:
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in message)
+    print(f"seqsmith: {shown}", file=sys.stderr)
+    return code

@@ -2,42 +2,51 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 from typing import Any, Literal, TextIO, assert_never
 
 from seqsmith import config, runtime
+from seqsmith.cli.write import replacing
 from seqsmith.data.corpus import Counts, read_every_row, read_lines
+from seqsmith.data.files import suffix
 from seqsmith.errors import UserError
 from seqsmith.evaluate.heatmap import heatmap
 from seqsmith.featurise import roles
-from seqsmith.predictor import Prediction, Predictor
+from seqsmith.predictor import Candidate, Prediction, Predictor
 
-Format = Literal["text", "tsv", "jsonl"]
+Format = Literal["text", "tsv", "csv", "jsonl"]
 Row = tuple[str, str | None]
 """A source and its raw features, None where the model has none."""
 
 _TABLES = (".tsv", ".csv", ".jsonl", ".ndjson", ".parquet")
+_FORMATS: dict[str, Format] = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
 
 @dataclass
 class Remarks:
-    """What was cut or never seen, counted while answers go by and told once at the end."""
+    """What was cut, changed or never seen, counted while answers go by and told once at the end."""
 
     rows: int = 0
     cut_sources: list[int] = field(default_factory=list)
     cut_answers: list[int] = field(default_factory=list)
     strange: list[int] = field(default_factory=list)
+    broken: list[int] = field(default_factory=list)
 
-    def note(self, prediction: Prediction) -> None:
+    def note(self, prediction: Prediction, form: Format) -> None:
         self.rows += 1
         for condition, numbers in (
             (prediction.cut_source, self.cut_sources),
             (not prediction.nbest[0].ended, self.cut_answers),
             (prediction.unknown_share > 0.5, self.strange),
+            (any(_written(c, form) != c.text for c in prediction.nbest), self.broken),
         ):
             if condition:
                 numbers.append(self.rows)
@@ -47,9 +56,10 @@ class Remarks:
             (self.cut_sources, f"sources were cut to {settings.data.longest_source:,} tokens (data.longest_source)"),
             (self.cut_answers, "answers were cut at the longest length allowed (search.longest, longest_ratio)"),
             (self.strange, "sources are mostly symbols that were never seen in training"),
+            (self.broken, "answers hold a tab or a line break, written as a space: --format jsonl keeps them"),
         ):
             if numbers:
-                yield f"{len(numbers):,} of {self.rows:,} {what}, the first in line {numbers[0]}."
+                yield f"{len(numbers):,} of {self.rows:,} {what}, the first is number {numbers[0]:,}."
 
 
 def predict(
@@ -66,101 +76,107 @@ def predict(
     """Answer every row of the input; writes to `output` or standard output."""
     runtime.keep_memory()
     runtime.use_threads(threads)
-    predictor = Predictor.open(*folders)
-    settings = _reading(predictor.settings, data)
-    rows = _rows(input_path, settings, has_features=bool(predictor.featuriser.source.features.symbols))
-    remarks = Remarks()
-    form = form or _form(input_path, output)
+    predictor = Predictor.open(*folders).with_search(**search)
+    form = form or _FORMATS.get("" if output is None else output.suffix.lower(), "text")
+    several = predictor.settings.search.nbest > 1
+    has_features = bool(predictor.featuriser.source.features.symbols)
+    counts, remarks = Counts(), Remarks()
+    blocks = _blocks(input_path, _reading(predictor.settings, data), counts, has_features=has_features)
     with _opened(output) as file:
-        for number, prediction in enumerate(predictor.stream(rows, window=_window(input_path), **search)):
-            remarks.note(prediction)
-            if attention is not None and number == 0:
-                _draw(predictor, prediction, next(_rows(input_path, settings, has_features=True), None), attention)
-            for line in _written(prediction, form, nbest=int(search.get("nbest") or 1)):
-                file.write(line + "\n")
-            file.flush()
-    for line in remarks.lines(predictor.settings):
-        print(f"seqsmith: {line}", file=sys.stderr)
+        for block in blocks:
+            # block by block, so that whoever writes a line into a pipe and waits for its answer gets it
+            for row, prediction in zip(block, predictor.stream(block), strict=True):
+                if attention is not None and row[0].strip():
+                    _draw(predictor, prediction, row[1], attention)
+                    attention = None
+                remarks.note(prediction, form)
+                file.write(_rendered(prediction, form, remarks.rows if several else None))
+                file.flush()
+    for sentence in (*counts.sentences(), *remarks.lines(predictor.settings)):
+        print(f"seqsmith: {sentence}", file=sys.stderr)
 
 
-def _window(path: str) -> int:
-    """A person who types wants an answer a line; a file is sorted by length a thousand lines at a time."""
-    return 1 if path == "-" and sys.stdin.isatty() else 1024
+# ------------------------------------------------------------------------------------------------ input
 
 
 def _reading(settings: config.Settings, data: dict[str, Any]) -> config.Data:
-    """How the input is read: as the training data was, where the user says nothing else; no row is left out."""
-    table = settings.data.model_dump(exclude={"train", "dev"}, exclude_none=True)
-    return config.build({"data": {**table, "header": None, **data}}, where="predict").data
+    """How the input is read: as the training data was where the user says nothing else, but every row is answered."""
+    table = settings.data.model_dump(exclude={"train", "dev", "header"}, exclude_none=True) | data
+    every = {"bad_utf8": "replace"} if table["bad_utf8"] == "skip" else {}
+    return config.build({"data": table | every}, where="predict").data
 
 
-def _rows(path: str, settings: config.Data, *, has_features: bool) -> Iterator[Row]:
-    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
-    if has_features or any(suffix in _TABLES for suffix in suffixes):
-        wanted = [
-            role for role in roles(settings) if role.name == "source" or (has_features and role.name == "features")
-        ]
-        for block in read_every_row(config.Corpus(path=path), wanted, settings, Counts()):
-            features = block.fields.get("features")
-            yield from zip(block.fields["source"], features or [None] * len(block.line), strict=True)
+def _blocks(path: str, reading: config.Data, counts: Counts, *, has_features: bool) -> Iterator[list[Row]]:
+    """The rows of the input, as many at a time as were read at once."""
+    if suffix(path) in _TABLES:
+        wanted = {"source", "features"} if has_features else {"source"}
+        some = [role for role in roles(reading) if role.name in wanted]
+        for rows in read_every_row(config.Corpus(path=path), some, reading, counts):
+            yield list(zip(rows.fields["source"], rows.fields.get("features") or repeat(None), strict=False))
         return
-    for lines in read_lines(path, settings, Counts()):
-        yield from ((text, None) for text in lines.texts)
+    for lines in read_lines(path, reading, counts):
+        if has_features:
+            yield [_cut(text, f"{lines.path}:{number}") for number, text in enumerate(lines.texts, lines.first)]
+        else:
+            yield [(text, None) for text in lines.texts]
 
 
-def _form(path: str, output: Path | None) -> Format:
-    name = output.name if output is not None else path
-    if name.endswith((".jsonl", ".ndjson")):
-        return "jsonl"
-    return "tsv" if output is not None and name.endswith(".tsv") else "text"
+def _cut(line: str, where: str) -> Row:
+    source, tab, features = line.partition("\t")
+    if line.strip() and not tab:
+        raise UserError(f"{where}: this model takes a source, a tab and its features; found no tab.")
+    return source, features
 
 
-def _written(prediction: Prediction, form: Format, *, nbest: int) -> Iterator[str]:
-    """text: the answers, n-best lists as tab-separated score and answer; tsv: with source; jsonl: everything."""
-    candidates = prediction.nbest[:nbest]
+# ------------------------------------------------------------------------------------------------ output
+
+
+def _opened(path: Path | None) -> AbstractContextManager[TextIO]:
+    return nullcontext(sys.stdout) if path is None else replacing(path)
+
+
+def _rendered(prediction: Prediction, form: Format, number: int | None) -> str:
+    """text: the answer; tsv and csv: with source and score; jsonl: everything.
+
+    A number is given where there may be several answers, to tell whose they are.
+    """
+    candidates = prediction.nbest
     match form:
+        case "text" if number is None:
+            return _written(candidates[0], form) + "\n"
         case "text":
-            yield from (_line(c.text) if nbest == 1 else f"{c.score:.4f}\t{_line(c.text)}" for c in candidates)
+            return "".join(f"{number}\t{c.score:.4f}\t{_written(c, form)}\n" for c in candidates)
         case "tsv":
-            source = _line(prediction.source).replace("\t", " ")
-            yield from (f"{source}\t{_line(c.text)}\t{c.score:.4f}" for c in candidates)
+            source = _line(prediction.source)
+            return "".join(f"{source}\t{_written(c, form)}\t{c.score:.4f}\n" for c in candidates)
+        case "csv":
+            table = io.StringIO()
+            csv.writer(table, lineterminator="\n").writerows(
+                (prediction.source, c.text, f"{c.score:.4f}") for c in candidates
+            )
+            return table.getvalue()
         case "jsonl":
             answers = [{"text": c.text, "score": c.score, "log_prob": c.log_prob, "ended": c.ended} for c in candidates]
-            row: dict[str, Any] = {"source": prediction.source, "text": prediction.text, "score": prediction.score}
-            yield json.dumps(row | ({"nbest": answers} if nbest > 1 else {}), ensure_ascii=False)
+            found: dict[str, Any] = {"source": prediction.source, **answers[0]}
+            if number is not None:
+                found["nbest"] = answers
+            return json.dumps(found, ensure_ascii=False) + "\n"
         case _:
             assert_never(form)
 
 
+def _written(candidate: Candidate, form: Format) -> str:
+    return candidate.text if form in ("csv", "jsonl") else _line(candidate.text)
+
+
 def _line(text: str) -> str:
-    """An answer is one line: a byte-level model can speak a line feed."""
-    return text.replace("\n", " ").replace("\r", " ")
+    """A field of a line: a byte-level model can speak a line feed."""
+    return text.translate({ord(character): " " for character in "\t\n\r"})
 
 
-class _opened:
-    """Standard output, or a file that is closed after use."""
-
-    def __init__(self, path: Path | None):
-        self.path = path
-
-    def __enter__(self) -> TextIO:
-        if self.path is None:
-            self.file: TextIO = sys.stdout
-        else:
-            try:
-                self.file = self.path.open("w", encoding="utf-8")
-            except OSError as error:
-                raise UserError(f"{self.path}: cannot be written: {error.strerror}.") from None
-        return self.file
-
-    def __exit__(self, *_error: object) -> None:
-        if self.path is not None:
-            self.file.close()
-
-
-def _draw(predictor: Predictor, prediction: Prediction, row: Row | None, path: Path) -> None:
-    features = None if row is None or not predictor.featuriser.source.features.symbols else row[1]
+def _draw(predictor: Predictor, prediction: Prediction, features: str | None, path: Path) -> None:
     found = predictor.attention(prediction.source, prediction.text, features=features)
     title = f"{prediction.source} → {prediction.text}"
-    path.write_text(heatmap(found.weight_TS, found.source, found.target, title=title), encoding="utf-8")
-    print(f"seqsmith: attention of the first line drawn to {path}", file=sys.stderr)
+    with replacing(path) as file:
+        file.write(heatmap(found.weight_TS, found.source, found.target, title=title))
+    print(f"seqsmith: where the decoder looked for the first answer is drawn in {path}", file=sys.stderr)

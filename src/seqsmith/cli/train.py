@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from seqsmith import config, runtime
 from seqsmith.batch import Batch
@@ -28,6 +29,7 @@ from seqsmith.cli.prepare import (
     with_answer_length,
 )
 from seqsmith.cli.validate import Validator
+from seqsmith.cli.write import replacing
 from seqsmith.data.plan import plan_epoch
 from seqsmith.data.prepare import Encoded
 from seqsmith.errors import UserError
@@ -38,34 +40,64 @@ from seqsmith.objective.token import Loss
 from seqsmith.train.checkpoint import latest_checkpoint, write_folder
 from seqsmith.train.journal import Event, Journal
 from seqsmith.train.loop import Trainer
+from seqsmith.train.tensorboard import TensorBoard, check_installed
 
 Say = Callable[[str], None]
+Tell = Callable[[Event], None]
 
 
 def train(table: Mapping[str, Any], run: Path, *, resume: bool, quiet: bool = False) -> int:
-    """Train by these settings in the run folder; returns the exit code. Raises UserError."""
+    """Train by these settings in the run folder, or go on by its own; returns the exit code. Raises UserError."""
     runtime.keep_memory()
-    _check_run_folder(run, resume=resume)
     display = Display(quiet=quiet)
-    with run_lock(run), closing(Journal(run / "journal.jsonl")) as journal, runtime.interruptible() as interrupted:
-        prepared, model = _prepare(table, run, resume=resume, say=display.say)
-        device = runtime.choose_device(prepared.settings.train.device)
-        model.to(device)
-        prepared = _with_precision(prepared, model, device, display.say)
-        if not resume:
-            (run / "config.toml").write_text(config.dump(prepared.settings), encoding="utf-8")
-        validator = Validator(prepared, model, device)
-        trainer = _trainer(prepared, validator, run, display, journal, interrupted)
+    with run_lock(run):
+        _check_run_folder(run, resume=resume)
+        table = config.read_table(run / "config.toml") if resume else table
+        return _train(table, run, resume=resume, display=display)
+
+
+def _train(table: Mapping[str, Any], run: Path, *, resume: bool, display: Display) -> int:
+    prepared, model = _prepare(table, run, resume=resume, say=display.say)
+    device = runtime.choose_device(prepared.settings.train.device)
+    model.to(device)
+    prepared = _with_precision(prepared, model, device, display.say)
+    if not resume:
+        with replacing(run / "config.toml") as file:
+            file.write(config.dump(prepared.settings))
+    validator = Validator(prepared, model, device)
+    with _telling(prepared.settings, run, display) as tell:
+        return _fit(prepared, validator, run, tell, display, resume=resume)
+
+
+def _fit(prepared: Prepared, validator: Validator, run: Path, tell: Tell, display: Display, *, resume: bool) -> int:
+    """Train and make the model folder, or stop when a signal says so; returns the exit code."""
+    with runtime.interruptible() as interrupted:
+        trainer = _trainer(prepared, validator, run, tell, interrupted)
         if resume:
             _restore(trainer, display.say)
-        trainer.tell({"event": "start", "settings": prepared.settings.model_dump(mode="json"), **runtime.environment()})
+        tell({"event": "start", "settings": prepared.settings.model_dump(mode="json"), **runtime.environment()})
         with display.progress(trainer.total_updates, trainer.progress.update):
             reason = trainer.run()
-        if reason.startswith("signal"):
-            display.say(f"Stopped and saved. Go on with: seqsmith train --resume --out {run}")
-            return 128 + int(reason.split()[1])
+    if not reason.startswith("signal"):
         finish(prepared, trainer, validator, run, display)
-    return 0
+        return 0
+    display.say(f"Stopped and saved. Go on with: seqsmith train --resume --out {run}")
+    return 128 + int(reason.split()[1])
+
+
+@contextmanager
+def _telling(settings: config.Settings, run: Path, display: Display) -> Iterator[Tell]:
+    """Within, what is told goes to the journal, to whoever looks, and to TensorBoard if that is wanted."""
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(closing(Journal(run / "journal.jsonl"))).write, display.show]
+        if settings.train.tensorboard:
+            listeners.append(stack.enter_context(closing(TensorBoard(run / "tensorboard"))).write)
+
+        def tell(event: Event) -> None:
+            for listener in listeners:
+                listener(event)
+
+        yield tell
 
 
 def _check_run_folder(run: Path, *, resume: bool) -> None:
@@ -74,10 +106,7 @@ def _check_run_folder(run: Path, *, resume: bool) -> None:
         raise UserError(f"{run}: nothing to resume: it has no config.toml. Start it without --resume.")
     if begun and not resume:
         raise UserError(f"{run}: holds a run already. Go on with --resume, or choose another --out.")
-    try:
-        (run / "checkpoints").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{run}: cannot be made: {error.strerror}. Choose another --out.") from None
+    (run / "checkpoints").mkdir(exist_ok=True)
 
 
 # ------------------------------------------------------------------------------------------------ data and model
@@ -85,11 +114,16 @@ def _check_run_folder(run: Path, *, resume: bool) -> None:
 
 def _prepare(table: Mapping[str, Any], run: Path, *, resume: bool, say: Say) -> tuple[Prepared, Seq2Seq]:
     """Data, vocabularies, settings and a new model: made from the user's settings, or as the run folder has them."""
-    start_from = table.get("train", {}).get("start_from")
-    older = None if start_from is None or resume else open_bundle(Path(start_from))
-    if older is not None:
+    section = table.get("train")
+    start_from = section.get("start_from") if isinstance(section, Mapping) else None
+    begun = any((run / "checkpoints").glob("step-*"))
+    older = open_bundle(Path(start_from)) if isinstance(start_from, str) and not begun else None
+    if older is not None and not resume:
         table = inherited_settings(table, older.settings)
     draft = config.draft(table, where="settings")
+    runtime.choose_device(draft.train.device)  # what is missing on this machine is told before the long work
+    if draft.train.tensorboard:
+        check_installed()
     runtime.use_threads(draft.train.threads)
     pairs = read_pairs(draft.data, seed=draft.seed, say=say)
     settings = draft if resume else resolve(table, pairs, say)
@@ -145,16 +179,10 @@ def _trainer(
     prepared: Prepared,
     validator: Validator,
     run: Path,
-    display: Display,
-    journal: Journal,
+    tell: Tell,
     interrupted: Callable[[], int | None],
 ) -> Trainer:
     settings = prepared.settings
-
-    def tell(event: Event) -> None:
-        journal.write(event)
-        display.show(event)
-
     precision = settings.train.precision
     assert precision != "auto"
     return Trainer(
@@ -199,7 +227,7 @@ def _batches(prepared: Prepared, epoch: int) -> TrainingBatches:
     return TrainingBatches(train, plan, prepared.featuriser, settings, epoch)
 
 
-def _weights(train: Encoded, data: config.Data) -> np.ndarray | None:  # type: ignore[type-arg]
+def _weights(train: Encoded, data: config.Data) -> NDArray[np.float32] | None:
     weights = np.array([corpus.weight for corpus in data.train], np.float32)
     return None if (weights == 1.0).all() else weights[train.corpus]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -103,14 +103,19 @@ def score_answers(
     resamples: int,
 ) -> list[Score]:
     """Score answers as words: marked subwords are joined, and BLEU takes text that came already split as it is."""
-    kind = None if settings.target.tokeniser is None else settings.target.tokeniser.kind
     return score_texts(
         [joined(text) for text in outputs],
         [joined(text) for text in references],
         names,
-        tokenize="none" if kind == "symbols" else None,
+        tokenize=bleu_words(settings),
         resamples=resamples,
     )
+
+
+def bleu_words(settings: config.Settings) -> Literal["none"] | None:
+    """BLEU's tokeniser: none where the targets came already split, None to choose it by their script."""
+    kind = None if settings.target.tokeniser is None else settings.target.tokeniser.kind
+    return "none" if kind == "symbols" else None
 
 
 def final_scores(settings: config.Settings) -> tuple[str, ...]:

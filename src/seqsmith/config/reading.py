@@ -20,7 +20,9 @@ def read_table(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_bytes().decode("utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such settings file.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read as settings: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a TOML file: {error}.") from None
 
 
@@ -67,7 +69,8 @@ def build(table: Mapping[str, Any], *, where: str) -> Settings:
 def draft(table: Mapping[str, Any], *, where: str) -> Settings:
     """Like `build`, before the data is known: a choice that has no kind yet must only fit one of its kinds."""
     for section, name in _CHOICES:
-        choice = table.get(section, {}).get(name)
+        part = table.get(section)
+        choice = part.get(name) if isinstance(part, Mapping) else None
         if isinstance(choice, Mapping) and "kind" not in choice:
             tables = _tables(_annotation(section, name))
             fits = [one for one in tables if choice.keys() <= one.model_fields.keys()]

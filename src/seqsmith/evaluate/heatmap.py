@@ -126,7 +126,8 @@ def _legend(peak: float, *, left: float, top: float) -> list[str]:
     length = LEGEND_STEPS * LEGEND_STEP
     lines = [
         f'<text x="{left}" y="{top + 10:.1f}" font-size="12" fill="{FAINT}">attention weight</text>',
-        f'<g fill="{COLOUR}">',
+        f'<rect x="{left}" y="{top + 18:.1f}" width="{length}" height="12" fill="{PANEL}"/>',
+        f'<g fill="{COLOUR}" shape-rendering="crispEdges">',
     ]
     for step in range(LEGEND_STEPS):
         x, share = left + step * LEGEND_STEP, step / (LEGEND_STEPS - 1)

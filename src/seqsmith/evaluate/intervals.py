@@ -5,7 +5,7 @@ significance tests for machine translation evaluation"). The p-value is by appro
 Riezler & Maxwell 2005), which assumes less than a bootstrap test: if the systems were alike, their outputs could be
 swapped in any segment. Both work on sums of statistics, so a thousand resamples cost one matrix product.
 
-Axes: E segments, Q quantities, Z resamples.
+Axes: E segments, Q quantities, Z resamples, Y resamples of one block.
 """
 
 from __future__ import annotations
@@ -67,10 +67,10 @@ def _resampled(row_EQ: Array, *, resamples: int, generator: np.random.Generator)
     size = len(row_EQ)
     total_ZQ = np.empty((resamples, row_EQ.shape[1]))
     for start, stop in _blocks(resamples, size):
-        drawn_ZE = generator.integers(size, size=(stop - start, size))
-        drawn_ZE += size * np.arange(stop - start)[:, None]
-        times = np.bincount(drawn_ZE.ravel(), minlength=drawn_ZE.size).reshape(drawn_ZE.shape)
-        total_ZQ[start:stop] = times.astype(np.float64) @ row_EQ
+        drawn_YE = generator.integers(size, size=(stop - start, size))
+        drawn_YE += size * np.arange(stop - start)[:, None]
+        times_YE = np.bincount(drawn_YE.ravel(), minlength=drawn_YE.size).reshape(drawn_YE.shape)
+        total_ZQ[start:stop] = times_YE.astype(np.float64) @ row_EQ
     return total_ZQ
 
 
@@ -79,8 +79,8 @@ def _swapped(change_EQ: Array, *, resamples: int, generator: np.random.Generator
     size = len(change_EQ)
     total_ZQ = np.empty((resamples, change_EQ.shape[1]))
     for start, stop in _blocks(resamples, size):
-        heads = generator.integers(2, size=(stop - start, size))
-        total_ZQ[start:stop] = heads.astype(np.float64) @ change_EQ
+        heads_YE = generator.integers(2, size=(stop - start, size))
+        total_ZQ[start:stop] = heads_YE.astype(np.float64) @ change_EQ
     return total_ZQ
 
 

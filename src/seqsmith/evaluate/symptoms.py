@@ -30,7 +30,7 @@ def _is_copy(source: str, text: str) -> bool:
 
 
 def _repeats(_source: str, text: str) -> bool:
-    """Whether one run of three words (of six characters, where there are few words) makes up a third of the text."""
+    """Whether one run of three words (of six characters, where there are few words) makes up half of the text."""
     units: Sequence[str] = text.split()
     size = 3
     if len(units) < 9:

@@ -77,19 +77,15 @@ class MultiHead(nn.Module):
             key_BHSK = rotate(key_BHSK, first)
         return key_BHSK, self._split(self.value(x_BSD), self.key_value_heads)
 
-    def forward(
-        self, x_BTD: Tensor, key_BHSK: Tensor, value_BHSK: Tensor, *, bias: Tensor | None, first: int = 0
-    ) -> Tensor:
-        """-> y_BTD. `first` is the position of the first query."""
-        query, key, value = self._grouped(x_BTD, key_BHSK, value_BHSK, first)
-        return self._merge(attend(query, key, value, bias=bias, dropout=self.dropout))
+    def forward(self, x_BTD: Tensor, key: Tensor, value: Tensor, *, bias: Tensor | None, first: int = 0) -> Tensor:
+        """-> y_BTD. Keys and values are what `remember` gave; `first` is the position of the first query."""
+        query_BHTK, key_BHSK, value_BHSK = self._grouped(x_BTD, key, value, first)
+        return self._merge(attend(query_BHTK, key_BHSK, value_BHSK, bias=bias, dropout=self.dropout))
 
-    def openly(
-        self, x_BTD: Tensor, key_BHSK: Tensor, value_BHSK: Tensor, *, bias: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
+    def openly(self, x_BTD: Tensor, key: Tensor, value: Tensor, *, bias: Tensor | None) -> tuple[Tensor, Tensor]:
         """The same, with the mean of the heads' weights -> (y_BTD, weight_BTS)."""
-        query, key, value = self._grouped(x_BTD, key_BHSK, value_BHSK, 0)
-        y_BHTK, weight_BHTS = attend_openly(query, key, value, bias=bias, dropout=self.dropout)
+        query_BHTK, key_BHSK, value_BHSK = self._grouped(x_BTD, key, value, 0)
+        y_BHTK, weight_BHTS = attend_openly(query_BHTK, key_BHSK, value_BHSK, bias=bias, dropout=self.dropout)
         return self._merge(y_BHTK), weight_BHTS.mean(1)
 
     def _grouped(self, x_BTD: Tensor, key: Tensor, value: Tensor, first: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -18,9 +18,10 @@ class TokenInlet(nn.Module):
         self.project = nn.Identity() if fits else nn.Linear(embedding.embedding_dim, width or 0)
         self.width = width or embedding.embedding_dim
 
-    def forward(self, id_BL: Tensor) -> Tensor:
-        x_BLD: Tensor = self.project(F.embedding(id_BL, self.embedding.weight) * self.scale)
-        return x_BLD
+    def forward(self, id: Tensor) -> Tensor:
+        """id_BL -> x_BLD for whole sequences, id_N -> x_ND for one step."""
+        x: Tensor = self.project(F.embedding(id, self.embedding.weight) * self.scale)
+        return x
 
 
 def new_embedding(size: int, width: int) -> nn.Embedding:

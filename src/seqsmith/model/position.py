@@ -1,4 +1,7 @@
-"""How a Transformer knows where a step stands: sinusoidal, learned, rotary or relative positions."""
+"""How a Transformer knows where a step stands: sinusoidal, learned, rotary or relative positions.
+
+Axes: J angles, half as many as there are numbers to turn or to fill.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,8 @@ from torch import Tensor, nn
 def sinusoid(first: int, count: int, width: int, *, like: Tensor) -> Tensor:
     """Sines and cosines of geometric wavelengths, sines first (Vaswani et al. 2017, section 3.5) -> position_LD."""
     half = (width + 1) // 2
-    rate_K = torch.exp(
-        torch.arange(half, device=like.device, dtype=torch.float64) * (-torch.log(torch.tensor(1e4)) / half)
-    )
-    angle_LK = torch.arange(first, first + count, device=like.device, dtype=torch.float64)[:, None] * rate_K
-    return torch.cat([angle_LK.sin(), angle_LK.cos()], dim=1)[:, :width].to(like.dtype)
+    angle_LJ = _angles(first, count, half, device=like.device)
+    return torch.cat([angle_LJ.sin(), angle_LJ.cos()], dim=1)[:, :width].to(like.dtype)
 
 
 class LearnedPositions(nn.Module):
@@ -34,12 +34,16 @@ def rotate(x_BHLK: Tensor, first: int) -> Tensor:
     Rotary positions (Su et al. 2021, equation 34), with the halves paired as in LLaMA rather than neighbours.
     """
     half = x_BHLK.shape[-1] // 2
-    rate_K = 10_000.0 ** (-torch.arange(half, device=x_BHLK.device, dtype=torch.float64) / half)
-    steps = torch.arange(first, first + x_BHLK.shape[2], device=x_BHLK.device, dtype=torch.float64)
-    angle_LK = steps[:, None] * rate_K
-    cosine_LK, sine_LK = angle_LK.cos().to(x_BHLK.dtype), angle_LK.sin().to(x_BHLK.dtype)
+    angle_LJ = _angles(first, x_BHLK.shape[2], half, device=x_BHLK.device)
+    cosine_LJ, sine_LJ = angle_LJ.cos().to(x_BHLK.dtype), angle_LJ.sin().to(x_BHLK.dtype)
     left, right = x_BHLK[..., :half], x_BHLK[..., half:]
-    return torch.cat([left * cosine_LK - right * sine_LK, left * sine_LK + right * cosine_LK], dim=-1)
+    return torch.cat([left * cosine_LJ - right * sine_LJ, left * sine_LJ + right * cosine_LJ], dim=-1)
+
+
+def _angles(first: int, count: int, half: int, *, device: torch.device) -> Tensor:
+    """Positions times rates that fall from 1 to nearly 1/10,000 -> angle_LJ."""
+    rate_J = 10_000.0 ** (-torch.arange(half, device=device, dtype=torch.float64) / half)
+    return torch.arange(first, first + count, device=device, dtype=torch.float64)[:, None] * rate_J
 
 
 class RelativeBias(nn.Module):

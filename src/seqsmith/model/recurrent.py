@@ -83,9 +83,9 @@ class RecurrentLayer(nn.Module):
             y_LBD, *final = torch.gru(x_LBC, state[0], *options)
         y_BLD = y_LBD.transpose(0, 1)
         final = [part.transpose(0, 1).flatten(1) for part in final]
-        if valid_BL is not None and self.cell == "lstm":  # c was held, but h went on: the output gate is still open
-            forward_BD = y_BLD[torch.arange(len(y_BLD)), valid_BL.sum(1) - 1, : self.width]
-            final[0] = torch.cat([forward_BD, final[0][:, self.width :]], dim=1)
+        if valid_BL is not None:  # c was held, but h was not: an LSTM's output gate is still open, a GRU's sum rounds
+            last = y_BLD[torch.arange(len(y_BLD)), valid_BL.sum(1) - 1, : self.width]
+            final[0] = torch.cat([last, final[0][:, self.width :]], dim=1)
         return y_BLD, tuple(final)
 
     def project(self, x_NC: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ ESCAPED_SPACE = "\uf8f1"
 FIRST_PIECE = FIRST_BYTE + 256
 DEFAULT_PIECES = 8000
 SAMPLE_CHARACTERS = 10_000_000  # as many are learnt from, within a minute and half a gigabyte
+LEARNT_CHARACTERS = 4_000  # of a text, from its start: learning takes the square of a text that repeats itself
 TRAINING_THREADS = 4  # a fixed number, as the sums of unigram training depend on it: same pieces on every machine
 
 
@@ -157,8 +158,8 @@ def _sample(texts: Iterable[str], *, most: int) -> list[str]:
     for place, text in enumerate(texts):
         if not text or _hash(place) % stride:
             continue
-        sample[place] = escape(text)
-        characters += len(text)
+        sample[place] = escape(text[:LEARNT_CHARACTERS])
+        characters += len(sample[place])
         while characters > most and len(sample) > 1:
             stride *= 2
             kept = {place: text for place, text in sample.items() if _hash(place) % stride == 0}

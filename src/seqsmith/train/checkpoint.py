@@ -150,7 +150,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
 
 def latest_checkpoint(folder: Path, tell: Callable[[str], None]) -> Checkpoint | None:
     """The newest whole checkpoint. A damaged one is renamed out of the way, loudly, and the one before is taken."""
-    for path in sorted(folder.glob("step-*"), reverse=True):
+    for path in reversed(_checkpoints(folder)):
         wrong = check_folder(path)
         if wrong is None:
             return load_checkpoint(path)
@@ -163,9 +163,18 @@ def latest_checkpoint(folder: Path, tell: Callable[[str], None]) -> Checkpoint |
 def prune(folder: Path, *, keep: Collection[int]) -> None:
     """Delete the checkpoints of other updates, all but the newest two: should the newest be damaged, the one before it
     takes its place. Failing to delete is no reason to stop a run."""
-    for path in sorted(folder.glob("step-*"))[:-2]:
-        if int(path.name.removeprefix("step-")) not in keep:
+    for path in _checkpoints(folder)[:-2]:
+        if _update(path) not in keep:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """What `save_checkpoint` wrote and nothing has deleted yet, oldest first."""
+    return sorted(folder.glob("step-*"), key=_update)
+
+
+def _update(path: Path) -> int:
+    return int(path.name.removeprefix("step-"))
 
 
 def tensors_of(module: nn.Module) -> dict[str, Tensor]:

@@ -1,7 +1,8 @@
 """The training loop: teacher-forced backpropagation through time over planned batches, until something says stop.
 
-What comes next depends on the data's digest, the settings and the integers of `Progress` alone: batches are planned from
-(seed, epoch), and the noise of an update is seeded by (seed, update). So a resumed run is the run that never stopped.
+What comes next depends on the data's digest, the settings and the integers of `Progress` alone: batches are planned
+from (seed, epoch), and the noise of an update is seeded by (seed, update). So a resumed run is the run that never
+stopped.
 """
 
 from __future__ import annotations

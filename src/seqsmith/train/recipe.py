@@ -20,6 +20,7 @@ from seqsmith.data.statistics import TextStatistics
 from seqsmith.text.normalise import normalise
 
 Kind = Literal["sentencepiece", "characters", "bytes", "words", "symbols"]
+_CHOICES = ("source.tokeniser", "target.tokeniser", "model.encoder", "model.decoder", "train.schedule")
 
 
 @dataclass(frozen=True)
@@ -89,15 +90,14 @@ class Recipe:
             value = value.get(name) if isinstance(value, Mapping) else None
         return value
 
-    def kind(self, key: str) -> Any:
-        """The kind that the user set for a choice, as a table or in short."""
-        value = self.said(key)
-        return value if isinstance(value, str) else self.said(f"{key}.kind")
+    def options(self, side: str) -> dict[str, Any]:
+        """What the user set of a side's tokeniser beside its kind."""
+        value = self.said(f"{side}.tokeniser")
+        return {key: option for key, option in value.items() if key != "kind"} if isinstance(value, Mapping) else {}
 
     def take(self, key: str, value: Any, reason: str) -> Any:
         """Choose, unless the user did; returns what holds."""
-        name = key.removesuffix(".kind")
-        said = self.kind(name) if key.endswith(".kind") else self.said(key)
+        said = self.said(key)
         if said is not None:
             return said
         self.choices.append(Choice(key, value, reason))
@@ -114,12 +114,14 @@ def _toml(value: Any) -> str:
 
 def choose(source: Side, target: Side, *, pairs: int, table: Mapping[str, Any]) -> Recipe:
     """All choices that can be made before the vocabularies are known."""
-    recipe = Recipe(table)
+    recipe = Recipe(_spelt_out(table))
     source_kind, target_kind = (_tokeniser(recipe, name, side, pairs) for name, side in
                                 (("source", source), ("target", target)))  # fmt: skip
     joint = _joint(recipe, source, target, source_kind, target_kind)
     _normalise(recipe, source, joint=joint)
-    score = _score(recipe, source, target, target_kind)
+    score, reason = _score(source, target, target_kind)
+    recipe.take("train.score", score, reason)
+    recipe.take("search.beam", 5, "usual")
     tokens = pairs * target.tokens(target_kind)
     size = _size(tokens, one_answer=score == "exact_match")
     amount = f"for about {_rounded(tokens)} target tokens"
@@ -127,6 +129,15 @@ def choose(source: Side, target: Side, *, pairs: int, table: Mapping[str, Any]) 
     steps = pairs * max(source.tokens(source_kind), target.tokens(target_kind))
     _training(recipe, size, steps=steps, amount=amount)
     return recipe
+
+
+def _spelt_out(table: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The table with `encoder = "gru"` as `encoder = { kind = "gru" }`, so that rules fill in what it leaves open."""
+    for section, name in (pair.split(".") for pair in _CHOICES):
+        choice = table.get(section, {}).get(name)
+        if isinstance(choice, str):
+            table = config.merge(table, {section: {name: {"kind": choice}}})
+    return table
 
 
 # ------------------------------------------------------------------------------------------------ text
@@ -143,7 +154,7 @@ def _tokeniser(recipe: Recipe, name: str, side: Side, pairs: int) -> Kind:
 
 
 def _joint(recipe: Recipe, source: Side, target: Side, source_kind: Kind, target_kind: Kind) -> bool:
-    if source_kind != target_kind:
+    if source_kind != target_kind or recipe.options("source") != recipe.options("target"):
         return bool(recipe.take("joint_vocabulary", False, "the sides are cut in different ways"))
     if source_kind == "symbols":
         shared, least, what = _overlap(source.words, target.words), 0.2, "words"
@@ -161,7 +172,7 @@ def _overlap(left: Counter[str], right: Counter[str]) -> float:
 
 def _normalise(recipe: Recipe, source: Side, *, joint: bool) -> None:
     """Letters with many composed forms (Hangul, stacked accents) are learned from their parts."""
-    kind = recipe.kind("source.tokeniser") or source.tokeniser[0]
+    kind = recipe.said("source.tokeniser.kind") or source.tokeniser[0]
     alphabet = set(source.statistics.alphabet)
     parts = {part for letter in alphabet for part in normalise(letter, "nfd")}
     if kind == "characters" and not joint and len(parts) <= 0.7 * len(alphabet):
@@ -237,12 +248,12 @@ def _model(recipe: Recipe, size: Size, *, amount: str, one_answer: bool, pairs: 
         reason = f"{pairs:,} pairs are " + ("few: an LSTM needs less" if few else "enough for a Transformer")
         family = recipe.take("model.family", "lstm" if few else "transformer", reason)
     for side in ("encoder", "decoder"):
-        kind = recipe.kind(f"model.{side}") or family
+        kind = recipe.said(f"model.{side}.kind") or family
         shape = size.transformer if kind == "transformer" else size.recurrent
         recipe.take(f"model.{side}.kind", kind, "the model's family")
         for key, value in shape.items():
             recipe.take(f"model.{side}.{key}", value, amount)
-    kinds = {recipe.kind(f"model.{side}") or family for side in ("encoder", "decoder")}
+    kinds = {recipe.said(f"model.{side}.kind") or family for side in ("encoder", "decoder")}
     widths = [_width(recipe, side) for side in ("encoder", "decoder")]
     if kinds == {"transformer"} and widths[0] == widths[1]:
         recipe.take("model.embedding", widths[0], "the model's width")
@@ -250,7 +261,9 @@ def _model(recipe: Recipe, size: Size, *, amount: str, one_answer: bool, pairs: 
         recipe.take("model.embedding", widths[1], "the decoder's width")
     else:
         recipe.take("model.embedding", size.embedding, amount)
-    if joint:
+    if _kind(recipe, "decoder") == "transformer" and recipe.said("model.embedding") not in (None, widths[1]):
+        recipe.take("model.share_embeddings", "none", "the decoder is not as wide as the embedding")
+    elif joint:
         recipe.take("model.share_embeddings", "all", "one vocabulary for both sides")
     else:
         recipe.take("model.share_embeddings", "target", "what is read and what is written are the same words")
@@ -278,7 +291,7 @@ def _training(recipe: Recipe, size: Size, *, steps: float, amount: str) -> None:
     wide = transformer and max(_width(recipe, side) for side in ("encoder", "decoder")) >= 512
     rate = 0.0007 if wide else 0.002
     recipe.take("train.rate", rate, "a wide Transformer" if wide else "a small model")
-    if recipe.kind("train.schedule") is None:
+    if recipe.said("train.schedule.kind") is None:
         recipe.take("train.schedule.kind", "cosine", "the number of updates is known")
         recipe.take("train.schedule.warmup", max(1, min(4_000, updates // 10)), "a tenth of the updates")
     recipe.take("train.label_smoothing", 0.1, "usual")
@@ -291,19 +304,19 @@ def _training(recipe: Recipe, size: Size, *, steps: float, amount: str) -> None:
 
 def _kind(recipe: Recipe, side: str) -> Any:
     chosen = [choice.value for choice in recipe.choices if choice.key == f"model.{side}.kind"]
-    return recipe.kind(f"model.{side}") or chosen[0]
+    return recipe.said(f"model.{side}.kind") or chosen[0]
 
 
-def _score(recipe: Recipe, source: Side, target: Side, kind: Kind) -> Any:
-    recipe.take("search.beam", 5, "usual")
+def _score(source: Side, target: Side, kind: Kind) -> tuple[config.Score, str]:
+    """The score that suits the data, and why."""
     source_words, target_words = source.statistics.words.mean, target.statistics.words.mean
     if kind == "characters" and target.statistics.spaced < 0.2 and len(target.statistics.alphabet) > 1000:
-        return recipe.take("train.score", "chrf", "text without spaces between words")
+        return "chrf", "text without spaces between words"
     if kind == "sentencepiece" and source_words > 6 * target_words:
-        return recipe.take("train.score", "rouge_l", "targets are far shorter than sources: a summary")
-    if kind in ("sentencepiece", "words") or len(target.words) > 1000 and kind == "symbols":
-        return recipe.take("train.score", "bleu", "running text")
-    return recipe.take("train.score", "exact_match", "each source has one right answer")
+        return "rouge_l", "targets are far shorter than sources: a summary"
+    if kind in ("sentencepiece", "words") or (kind == "symbols" and len(target.words) > 1000):
+        return "bleu", "running text"
+    return "exact_match", "each source has one right answer"
 
 
 def longest_ratio(source_length: NDArray[np.int32], target_length: NDArray[np.int32], *, extra: int) -> float:

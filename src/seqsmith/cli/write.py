@@ -1,0 +1,37 @@
+"""Files that a command writes: a new one takes the old one's place when it is complete."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from seqsmith.errors import UserError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[TextIO]:
+    """A text file to write, which becomes `path` when the context is left without an error.
+
+    Until then a file that is there stays as it is. What was written before an error is kept beside it, and said.
+    Raises UserError where it cannot be written.
+    """
+    special = path.exists() and not path.is_file()  # a device or a pipe keeps its place
+    part = path if special else path.with_name(f"{path.name}.part")
+    try:
+        with part.open("w", encoding="utf-8", newline="") as file:
+            yield file
+        if not special:
+            os.replace(part, path)
+    except BaseException as error:
+        if not special and part.is_file():
+            if part.stat().st_size:
+                print(f"seqsmith: what was written so far is in {part}", file=sys.stderr)
+            else:
+                part.unlink()
+        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+            raise UserError(f"{path}: cannot be written: {error.strerror or error}.") from None
+        raise

@@ -1,0 +1,102 @@
+"""Attention is torch's own, or a plain loop's, for the same weights."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from seqsmith.model.attention import MultiHead, SingleHead, causal_bias, padding_bias
+
+VALID_BS = torch.tensor([[True] * 5, [True, True, False, False, False]])
+
+
+@pytest.fixture(autouse=True)
+def float64() -> Any:
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def bias_B11S() -> Tensor:
+    return padding_bias(VALID_BS, torch.float64)[:, None]
+
+
+def test_several_heads_are_those_of_torch() -> None:
+    ours, theirs = MultiHead(8, memory_width=6, heads=2), nn.MultiheadAttention(8, 2, kdim=6, vdim=6, batch_first=True)
+    with torch.no_grad():
+        for name, linear in {"q": ours.query, "k": ours.key, "v": ours.value}.items():
+            theirs.get_parameter(f"{name}_proj_weight").copy_(linear.weight)
+        theirs.in_proj_bias.copy_(torch.cat([ours.query.bias, ours.key.bias, ours.value.bias]))
+    theirs.out_proj = ours.out
+    x_BTD, memory_BSC = torch.randn(2, 3, 8), torch.randn(2, 5, 6)
+    expected_BTD, weight_BTS = theirs(x_BTD, memory_BSC, memory_BSC, key_padding_mask=~VALID_BS)
+    found, weights = ours.openly(x_BTD, *ours.remember(memory_BSC), bias=bias_B11S())
+    torch.testing.assert_close(found, expected_BTD)
+    torch.testing.assert_close(weights, weight_BTS)
+    torch.testing.assert_close(ours(x_BTD, *ours.remember(memory_BSC), bias=bias_B11S()), expected_BTD)
+
+
+@pytest.mark.parametrize("key_value_heads", [1, 2])
+def test_grouped_queries_are_full_heads_with_repeated_weights(key_value_heads: int) -> None:
+    grouped = MultiHead(8, memory_width=6, heads=4, key_value_heads=key_value_heads, rotary=True)
+    full = MultiHead(8, memory_width=6, heads=4, rotary=True)
+    full.query, full.out = grouped.query, grouped.out
+    with torch.no_grad():
+        for small, large in ((grouped.key, full.key), (grouped.value, full.value)):
+            for ours, theirs in ((small.weight, large.weight), (small.bias, large.bias)):
+                heads = ours.unflatten(0, (key_value_heads, 2)).repeat_interleave(4 // key_value_heads, 0)
+                theirs.copy_(heads.flatten(0, 1))
+    x_BTD, memory_BSC = torch.randn(2, 3, 8), torch.randn(2, 5, 6)
+    found, expected = (
+        attention(x_BTD, *attention.remember(memory_BSC), bias=bias_B11S(), first=2) for attention in (grouped, full)
+    )
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("kind", ["additive", "dot", "general"])
+def test_one_head_is_the_plain_loop(kind: Any) -> None:
+    attention = SingleHead(kind, query_width=4, memory_width=4 if kind == "dot" else 6)
+    query_BTD, memory_BSC = torch.randn(2, 3, 4), torch.randn(2, 5, 4 if kind == "dot" else 6)
+    bias_B1S = padding_bias(VALID_BS, torch.float64)
+    found, weight_BTS = attention(query_BTD, *attention.remember(memory_BSC), bias_B1S=bias_B1S)
+    for row in range(2):
+        real = [memory for memory, valid in zip(memory_BSC[row], VALID_BS[row], strict=True) if valid]
+        for step in range(3):
+            scores = [score(attention, query_BTD[row, step], memory) for memory in real]
+            total = sum(math.exp(score) for score in scores)
+            weights = [math.exp(score) / total for score in scores]
+            expected = sum(weight * memory for weight, memory in zip(weights, real, strict=True))
+            torch.testing.assert_close(found[row, step], expected)
+            assert weight_BTS[row, step].tolist() == pytest.approx(weights + [0.0] * (5 - len(real)))
+
+
+@torch.no_grad()
+def score(attention: SingleHead, query_D: Tensor, memory_C: Tensor) -> float:
+    match attention.kind:
+        case "additive":
+            inner_D = attention.query.weight @ query_D + attention.query.bias + attention.key.weight @ memory_C
+            return float(attention.energy @ torch.tanh(inner_D))
+        case "general":
+            return float(query_D @ attention.key.weight @ memory_C)
+    return float(query_D @ memory_C)
+
+
+def test_a_query_never_sees_a_later_key() -> None:
+    bias_TS = causal_bias(4, like=torch.zeros(1))
+    assert (bias_TS == 0.0).tolist() == [[key <= query for key in range(4)] for query in range(4)]
+    assert bias_TS[~torch.ones(4, 4).tril().bool()].isneginf().all()
+
+
+def test_attention_dropout_is_on_the_weights_and_only_in_training() -> None:
+    attention = MultiHead(8, memory_width=8, heads=2, dropout=0.5)
+    x_BTD = torch.randn(2, 3, 8)
+    memory = attention.remember(x_BTD)
+    _, weight_BTS = attention.openly(x_BTD, *memory, bias=None)
+    torch.testing.assert_close(weight_BTS.sum(2), torch.ones(2, 3))  # what is reported is what was looked at
+    assert not torch.equal(attention(x_BTD, *memory, bias=None), attention(x_BTD, *memory, bias=None))
+    attention.eval()
+    assert torch.equal(attention(x_BTD, *memory, bias=None), attention(x_BTD, *memory, bias=None))

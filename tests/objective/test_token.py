@@ -1,0 +1,111 @@
+"""The loss in pieces is torch's loss of the whole, and sums over batches are the sum over all."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn import functional as F
+
+from seqsmith.batch import Projection, Scores
+from seqsmith.objective import token
+from seqsmith.objective.token import Loss, cross_entropy, linear_cross_entropy, token_loss
+
+smoothings = st.sampled_from([0.0, 0.1, 0.5])
+
+
+def projection(positions: int, *, vocabulary: int = 9, dtype: torch.dtype = torch.float64) -> tuple[Projection, Tensor]:
+    """Random, with the true tokens."""
+    hidden_PD, weight_VD = torch.randn(positions, 4, dtype=dtype), torch.randn(vocabulary, 4, dtype=dtype)
+    bias_V = torch.randn(vocabulary, dtype=dtype)
+    for tensor in (hidden_PD, weight_VD, bias_V):
+        tensor.requires_grad_()
+    return Projection(hidden_PD, weight_VD, bias_V), torch.randint(0, vocabulary, (positions,))
+
+
+def gradients(loss: Tensor, scores: Projection) -> tuple[Tensor, ...]:
+    return torch.autograd.grad(loss, [scores.hidden_PD, scores.weight_VD, scores.bias_V])
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 12), st.integers(1, 200), smoothings, st.integers(0, 10**6))
+def test_the_loss_in_pieces_of_any_size_and_its_gradients_are_those_of_torch(
+    positions: int, piece: int, smoothing: float, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    scores, id_P = projection(positions)
+    expected = F.cross_entropy(scores.logits(), id_P, label_smoothing=smoothing, reduction="sum")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(token, "_CHUNK_NUMBERS", piece)  # logits at once; there are 9 a position
+        found = token_loss(scores, id_P, smoothing=smoothing)
+    torch.testing.assert_close(found.loss_nats, expected)
+    torch.testing.assert_close(gradients(3 * found.loss_nats, scores), gradients(3 * expected, scores))
+    torch.testing.assert_close(found.truth_nats, F.cross_entropy(scores.logits(), id_P, reduction="sum").detach())
+    assert found.count == positions
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_loss_of_whole_logits_is_that_of_torch(smoothing: float) -> None:
+    scores, id_P = projection(7)
+    found = token_loss(Scores(scores.logits()), id_P, smoothing=smoothing)
+    expected = F.cross_entropy(scores.logits(), id_P, label_smoothing=smoothing, reduction="sum")
+    torch.testing.assert_close(found.loss_nats, expected)
+    torch.testing.assert_close(gradients(found.loss_nats, scores), gradients(expected, scores))
+    torch.testing.assert_close(found.truth_nats, F.cross_entropy(scores.logits(), id_P, reduction="sum").detach())
+    assert not found.truth_nats.requires_grad
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_gradient_of_several_batches_is_that_of_one_with_all_their_positions(smoothing: float) -> None:
+    scores, id_P = projection(12)
+    whole = token_loss(scores, id_P, smoothing=smoothing)
+    expected = gradients(whole.loss_nats / whole.count, scores)
+    pieces = [
+        token_loss(
+            Projection(scores.hidden_PD[piece], scores.weight_VD, scores.bias_V), id_P[piece], smoothing=smoothing
+        )
+        for piece in (slice(0, 1), slice(1, 8), slice(8, 12))  # of unequal size: a mean of means would be wrong
+    ]
+    count = sum(piece.count for piece in pieces)
+    for piece in pieces:
+        (piece.loss_nats / count).backward()
+    found = (scores.hidden_PD.grad, scores.weight_VD.grad, scores.bias_V.grad)
+    torch.testing.assert_close(found, expected)
+    assert sum(piece.truth_nats for piece in pieces).item() == pytest.approx(whole.truth_nats.item())
+
+
+def test_an_even_distribution_costs_the_logarithm_of_the_vocabulary() -> None:
+    loss = cross_entropy(torch.zeros(3, 8), torch.tensor([0, 5, 7]), smoothing=0.1)
+    assert loss.loss_nats.item() == pytest.approx(3 * math.log(8))
+    assert loss.truth_nats.item() == pytest.approx(3 * math.log(8))
+
+
+def test_the_loss_is_a_float_of_single_precision_where_the_model_computes_in_half() -> None:
+    scores, id_P = projection(64, vocabulary=300, dtype=torch.float32)
+    expected = cross_entropy(scores.logits(), id_P, smoothing=0.1).loss_nats
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = linear_cross_entropy(scores.hidden_PD, scores.weight_VD, scores.bias_V, id_P, smoothing=0.1)
+    assert half.loss_nats.dtype == torch.float32
+    assert half.loss_nats.item() == pytest.approx(expected.item(), rel=0.01)
+    for found, exact in zip(gradients(half.loss_nats, scores), gradients(expected, scores), strict=True):
+        assert found.dtype == torch.float32
+        assert (found - exact).norm() < 0.03 * exact.norm()
+
+
+def test_the_same_loss_is_given_where_no_gradient_is_wanted() -> None:
+    scores, id_P = projection(5)
+    wanted = token_loss(scores, id_P, smoothing=0.1)
+    with torch.no_grad():
+        unwanted = token_loss(scores, id_P, smoothing=0.1)
+    assert isinstance(unwanted, Loss)
+    assert not unwanted.loss_nats.requires_grad
+    assert torch.equal(unwanted.loss_nats, wanted.loss_nats.detach())
+    frozen = Projection(scores.hidden_PD, scores.weight_VD.detach(), scores.bias_V.detach())
+    torch.testing.assert_close(
+        torch.autograd.grad(token_loss(frozen, id_P, smoothing=0.1).loss_nats, scores.hidden_PD)[0],
+        torch.autograd.grad(wanted.loss_nats, scores.hidden_PD)[0],
+    )

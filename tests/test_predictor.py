@@ -1,0 +1,320 @@
+"""Answers come in the order and number of the inputs, and each as if it were alone."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import reversal
+import seqsmith
+from seqsmith.bundle import Bundle
+from seqsmith.engine.pytorch import TorchEngine
+from seqsmith.errors import UserError
+from seqsmith.predictor import Candidate, Prediction, Predictor
+
+KINDS = ("lstm", "gru", "transformer")
+TEXTS = [source for source, _ in reversal.pairs(20, longest=9)]
+
+
+@cache
+def taught(kind: str, seed: int, features: str) -> Bundle:
+    """A model that has begun to learn: its answers differ, and end."""
+    return reversal.bundle(kind, seed=seed, features=features, updates=40)
+
+
+def predictor(kind: str = "lstm", *, seeds: Sequence[int] = (1,), features: str = "", **changes: Any) -> Predictor:
+    """A model, or several; changes are settings that hold in use."""
+    made = [taught(kind, seed, features) for seed in seeds]
+    engine = TorchEngine(tuple(bundle.model for bundle in made), torch.device("cpu"))
+    return Predictor(engine, made[0].featuriser, reversal.settings(kind, **changes))
+
+
+def alike(one: Sequence[Prediction], other: Sequence[Prediction]) -> bool:
+    """Equal but for the last digits of the scores, which depend on the company in a batch."""
+    return len(one) == len(other) and all(
+        (a.source, a.cut_source, a.unknown_share) == (b.source, b.cut_source, b.unknown_share)
+        and [candidate.text for candidate in a.nbest] == [candidate.text for candidate in b.nbest]
+        and [candidate.score for candidate in a.nbest] == pytest.approx([c.score for c in b.nbest], abs=1e-4)
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+def error_of(call: Any, *arguments: Any, **keywords: Any) -> str:
+    with pytest.raises(UserError) as error:
+        call(*arguments, **keywords)
+    return str(error.value)
+
+
+# ------------------------------------------------------------------------------------------------ order and company
+
+
+@pytest.mark.unwatched
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("beam", [1, 4])
+def test_a_batch_answers_as_one_by_one(kind: str, beam: int) -> None:
+    model = predictor(kind)
+    whole = model.predict(TEXTS, beam=beam)
+    assert [prediction.source for prediction in whole] == TEXTS
+    assert alike(whole, [model.predict([text], beam=beam)[0] for text in TEXTS])
+    assert alike(whole, model.predict(TEXTS, beam=beam, batch_tokens=15))
+    assert len({prediction.text for prediction in whole}) > 5
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20)
+@given(texts=st.lists(st.sampled_from(["", " ", "\t", "0", "123", "98765", "?"]), max_size=8))
+@pytest.mark.unwatched
+def test_order_and_number_are_kept_with_empty_texts_in_place(texts: list[str]) -> None:
+    model = predictor()
+    found = model.predict(texts, beam=1)
+    assert [prediction.source for prediction in found] == texts
+    for text, prediction in zip(texts, found, strict=True):
+        if not text.strip():
+            assert prediction == Prediction(text, (Candidate("", 0.0, 0.0, True),))
+    assert alike([p for p in found if p.source.strip()], model.predict([t for t in texts if t.strip()], beam=1))
+
+
+def test_the_answer_is_the_first_of_the_nbest() -> None:
+    found = predictor().predict(TEXTS[:3], nbest=3)[0]
+    assert (found.text, found.score) == (found.nbest[0].text, found.nbest[0].score)
+
+
+def test_no_texts_have_no_answers() -> None:
+    assert predictor().predict([]) == []
+    assert predictor().score([], []) == []
+    assert list(predictor().stream([])) == []
+
+
+# ------------------------------------------------------------------------------------------------ stream
+
+
+def test_a_stream_answers_as_a_list_does() -> None:
+    model = predictor()
+    texts = [*TEXTS[:5], "", *TEXTS[5:9]]
+    for window in (1, 3, 100):
+        streamed = list(model.stream(((text, None) for text in texts), window=window, beam=2))
+        assert alike(streamed, model.predict(texts, beam=2))
+
+
+def test_a_stream_holds_no_more_than_its_window() -> None:
+    taken = itertools.count()
+    rows: Iterator[tuple[str, None]] = (("1", None) for _ in iter(lambda: next(taken) >= 0, False))
+    answers = predictor().stream(rows, window=4)
+    for _ in range(6):
+        next(answers)
+    assert next(taken) == 8
+
+
+def test_a_stream_loses_no_features() -> None:
+    model = predictor(features="NV")
+    rows = [("12", None), ("12", "N"), ("12", "V"), ("12", None)]
+    expected = model.predict(["12"] * 4, features=["", "N", "V", ""])
+    assert alike(list(model.stream(rows)), expected)
+    assert len({prediction.score for prediction in expected}) == 3
+
+
+# ------------------------------------------------------------------------------------------------ what is remarked
+
+
+def test_a_source_that_is_too_long_is_cut_and_says_so() -> None:
+    model = predictor(data={"longest_source": 5})  # END is one of them
+    whole, cut = model.predict(["1234", "1234567"])
+    assert (whole.cut_source, cut.cut_source) == (False, True)
+    assert cut.source == "1234567"
+    assert cut.text == whole.text
+    assert cut.score == pytest.approx(whole.score, abs=1e-4)
+
+
+def test_an_answer_that_does_not_end_says_so() -> None:
+    found = [prediction.nbest[0] for prediction in predictor().predict(TEXTS, longest=3, beam=1)]
+    assert {candidate.ended for candidate in found} == {True, False}
+    assert all(len(candidate.text) <= 3 for candidate in found if candidate.ended)
+    found = [prediction.nbest[0] for prediction in predictor().predict(TEXTS, shortest=4, beam=1)]
+    assert all(len(candidate.text) >= 4 for candidate in found)
+
+
+def test_what_was_never_seen_is_counted() -> None:
+    shares = [prediction.unknown_share for prediction in predictor().predict(["12", "1x", "xyz", "1x2y"])]
+    assert shares == [0.0, 0.5, 1.0, 0.5]
+
+
+# ------------------------------------------------------------------------------------------------ scores
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("number", [1, 3])
+def test_the_score_of_a_pair_is_the_log_probability_that_the_search_found(kind: str, number: int) -> None:
+    model = predictor(kind, seeds=range(1, number + 1))
+    candidates = [
+        (prediction.source, candidate)
+        for prediction in model.predict(TEXTS, nbest=3, beam=4)
+        for candidate in prediction.nbest
+        if candidate.ended
+    ]
+    assert len(candidates) > 30
+    sources, found = zip(*candidates, strict=True)
+    scores = model.score(sources, [candidate.text for candidate in found])
+    assert scores == pytest.approx([candidate.log_prob for candidate in found], abs=1e-4)
+
+
+def test_scores_of_pairs_do_not_depend_on_their_company() -> None:
+    model = predictor("transformer", search={"batch_tokens": 30})
+    targets = [text[::-1] for text in TEXTS]
+    alone = [model.score([source], [target])[0] for source, target in zip(TEXTS, targets, strict=True)]
+    assert model.score(TEXTS, targets) == pytest.approx(alone, abs=1e-4)
+
+
+def test_all_short_answers_together_have_no_more_than_all_probability() -> None:
+    model = predictor()
+    targets = ["", *reversal.DIGITS, *("".join(pair) for pair in itertools.product(reversal.DIGITS, repeat=2))]
+    total = sum(math.exp(score) for score in model.score(["123"] * len(targets), targets))
+    assert 0.1 < total < 1.0
+
+
+@pytest.mark.parametrize("penalty", [0.0, 1.0])
+def test_the_nbest_are_different_answers_and_the_best_comes_first(penalty: float) -> None:
+    for prediction in predictor().predict(TEXTS[:6], nbest=5, length_penalty=penalty):
+        scores = [candidate.score for candidate in prediction.nbest]
+        assert len(scores) == 5 == len({candidate.text for candidate in prediction.nbest})
+        assert scores == sorted(scores, reverse=True)
+        if penalty == 0.0:
+            assert scores == [candidate.log_prob for candidate in prediction.nbest]
+
+
+# ------------------------------------------------------------------------------------------------ attention
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_attention_says_for_each_target_piece_where_the_model_looked(kind: str) -> None:
+    found = predictor(kind).attention("1234", "43")
+    assert found.source == ("1", "2", "3", "4", "⏎")
+    assert found.target == ("4", "3", "⏎")
+    assert found.weight_TS.shape == (3, 5)
+    assert (found.weight_TS >= 0).all()
+    np.testing.assert_allclose(found.weight_TS.sum(1), 1.0, atol=1e-5)
+
+
+def test_attention_shows_features() -> None:
+    assert predictor(features="NV").attention("12", "21", features="V").source == ("V", "1", "2", "⏎")
+
+
+# ------------------------------------------------------------------------------------------------ ensembles
+
+
+def saved(folder: Path, **changes: Any) -> Path:
+    reversal.bundle(updates=10, **changes).save(folder, card="")
+    return folder
+
+
+def test_an_ensemble_of_one_model_twice_is_that_model(tmp_path: Path) -> None:
+    one = saved(tmp_path / "one")
+    assert alike(Predictor.open(one, one).predict(TEXTS), Predictor.open(one).predict(TEXTS))
+
+
+def test_an_ensemble_says_the_mean_of_probabilities(tmp_path: Path) -> None:
+    folders = [saved(tmp_path / str(seed), seed=seed, kind=kind) for seed, kind in enumerate(KINDS)]
+    empty = [""] * len(TEXTS)
+    alone = np.array([Predictor.open(folder).score(TEXTS, empty) for folder in folders])
+    mean = np.log(np.exp(alone).mean(0))  # of a single token, END
+    assert Predictor.open(*folders).score(TEXTS, empty) == pytest.approx(mean.tolist(), abs=1e-5)
+
+
+def test_models_of_other_vocabularies_are_no_ensemble(tmp_path: Path) -> None:
+    one, other = saved(tmp_path / "one"), saved(tmp_path / "other", digits="9876543210x")
+    assert error_of(Predictor.open, one, other) == (
+        f"{other}: its vocabularies differ from those of {one}, so their answers cannot be averaged. "
+        "Train the models of an ensemble on the same data and settings, with other seeds."
+    )
+
+
+def test_a_model_is_opened_by_its_folder(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "model")
+    expected = Predictor.open(folder).predict(TEXTS)
+    assert seqsmith.load(folder).predict(TEXTS) == expected
+    assert seqsmith.load(str(folder)).predict(TEXTS) == expected
+    assert error_of(Predictor.open) == "no model folder given."
+    assert error_of(Predictor.open, folder, device="gpu") == ("device: found 'gpu', expected 'auto', 'cpu' or 'cuda'.")
+
+
+# ------------------------------------------------------------------------------------------------ settings
+
+
+def test_settings_of_the_search_hold_for_one_call_or_for_all() -> None:
+    model = predictor(search={"beam": 2})
+    wide = model.predict(TEXTS, beam=5)
+    assert alike(model.with_search(beam=5).predict(TEXTS), wide)
+    assert alike(model.predict(TEXTS, beam=None), model.predict(TEXTS, beam=2))
+    assert alike(model.predict(TEXTS, nbest=None), model.predict(TEXTS, beam=2))
+
+
+def test_a_longer_list_widens_the_beam_unless_that_is_given() -> None:
+    model = predictor(search={"beam": 2})
+    assert [len(prediction.nbest) for prediction in model.predict(TEXTS[:2], nbest=6)] == [6, 6]
+    assert error_of(model.predict, TEXTS, nbest=6, beam=3) == (
+        "predict: search: nbest 6 needs a beam at least as wide, found beam 3."
+    )
+
+
+def test_a_ratio_given_now_is_above_a_length_given_before() -> None:
+    model = predictor(search={"longest": 1})
+    assert max(len(prediction.text) for prediction in model.predict(TEXTS, longest_ratio=2.0)) > 1
+
+
+@pytest.mark.parametrize(
+    ("search", "message"),
+    [
+        ({"beams": 3}, "predict: unknown setting `search.beams`. Did you mean `beam`?"),
+        ({"beam": 0}, "predict: search.beam: found 0. Input should be greater than 0."),
+        ({"nbest": "3"}, "predict: search.nbest: found '3'. Input should be a valid integer."),
+    ],
+)
+def test_a_wrong_setting_is_named(search: dict[str, Any], message: str) -> None:
+    assert error_of(predictor().predict, TEXTS, **search) == message
+
+
+# ------------------------------------------------------------------------------------------------ features
+
+
+def test_features_change_the_answer() -> None:
+    model = predictor(features="NV")
+    nouns, verbs = (model.predict(TEXTS, features=[letter] * len(TEXTS)) for letter in "NV")
+    assert not alike(nouns, verbs)
+    both = model.predict(TEXTS * 2, features=["N"] * len(TEXTS) + ["V"] * len(TEXTS))
+    assert alike(both, [*nouns, *verbs])
+
+
+def test_features_must_be_there_when_and_only_when_the_model_knows_some() -> None:
+    with_features, without = predictor(features="NV"), predictor()
+    missing = (
+        "this model was trained with a column of features, and the input has none. "
+        "Give them as features=[...], or name their column with --set data.features=..."
+    )
+    assert error_of(with_features.predict, ["12"]) == missing
+    assert error_of(with_features.score, ["12"], ["21"]) == missing
+    assert error_of(with_features.attention, "12", "21") == missing
+    needless = "this model was trained without features, and the input has some: leave them out."
+    assert error_of(without.predict, ["12", "3"], features=["", "N"]) == needless
+    assert error_of(without.attention, "12", "21", features="N") == needless
+    assert alike(without.predict(["12"], features=[""]), without.predict(["12"]))
+
+
+def test_rows_must_agree() -> None:
+    model = predictor(features="NV")
+    assert error_of(model.predict, ["1", "2"], features=["N"]) == (
+        "2 texts, but 1 rows of features: each text needs one."
+    )
+    assert error_of(model.score, ["1", "2"], ["1"]) == "2 sources, but 1 targets: each source needs one."
+
+
+def test_a_single_text_is_not_a_list() -> None:
+    expected = "predict takes a list of texts, found one string: write predict([text])."
+    assert error_of(predictor().predict, "123") == expected

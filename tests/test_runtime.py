@@ -1,0 +1,130 @@
+import os
+import random
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from seqsmith import runtime
+from seqsmith.errors import UserError
+
+CPU = torch.device("cpu")
+
+
+def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/someone")
+    monkeypatch.delenv("SEQSMITH_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert runtime.cache_folder() == Path("/home/someone/.cache/seqsmith")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/var/cache/someone")
+    assert runtime.cache_folder() == Path("/var/cache/someone/seqsmith")
+    monkeypatch.setenv("SEQSMITH_CACHE", "/big/disk")
+    assert runtime.cache_folder() == Path("/big/disk")
+
+
+def test_a_machine_without_cuda_says_so() -> None:
+    assert runtime.choose_device("cpu") == CPU
+    if torch.cuda.is_available():
+        assert runtime.choose_device("auto").type == runtime.choose_device("cuda").type == "cuda"
+        return
+    assert runtime.choose_device("auto") == CPU
+    with pytest.raises(UserError) as error:
+        runtime.choose_device("cuda")
+    assert str(error.value) == ("train.device: found 'cuda', but torch sees no CUDA device here. Use 'auto' or 'cpu'.")
+
+
+def test_threads_are_those_asked_for_else_those_of_the_environment_else_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+    try:
+        assert runtime.use_threads(2) == torch.get_num_threads() == 2
+        monkeypatch.setenv("OMP_NUM_THREADS", "1")
+        assert runtime.use_threads(None) == torch.get_num_threads() == 1
+        monkeypatch.delenv("OMP_NUM_THREADS")
+        assert runtime.use_threads(None) == len(os.sched_getaffinity(0))
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_mixed_precision_multiplies_in_bf16_and_keeps_the_weights() -> None:
+    layer = nn.Linear(4, 4)
+    with runtime.precision_context("bf16", CPU):
+        assert layer(torch.ones(1, 4)).dtype == torch.bfloat16
+    with runtime.precision_context("fp32", CPU):
+        assert layer(torch.ones(1, 4)).dtype == torch.float32
+    assert layer.weight.dtype == torch.float32
+
+
+def test_the_faster_precision_is_tried_out_in_turn() -> None:
+    seen = []
+    precision, gain = runtime.faster_precision(lambda: seen.append(torch.is_autocast_enabled("cpu")), CPU)
+    assert seen == [False, True] * 3
+    assert precision == ("bf16" if gain > 1.15 else "fp32")
+    assert gain > 0
+
+
+def test_the_noise_of_an_update_is_a_function_of_seed_and_update() -> None:
+    def noise(seed: int, update: int) -> list[float]:
+        runtime.seed_step(seed, update)
+        drawn: list[float] = torch.rand(4).tolist()
+        return drawn
+
+    first = noise(1, 10)
+    torch.rand(7)
+    assert noise(1, 10) == first
+    assert len({str(noise(seed, update)) for seed in range(5) for update in range(5)}) == 25
+    assert noise(1, 11) != noise(11, 1)
+
+
+def test_one_seed_starts_everything() -> None:
+    drawn = []
+    for seed in (3, 3, 2**40):
+        runtime.seed_everything(seed)
+        drawn.append((random.random(), float(np.random.random()), float(torch.rand(1))))
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_is_noted_and_the_second_acts(number: signal.Signals) -> None:
+    acted = []
+    before = signal.signal(number, lambda *_: acted.append(number))
+    try:
+        with runtime.interruptible() as interrupted:
+            assert interrupted() is None
+            signal.raise_signal(number)
+            assert interrupted() == number
+            assert acted == []
+            signal.raise_signal(number)
+            assert acted == [number]
+            assert interrupted() == number
+        signal.raise_signal(number)
+        assert acted == [number, number]
+    finally:
+        signal.signal(number, before)
+
+
+def test_signals_act_as_before_after_an_error() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(ZeroDivisionError), runtime.interruptible():
+        raise ZeroDivisionError
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_shared_weights_count_once() -> None:
+    embedding, out = nn.Embedding(7, 3), nn.Linear(3, 7)
+    out.weight = embedding.weight
+    assert runtime.parameter_count(nn.ModuleList([embedding, out])) == 7 * 3 + 7
+
+
+def test_the_environment_names_what_repetition_depends_on() -> None:
+    found = runtime.environment()
+    assert found.keys() == {"python", "torch", "numpy", "machine", "cpu_capability", "threads", "device"}
+    assert found["torch"] == torch.__version__
+    assert found["threads"] == torch.get_num_threads()
+
+
+def test_this_process_holds_some_memory_and_keeps_it() -> None:
+    runtime.keep_memory()
+    assert 50e6 < runtime.peak_memory_bytes() < 1e12
