@@ -150,6 +150,8 @@ class RecurrentDecoder(Table):
             _divides(self.width, self.heads)
         if self.attention == "none" and self.input_feeding:
             raise ValueError("input feeding feeds what attention found: give an attention or leave input_feeding out")
+        if self.variational and self.input_feeding:
+            raise ValueError("variational dropout needs the whole target in one call: leave it or input_feeding out")
         return self
 
 

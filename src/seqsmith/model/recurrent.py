@@ -174,8 +174,7 @@ class RecurrentDecoder(nn.Module):
         self.output_width = output_width
         self.parts = 2 if settings.kind == "lstm" else 1
         self.bridge = nn.Linear(context_width, settings.layers * self.parts * width)
-        shared = 1 if settings.variational and not settings.input_feeding else None
-        dropout = Dropout(settings.dropout, shared_axis=shared)
+        dropout = Dropout(settings.dropout, shared_axis=1 if settings.variational else None)
         self.dropout = dropout
         first_width = input_width + (output_width if settings.input_feeding else 0)
         widths = [first_width] + [width] * (settings.layers - 1)
