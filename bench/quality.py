@@ -72,7 +72,12 @@ RAW = tuple(
 TASKS = {
     task.name: task
     for task in (
-        Task("scan", (("simple", ("scan/simple_train.tsv",), (), ("scan/simple_test.tsv",)),), "exact_match"),
+        Task(
+            "scan",
+            (("simple", ("scan/simple_train.tsv",), (), ("scan/simple_test.tsv",)),),
+            "exact_match",
+            ("train.updates=6000",),
+        ),
         _g2p("g2p-lstm", "model.family=lstm"),
         _g2p("g2p-transformer", "model.family=transformer"),
         _multi30k("multi30k-transformer", "model.family=transformer"),
@@ -109,7 +114,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if options.sets and data_set[0] not in options.sets:
                 continue
             models = [_train(task, data_set, data, seed, options) for seed in options.seeds]
-            rows = [_score(task, data_set, data, [model], seed, options) for model, seed in zip(models, options.seeds)]
+            rows = [
+                _score(task, data_set, data, [model], seed, options)
+                for model, seed in zip(models, options.seeds, strict=True)
+            ]
             if options.ensemble and len(models) > 1:
                 rows.append(_score(task, data_set, data, models, 0, options))
             values += [row["test"] for row in rows if row["seeds"] != "all" and row["test"] is not None]

@@ -188,6 +188,7 @@ def test_a_newer_folder_asks_for_a_newer_seqsmith(folder: Path) -> None:
 
 def resealed(folder: Path) -> Path:
     """Write a manifest that agrees with the files, as someone does who edits a model by hand."""
+
     def fill(temporary: Path) -> None:
         for path in folder.iterdir():
             if path.name != "MANIFEST.json":

@@ -95,8 +95,8 @@ def test_fewer_than_two_pairs_cannot_be_split() -> None:
         split_dev(_hashes([]), _hashes([]), 1, 1)
 
 
-@pytest.mark.parametrize(("pairs", "dev"), [(2, 1), (800, 80), (29_000, 2000), (5_000_000, 2000)])
-def test_a_tenth_goes_to_dev_but_no_more_than_2000(pairs: int, dev: int) -> None:
+@pytest.mark.parametrize(("pairs", "dev"), [(2, 1), (800, 80), (29_000, 1000), (5_000_000, 1000)])
+def test_a_tenth_goes_to_dev_but_no_more_than_1000(pairs: int, dev: int) -> None:
     assert default_dev_pairs(pairs) == dev
 
 

@@ -118,7 +118,7 @@ def resolved(made: Recipe) -> config.Settings:
         (ENGLISH, GREEK, "train.schedule.kind", "cosine", "the number of updates is known"),
         (ENGLISH, GREEK, "train.label_smoothing", 0.1, "usual"),
         (ENGLISH, GREEK, "train.average", 5, "the mean of the best five checkpoints is mostly better than the best"),
-        (ENGLISH, GREEK, "train.early_stop", 12, "validations without a better score"),
+        (ENGLISH, GREEK, "train.early_stop", 10, "validations without a better score"),
         (ENGLISH, GREEK, "search.beam", 5, "usual"),
     ],
 )
@@ -186,7 +186,7 @@ def test_the_length_of_training_follows_what_the_user_says_of_it() -> None:
     warmup = chosen(by_rule, "train.schedule.warmup")[0]
     assert warmup == pytest.approx(updates / 10, rel=0.05)
     assert chosen(by_rule, "train.schedule.warmup")[1] == "a tenth of the updates"
-    assert chosen(by_rule, "train.validate_every")[0] == pytest.approx(updates / 40, rel=0.05)  # an epoch is shorter
+    assert chosen(by_rule, "train.validate_every")[0] == pytest.approx(updates / 25, rel=0.05)  # an epoch is shorter
 
     own = recipe(ENGLISH, GREEK, train={"updates": 500})
     assert not [choice for choice in own.choices if choice.key == "train.epochs"]

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from seqsmith.data.printable import printable
 from seqsmith.evaluate.report import TITLES
 from seqsmith.train.journal import Event
 
@@ -63,15 +62,16 @@ class Display:
                 self.say(f"Training ended after {event['update']:,} updates: {event['reason']}.")
 
     def say(self, text: str) -> None:
-        """Print a line, or several. What came from files must be printable."""
-        self.console.print(escape(text))
+        """Print a line, or several; nothing that came from a file can steer the terminal."""
+        shown = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+        self.console.print(escape(shown))
 
     def _validation(self, event: Event) -> None:
         self.bar.update(self.task, completed=event["update"], score=score_of(event))
         self.say(validation_line(event, self.last_update))
         for example in event.get("examples", ()):
             for label in ("source", "reference", "output"):
-                self.say(f"    {label:<10} {printable(example[label], longest=_EXAMPLE_CHARACTERS)}")
+                self.say(f"    {label:<10} {_cut(example[label])}")
         for warning in event.get("warnings", ()):
             self.say(f"    warning: {warning}")
 
@@ -81,6 +81,12 @@ class _Console(Console):
         """A run goes on when nobody looks any more; rich itself would end it."""
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+def _cut(text: str) -> str:
+    """An example in one line."""
+    text = text.replace("\n", "\\n")
+    return text if len(text) <= _EXAMPLE_CHARACTERS else text[: _EXAMPLE_CHARACTERS - 1] + "…"
 
 
 def validation_line(event: Event, update: Event | None = None) -> str:

@@ -10,6 +10,7 @@ from seqsmith.bundle import Bundle
 from seqsmith.cli.card import model_card
 from seqsmith.cli.display import Display
 from seqsmith.cli.prepare import Prepared
+from seqsmith.cli.program import command
 from seqsmith.cli.validate import Validator, final_scores
 from seqsmith.errors import UserError
 from seqsmith.evaluate.report import as_dict, render
@@ -44,8 +45,8 @@ def finish(prepared: Prepared, trainer: Trainer, validator: Validator, run: Path
     trainer.tell(event)
     display.say(
         f"\nThe model is in {folder}. Use it:\n"
-        f"  {_printed(prepared)} | seqsmith predict {folder}\n"
-        f"  seqsmith evaluate {folder} TEST_FILE"
+        f"  {_printed(prepared)} | {command('predict', folder)}\n"
+        f"  {command('evaluate', folder, 'TEST_FILE')}"
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seqsmith import config
+from seqsmith.cli.program import command
 from seqsmith.data.inspect import inspect_corpus
 from seqsmith.data.printable import printable
 from seqsmith.errors import UserError
@@ -92,7 +93,7 @@ def _run(folder: Path) -> Found:
     validations = [event for event in events if event["event"] == "validation"]
     finished = events[-1]["event"] == "model"
     seconds = max((event["seconds"] for event in events if "seconds" in event), default=0.0)
-    how = "finished" if finished else f"not finished: go on with seqsmith train --resume --out {_name(folder)}"
+    how = "finished" if finished else f"not finished: go on with {command('train', '--resume', '--out', folder)}"
     updates = max((event["update"] for event in events if "update" in event), default=0)
     lines = [
         f"{_name(folder)}: a run of {updates:,} updates in {duration(seconds / 60)}, {how}",

@@ -36,6 +36,10 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="A setting of search or data, as search.longest=50. Repeatable."),
 ]
+SetTrain = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting, as train.epochs=20. Repeatable."),
+]
 SetData = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="A setting of data, as data.source=en. Repeatable."),
@@ -82,11 +86,10 @@ def train(
     out: Annotated[Path, typer.Option(metavar="RUN", help="The run folder, which must not hold a run yet.")] = Path(
         "run"
     ),
-    config_file: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings in TOML.")] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A setting, as train.epochs=20; over --config. Repeatable."),
+    config_file: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="Settings in TOML; --set goes over them.")
     ] = None,
+    set_: SetTrain = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show nothing but errors.")] = False,
 ) -> None:
@@ -257,13 +260,18 @@ def inspect(
 
 @app.command(short_help="Show it all on dates in eleven languages, in three minutes.")
 def demo(
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where data, run and picture go.")] = Path("demo"),
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Where data, run and picture go; demo, demo-2, ... if left out."),
+    ] = None,
     pairs: Annotated[int, typer.Option(metavar="N", min=30, help="How many dates to write.")] = 30_000,
+    set_: SetTrain = None,
 ) -> None:
     """Write dates in eleven languages, train on them with no setting at all, score, and show what the model does."""
+    from seqsmith import config
     from seqsmith.cli.demo import demo as run
 
-    raise typer.Exit(run(out, pairs=pairs))
+    raise typer.Exit(run(out, pairs=pairs, settings=config.override({}, set_ or [])))
 
 
 def _sections(assignments: list[str] | None, *names: str) -> dict[str, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -28,6 +29,7 @@ from seqsmith.cli.prepare import (
     resolve,
     with_answer_length,
 )
+from seqsmith.cli.program import command
 from seqsmith.cli.validate import Validator
 from seqsmith.cli.write import replacing
 from seqsmith.data.plan import plan_epoch
@@ -79,9 +81,12 @@ def _fit(prepared: Prepared, validator: Validator, run: Path, tell: Tell, displa
         with display.progress(trainer.total_updates, trainer.progress.update):
             reason = trainer.run()
     if not reason.startswith("signal"):
-        finish(prepared, trainer, validator, run, display)
-        return 0
-    display.say(f"Stopped and saved. Go on with: seqsmith train --resume --out {run}")
+        try:
+            finish(prepared, trainer, validator, run, display)
+            return 0
+        except KeyboardInterrupt:  # all updates are saved by now
+            reason = f"signal {int(signal.SIGINT)}"
+    display.say(f"Stopped and saved. Go on with: {command('train', '--resume', '--out', run)}")
     return 128 + int(reason.split()[1])
 
 

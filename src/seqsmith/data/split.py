@@ -29,7 +29,7 @@ def hash_texts(texts: Sequence[str]) -> Hashes:
 
 
 def default_dev_pairs(pairs: int) -> int:
-    """How many of `pairs` pairs to split off: a tenth, 2,000 at the most."""
+    """How many of `pairs` pairs to split off: a tenth, 1,000 at the most."""
     if pairs < 2:
         raise UserError(
             f"found {pairs} pair{'s' * (pairs != 1)} in all, too few to split a dev set off: give more data, "

@@ -203,7 +203,7 @@ _TRANSDUCTION = (  # one right answer: transliteration, inflection, dates, comma
         {"layers": 4, "width": 128, "heads": 4, "feed_forward": 512, "dropout": 0.3},
         {"layers": 1, "width": 256, "dropout": 0.4},
         128,
-        3_000,
+        2_400,
         1_024,
     ),
 )
@@ -295,11 +295,9 @@ def _training(recipe: Recipe, size: Size, *, steps: float, amount: str) -> None:
         recipe.take("train.schedule.kind", "cosine", "the number of updates is known")
         recipe.take("train.schedule.warmup", max(1, min(4_000, updates // 10)), "a tenth of the updates")
     recipe.take("train.label_smoothing", 0.1, "usual")
-    recipe.take(
-        "train.validate_every", max(1, each, updates // 40), "an epoch, or a fortieth of the run if that is longer"
-    )
+    recipe.take("train.validate_every", max(1, each, updates // 25), "an epoch, or a 25th of the run if that is longer")
     recipe.take("train.average", 5, "the mean of the best five checkpoints is mostly better than the best")
-    recipe.take("train.early_stop", 12, "validations without a better score")
+    recipe.take("train.early_stop", 10, "validations without a better score")
 
 
 def _kind(recipe: Recipe, side: str) -> Any:
