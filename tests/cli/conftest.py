@@ -65,7 +65,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for name, bundle in (
         ("one", reversal.bundle(updates=60)),
         ("another", reversal.bundle(updates=40, seed=2)),
-        ("features", reversal.bundle(updates=60, features="AB")),
+        ("features", reversal.bundle(updates=120, features="AB")),
         ("untaught", reversal.bundle()),
     ):
         bundle.save(place / name, card=f"# {name}\n")

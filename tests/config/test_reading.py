@@ -102,7 +102,7 @@ def test_overrides_are_toml_or_bare_words() -> None:
 
 
 def test_an_override_without_a_value_is_refused() -> None:
-    with pytest.raises(UserError, match="--set train.epochs: expected section.key=value"):
+    with pytest.raises(UserError, match=r"--set train\.epochs: expected section\.key=value"):
         config.override({}, ["train.epochs"])
 
 

@@ -18,7 +18,7 @@ from seqsmith.errors import UserError
 
 Hashes = NDArray[np.uint64]
 Rows = NDArray[np.int64]
-MOST_DEV_PAIRS = 2000  # enough for a steady BLEU, little enough to be decoded often
+MOST_DEV_PAIRS = 1000  # enough for a steady BLEU, little enough to be decoded often
 GIANT = 0.05  # a component with more than this share of all pairs stays in train,
 NEVER_GIANT = 10  # unless it is as small as this
 
