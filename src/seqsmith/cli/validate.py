@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -41,9 +42,10 @@ class Validator:
         name = self.prepared.settings.train.score
         assert name is not None
         loss = self.loss()
+        likelihood = -loss if math.isfinite(loss) else -math.inf
         report: dict[str, Any] = {"name": name, "dev_nats_per_token": loss}
         if name == "loss":
-            score, report["value"] = -loss, loss
+            score, report["value"] = likelihood, loss
         else:
             predictions = self.answers(beam=1, most=_MOST_PAIRS)
             found = self.scores(predictions, (name,), resamples=0)[0]
@@ -51,7 +53,7 @@ class Validator:
             score = found.value if found.better == "higher" else -found.value
             report |= self._look(predictions)
         self.validations += 1
-        return Validation((score, -loss), report)
+        return Validation((score, likelihood), report)
 
     def loss(self) -> float:
         """-log p of a dev token, in nats, without smoothing."""

@@ -280,9 +280,9 @@ class Search(Table):
     length_penalty: float = 1.0  # score = log p / length ** penalty; 0: plain log p
     gnmt_penalty: bool = False  # ((5 + length) / 6) ** penalty instead (Wu et al. 2016, equation 14)
     shortest: Count = 0  # tokens of an answer
-    longest: PositiveInt | None = None  # tokens of an answer; None: longest_ratio times the source + longest_extra
+    longest: PositiveInt | None = None  # tokens of an answer and its end; None: longest_ratio * source + longest_extra
     longest_ratio: Positive | None = None
-    longest_extra: Count = 10
+    longest_extra: PositiveInt = 10
     batch_tokens: PositiveInt = 8192
 
     @model_validator(mode="after")

@@ -63,6 +63,6 @@ class TorchEngine:
 def longest_answer(length_B: Tensor, settings: config.Search) -> Tensor:
     """How many tokens an answer may have, END included, for sources of these lengths, theirs included."""
     if settings.longest is not None:
-        return torch.full_like(length_B, settings.longest + 1)
+        return torch.full_like(length_B, settings.longest)
     ratio = settings.longest_ratio or 2.0
-    return (length_B * ratio).ceil().long() + settings.longest_extra + 1
+    return (length_B * ratio).ceil().long() + settings.longest_extra

@@ -89,8 +89,11 @@ class Trainer:
         self.model.train()
         reason = self._ended()
         while reason is None:
-            batches = self.batches(self.progress.epoch)
-            reason = self._epoch(batches, began)
+            try:
+                reason = self._epoch(self.batches(self.progress.epoch), began)
+            except Diverged as error:
+                self.tell({"event": "end", "reason": str(error), "update": self.progress.update, "diverged": True})
+                raise
         self.progress.seconds = perf_counter() - began
         if not self._at_checkpoint():
             self._save()
