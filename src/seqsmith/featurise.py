@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Self
 
 import numpy as np
@@ -79,14 +80,14 @@ class Featuriser:
         same = [number if number <= END else id_of.get(piece, UNKNOWN) for number, piece in enumerate(text)]
         return same + [UNKNOWN] * (self.source.size - len(same))
 
-    def digest(self, folder: Path) -> str:
-        """What the ids depend on, for the cache: the vocabularies' bytes, written to an empty folder."""
-        self.save(folder)
-        seal = hashlib.sha256(
-            repr((self.source.form, self.source.lowercase, self.target.form, self.target.lowercase)).encode()
-        )
-        for path in sorted(folder.iterdir()):
-            seal.update(path.name.encode() + path.read_bytes())
+    def digest(self) -> str:
+        """What the ids depend on, for the cache: normalisation and the bytes of the vocabularies."""
+        sides = (self.source.form, self.source.lowercase, self.target.form, self.target.lowercase)
+        seal = hashlib.sha256(repr(sides).encode())
+        with TemporaryDirectory() as folder:
+            self.save(Path(folder))
+            for path in sorted(Path(folder).iterdir()):
+                seal.update(path.name.encode() + path.read_bytes())
         return seal.hexdigest()
 
 

@@ -51,7 +51,8 @@ def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
 
 def use_threads(count: int | None) -> int:
     """Set and return the number of threads inside an operator; None takes every core this process may use."""
-    count = count or int(os.environ.get("OMP_NUM_THREADS") or 0) or len(os.sched_getaffinity(0))
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    count = count or int(os.environ.get("OMP_NUM_THREADS") or 0) or cores
     torch.set_num_threads(count)
     return count
 
@@ -87,6 +88,7 @@ def seed_step(seed: int, update: int) -> None:
 
 
 def seed_everything(seed: int) -> None:
+    """Seed the generators of Python, NumPy and torch, from which a new model's weights come."""
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
@@ -133,5 +135,5 @@ def interruptible() -> Iterator[Callable[[], int | None]]:
 
 
 def parameter_count(module: torch.nn.Module) -> int:
-    """Trained numbers, shared ones once."""
+    """How many trained numbers a model has, shared ones counted once."""
     return sum(parameter.numel() for parameter in module.parameters())

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from seqsmith import config
+from seqsmith.batch import UNKNOWN
 from seqsmith.bundle import Bundle
 from seqsmith.errors import UserError
 from seqsmith.featurise import Featuriser
@@ -19,12 +20,13 @@ _RATE = 0.0005  # gentler than from nothing
 
 
 def inherited_settings(table: Mapping[str, Any], older: config.Settings) -> dict[str, Any]:
-    """The older model's architecture and way of cutting text under what the user says now.
+    """What the user says now over the older model's architecture and way of cutting text.
 
     Raises UserError where the user wants text cut in another way, since the vocabularies are the older model's.
     """
     keep = older.model_dump(mode="json", exclude_none=True, include={"source", "target", "joint_vocabulary", "model"})
-    merged = config.merge(config.merge(keep, {"train": {"rate": _RATE}}), table)
+    fallback = {"train": {"rate": _RATE}, "data": {"features_separator": older.data.features_separator}}
+    merged = config.merge(config.merge(keep, fallback), table)
     for name in ("source", "target", "joint_vocabulary"):
         if merged.get(name) != keep.get(name):
             raise UserError(
@@ -74,5 +76,5 @@ def _copy_rows(new: Tensor, old: Tensor, rows: Tensor) -> None:
             f"{tuple(new.shape[1:])}: leave the model settings as they were."
         )
     index = torch.arange(len(rows))
-    known = (rows != 1) | (index == 1)
+    known = (rows != UNKNOWN) | (index == UNKNOWN)
     new[index[known]] = old[rows[known]]

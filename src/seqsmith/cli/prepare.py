@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 
 from seqsmith import config, runtime
 from seqsmith.bundle import Bundle
+from seqsmith.data.files import shown
 from seqsmith.data.prepare import Encoded, Gathered, encode, gather
 from seqsmith.data.split import default_dev_pairs, split_dev
 from seqsmith.errors import UserError
@@ -39,8 +38,8 @@ class Pairs:
 
     def train_sample(self, role: str) -> list[str]:
         """Texts from all over the training set, for the rules to look at."""
-        every = max(1, len(self.train_rows) // _SAMPLE)
-        return self.train.text[role].texts(self.train_rows[::every][:_SAMPLE])
+        every = -(-len(self.train_rows) // _SAMPLE)  # rounded up: the end of the set is not left out
+        return self.train.text[role].texts(self.train_rows[:: max(1, every)])
 
     def train_texts(self, role: str) -> Iterator[str]:
         """All texts of the training set, a block in memory at a time; none where there is no such column."""
@@ -86,7 +85,7 @@ def read_pairs(data: config.Data, *, seed: int, say: Say) -> Pairs:
 
 
 def _tell_counts(gathered: Gathered, name: str, say: Say) -> None:
-    say(f"Read {len(gathered):,} {name} pairs from {', '.join(corpus.path for corpus in gathered.corpora)}.")
+    say(f"Read {len(gathered):,} {name} pairs from {', '.join(shown(corpus.path) for corpus in gathered.corpora)}.")
     for sentence in gathered.counts.sentences():
         say(f"  {sentence}")
 
@@ -129,9 +128,13 @@ def learn_codecs(settings: config.Settings, pairs: Pairs) -> Featuriser:
     )
 
 
-def grow_codecs(older: Bundle, pairs: Pairs) -> Featuriser:
-    """The vocabularies of a model that is trained on, with new symbols for what its data did not have."""
-    source, target = older.featuriser.source, older.featuriser.target
+def grow_codecs(older: Bundle, pairs: Pairs, *, separator: str = ";") -> Featuriser:
+    """The vocabularies of a model that is trained on, with new symbols for what its data did not have.
+
+    `separator` stands between the features of the new data, whatever stood between those of the older.
+    """
+    target = replace(older.featuriser.target, separator=separator)
+    source = replace(older.featuriser.source, separator=separator)
     source = source.grown(pairs.train_texts("source"), pairs.train_texts("features"))
     if not older.settings.joint_vocabulary:
         return Featuriser(source, target.grown(pairs.train_texts("target")))
@@ -141,8 +144,7 @@ def grow_codecs(older: Bundle, pairs: Pairs) -> Featuriser:
 
 def encode_pairs(settings: config.Settings, pairs: Pairs, featuriser: Featuriser, say: Say) -> tuple[Encoded, Encoded]:
     """Train and dev as ids, on disk."""
-    with tempfile.TemporaryDirectory() as folder:
-        key = featuriser.digest(Path(folder))
+    key = featuriser.digest()
     longest = {"source": settings.data.longest_source, "target": settings.data.longest_target}
     encoded = [
         encode(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from seqsmith.cli.finetune import inherit, inherited_settings
 from seqsmith.cli.finish import finish
 from seqsmith.cli.lock import run_lock
 from seqsmith.cli.prepare import (
+    Pairs,
     Prepared,
     encode_pairs,
     grow_codecs,
@@ -143,11 +145,14 @@ def _prepare(table: Mapping[str, Any], run: Path, *, resume: bool, say: Say) -> 
     return prepared, model
 
 
-def _featuriser(settings: config.Settings, pairs: Any, run: Path, older: Bundle | None, *, resume: bool) -> Featuriser:
+def _featuriser(
+    settings: config.Settings, pairs: Pairs, run: Path, older: Bundle | None, *, resume: bool
+) -> Featuriser:
     folder = run / "vocabulary"
     if resume:
         return Featuriser.open(folder, settings)
-    featuriser = learn_codecs(settings, pairs) if older is None else grow_codecs(older, pairs)
+    separator = settings.data.features_separator
+    featuriser = learn_codecs(settings, pairs) if older is None else grow_codecs(older, pairs, separator=separator)
     write_folder(folder, featuriser.save)
     return featuriser
 
@@ -168,13 +173,7 @@ def _with_precision(prepared: Prepared, model: Seq2Seq, device: torch.device, sa
     model.zero_grad(set_to_none=True)
     say(f"Precision: {precision}; bf16 runs at {gain:.2f} times the speed of fp32 on this machine and model.")
     train = settings.train.model_copy(update={"precision": precision})
-    return Prepared(
-        settings.model_copy(update={"train": train}),
-        prepared.pairs,
-        prepared.featuriser,
-        prepared.train,
-        prepared.dev,
-    )
+    return replace(prepared, settings=settings.model_copy(update={"train": train}))
 
 
 # ------------------------------------------------------------------------------------------------ training

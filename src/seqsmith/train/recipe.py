@@ -90,6 +90,11 @@ class Recipe:
             value = value.get(name) if isinstance(value, Mapping) else None
         return value
 
+    def value(self, key: str) -> Any:
+        """What holds at this key: what the user set, else what a rule chose before."""
+        said = self.said(key)
+        return next(choice.value for choice in self.choices if choice.key == key) if said is None else said
+
     def options(self, side: str) -> dict[str, Any]:
         """What the user set of a side's tokeniser beside its kind."""
         value = self.said(f"{side}.tokeniser")
@@ -118,7 +123,7 @@ def choose(source: Side, target: Side, *, pairs: int, table: Mapping[str, Any]) 
     source_kind, target_kind = (_tokeniser(recipe, name, side, pairs) for name, side in
                                 (("source", source), ("target", target)))  # fmt: skip
     joint = _joint(recipe, source, target, source_kind, target_kind)
-    _normalise(recipe, source, joint=joint)
+    _normalise(recipe, source, source_kind, joint=joint)
     score, reason = _score(source, target, target_kind)
     recipe.take("train.score", score, reason)
     recipe.take("search.beam", 5, "usual")
@@ -170,9 +175,8 @@ def _overlap(left: Counter[str], right: Counter[str]) -> float:
     return min(sum(side[item] for item in both) / max(1, side.total()) for side in (left, right))
 
 
-def _normalise(recipe: Recipe, source: Side, *, joint: bool) -> None:
+def _normalise(recipe: Recipe, source: Side, kind: Kind, *, joint: bool) -> None:
     """Letters with many composed forms (Hangul, stacked accents) are learned from their parts."""
-    kind = recipe.said("source.tokeniser.kind") or source.tokeniser[0]
     alphabet = set(source.statistics.alphabet)
     parts = {part for letter in alphabet for part in normalise(letter, "nfd")}
     if kind == "characters" and not joint and len(parts) <= 0.7 * len(alphabet):
@@ -253,15 +257,15 @@ def _model(recipe: Recipe, size: Size, *, amount: str, one_answer: bool, pairs: 
         recipe.take(f"model.{side}.kind", kind, "the model's family")
         for key, value in shape.items():
             recipe.take(f"model.{side}.{key}", value, amount)
-    kinds = {recipe.said(f"model.{side}.kind") or family for side in ("encoder", "decoder")}
-    widths = [_width(recipe, side) for side in ("encoder", "decoder")]
+    kinds = _kinds(recipe)
+    widths = [recipe.value(f"model.{side}.width") for side in ("encoder", "decoder")]
     if kinds == {"transformer"} and widths[0] == widths[1]:
         recipe.take("model.embedding", widths[0], "the model's width")
     elif "transformer" in kinds:
         recipe.take("model.embedding", widths[1], "the decoder's width")
     else:
         recipe.take("model.embedding", size.embedding, amount)
-    if _kind(recipe, "decoder") == "transformer" and recipe.said("model.embedding") not in (None, widths[1]):
+    if recipe.value("model.decoder.kind") == "transformer" and recipe.said("model.embedding") not in (None, widths[1]):
         recipe.take("model.share_embeddings", "none", "the decoder is not as wide as the embedding")
     elif joint:
         recipe.take("model.share_embeddings", "all", "one vocabulary for both sides")
@@ -269,10 +273,9 @@ def _model(recipe: Recipe, size: Size, *, amount: str, one_answer: bool, pairs: 
         recipe.take("model.share_embeddings", "target", "what is read and what is written are the same words")
 
 
-def _width(recipe: Recipe, side: str) -> int:
-    """The width of the encoder or decoder as it will be."""
-    chosen = [choice.value for choice in recipe.choices if choice.key == f"model.{side}.width"]
-    return int(recipe.said(f"model.{side}.width") or chosen[0])
+def _kinds(recipe: Recipe) -> set[str]:
+    """The kinds of encoder and decoder."""
+    return {recipe.value(f"model.{side}.kind") for side in ("encoder", "decoder")}
 
 
 # ------------------------------------------------------------------------------------------------ training
@@ -287,8 +290,8 @@ def _training(recipe: Recipe, size: Size, *, steps: float, amount: str) -> None:
         updates = epochs * each
     else:
         updates = recipe.said("train.updates")
-    transformer = "transformer" in {_kind(recipe, side) for side in ("encoder", "decoder")}
-    wide = transformer and max(_width(recipe, side) for side in ("encoder", "decoder")) >= 512
+    widths = [recipe.value(f"model.{side}.width") for side in ("encoder", "decoder")]
+    wide = "transformer" in _kinds(recipe) and max(widths) >= 512
     rate = 0.0007 if wide else 0.002
     recipe.take("train.rate", rate, "a wide Transformer" if wide else "a small model")
     if recipe.said("train.schedule.kind") is None:
@@ -298,11 +301,6 @@ def _training(recipe: Recipe, size: Size, *, steps: float, amount: str) -> None:
     recipe.take("train.validate_every", max(1, each, updates // 25), "an epoch, or a 25th of the run if that is longer")
     recipe.take("train.average", 5, "the mean of the best five checkpoints is mostly better than the best")
     recipe.take("train.early_stop", 10, "validations without a better score")
-
-
-def _kind(recipe: Recipe, side: str) -> Any:
-    chosen = [choice.value for choice in recipe.choices if choice.key == f"model.{side}.kind"]
-    return recipe.said(f"model.{side}.kind") or chosen[0]
 
 
 def _score(source: Side, target: Side, kind: Kind) -> tuple[config.Score, str]:
