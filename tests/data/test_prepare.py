@@ -229,3 +229,11 @@ def test_a_split_of_what_was_gathered_is_encoded_apart(tmp_path: Path, cache: Pa
     assert (len(train), len(dev)) == (90, 10)
     sources = [{encoded.text(example, "source") for example in range(len(encoded))} for encoded in (train, dev)]
     assert not sources[0] & sources[1]
+
+
+def test_places_name_the_file_that_was_given_and_not_the_first_one_with_its_contents(tmp_path: Path) -> None:
+    for name in ("first.tsv", "second.tsv"):
+        (tmp_path / name).write_text("a\tb\n\tc\n", encoding="utf-8")
+        path = str(tmp_path / name)
+        gathered = gather([Corpus(path=path)], ROLES, Data(), tmp_path / "cache")
+        assert gathered.counts.empty.places == [f"{path}:2"]

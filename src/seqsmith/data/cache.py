@@ -95,10 +95,10 @@ def _place(folder: Path, final: Path) -> None:
 
 
 def _sweep(cache: Path) -> None:
-    for folder in cache.glob(".building-*"):
+    for path in [path for pattern in (".building-*", ".input-*", f".{MEMO}-*") for path in cache.glob(pattern)]:
         with contextlib.suppress(OSError):  # another process may sweep as well
-            if time.time() - folder.stat().st_mtime > STALE_SECONDS:
-                shutil.rmtree(folder)
+            if time.time() - path.stat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def content_digest(path: str, cache: Path) -> str:

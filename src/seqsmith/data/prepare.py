@@ -29,7 +29,7 @@ from seqsmith.data.split import Hashes, hash_texts
 from seqsmith.data.statistics import TextStatistics
 from seqsmith.errors import UserError
 
-FORMAT = 1
+FORMAT = 2
 FACTS = "facts.json"
 BLOCK_ROWS = 10_000
 BLOCK_BYTES = 4_000_000  # of text that is encoded at once
@@ -111,16 +111,26 @@ def gather(corpora: Sequence[config.Corpus], roles: Sequence[Role], settings: co
         read_column(folder / "line", np.int64),
         read_column(folder / "source_hash", "<u8"),
         read_column(folder / "target_hash", "<u8"),
-        _counts(facts["counts"]),
+        _counts(facts["counts"], dict(zip(facts["names"], _names(corpora), strict=True))),
         {role: TextStatistics.from_json(value) for role, value in facts["statistics"].items()},
     )
 
 
-def _counts(facts: dict[str, Any]) -> Counts:
-    tallies: dict[str, Any] = {
-        name: Tally(**value) if isinstance(value, dict) else value for name, value in facts.items()
-    }
-    return Counts(**tallies)
+def _names(corpora: Sequence[config.Corpus]) -> list[str]:
+    """The files of the corpora, as messages call them."""
+    files = [file for corpus in corpora for file in (corpus.path, corpus.target)]
+    return ["" if file is None else shown(file) for file in files]
+
+
+def _counts(facts: dict[str, Any], name_of: Mapping[str, str]) -> Counts:
+    """What was counted; the same contents may have been read under other names."""
+    tallies = {name: _renamed(Tally(**value), name_of) for name, value in facts.items() if isinstance(value, dict)}
+    return Counts(**{**facts, **tallies})
+
+
+def _renamed(tally: Tally, name_of: Mapping[str, str]) -> Tally:
+    parts = [place.rpartition(":") for place in tally.places]
+    return Tally(tally.count, [f"{name_of.get(file, file)}:{line}" for file, _, line in parts])
 
 
 def _spool(corpus: config.Corpus, cache: Path, stack: ExitStack) -> config.Corpus:
@@ -164,20 +174,18 @@ def _gather(
                 for rows in read_rows(copy, roles, settings, counts):
                     writer.append(rows)
             except UserError as error:
-                raise UserError(_renamed(str(error), corpus, copy)) from None
+                raise UserError(_retold(str(error), corpus, copy)) from None
             start.append(writer.rows)
     facts = {
         "start": start,
+        "names": _names(copies),
         "counts": asdict(counts),
         "statistics": {role: writer.statistics[role].to_json() for role in sorted(writer.present)},
     }
-    text = json.dumps(facts, ensure_ascii=False)
-    for corpus, copy in zip(corpora, copies, strict=True):
-        text = _renamed(text, corpus, copy)
-    (folder / FACTS).write_text(text, encoding="utf-8")
+    (folder / FACTS).write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
 
 
-def _renamed(message: str, corpus: config.Corpus, copy: config.Corpus) -> str:
+def _retold(message: str, corpus: config.Corpus, copy: config.Corpus) -> str:
     """Name the user's file, not the passing copy of it that was read."""
     message = message.replace(copy.path, shown(corpus.path))
     return message.replace(copy.target, shown(corpus.target)) if corpus.target and copy.target else message
@@ -250,7 +258,7 @@ def encode(
         Ragged.open(folder, "target"),
         read_column(folder / "row", np.int64),
         read_column(folder / "corpus", np.uint16),
-        {column: Tally(**tally) for column, tally in facts["too_long"].items()},
+        {column: _tally(found, gathered) for column, found in facts["too_long"].items()},
     )
 
 
@@ -262,7 +270,7 @@ def _encode(
     sizes: Mapping[str, int],
     folder: Path,
 ) -> None:
-    too_long = {column: Tally() for column in encoders}
+    too_long: dict[str, list[int]] = {column: [] for column in encoders}
     with ExitStack() as stack:
         writers = {
             column: stack.enter_context(RaggedWriter(folder, column, np.uint16 if sizes[column] <= 2**16 else np.int32))
@@ -276,17 +284,20 @@ def _encode(
             keep = np.ones(len(block), bool)
             for column in items:
                 fits = np.array([len(item) <= longest[column] for item in items[column]])
-                _add(too_long[column], gathered, block[keep & ~fits])
+                too_long[column] += block[keep & ~fits].tolist()
                 keep &= fits
             for column, writer in writers.items():
                 writer.append([item for item, kept in zip(items[column], keep, strict=True) if kept])
             row_file.write(block[keep].tobytes())
             corpus_file.write(gathered.corpus(block[keep]).astype(np.uint16).tobytes())
-    left_out = sum(tally.count for tally in too_long.values())
-    if left_out and left_out == len(rows):
-        raise UserError(_all_too_long(too_long, longest))
-    facts = {"too_long": {column: asdict(tally) for column, tally in too_long.items()}}
-    (folder / FACTS).write_text(json.dumps(facts), encoding="utf-8")
+    found = {column: {"count": len(rows), "rows": rows[:PLACES]} for column, rows in too_long.items()}
+    if 0 < len(rows) == sum(len(left_out) for left_out in too_long.values()):
+        raise UserError(_all_too_long({column: _tally(one, gathered) for column, one in found.items()}, longest))
+    (folder / FACTS).write_text(json.dumps({"too_long": found}), encoding="utf-8")
+
+
+def _tally(found: dict[str, Any], gathered: Gathered) -> Tally:
+    return Tally(found["count"], [gathered.where(row) for row in found["rows"]])
 
 
 def _blocks(gathered: Gathered, rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
@@ -297,15 +308,10 @@ def _blocks(gathered: Gathered, rows: NDArray[np.int64]) -> Iterator[NDArray[np.
         yield from np.split(block, np.flatnonzero(np.diff(np.cumsum(size) // BLOCK_BYTES)) + 1)
 
 
-def _add(tally: Tally, gathered: Gathered, rows: NDArray[np.int64]) -> None:
-    tally.count += len(rows)
-    tally.places += [gathered.where(int(row)) for row in rows[: PLACES - len(tally.places)]]
-
-
 def _all_too_long(too_long: Mapping[str, Tally], longest: Mapping[str, int]) -> str:
     found = " and ".join(
         f"{tally.count:,} with a {column} of more than {longest[column]:,} tokens (the first at {tally.places[0]})"
         for column, tally in too_long.items()
         if tally.count
     )
-    return f"no pair is short enough to train on: {found}. Raise data.longest_source or data.longest_target."
+    return f"no pair is short enough to be used: {found}. Raise data.longest_source or data.longest_target."
