@@ -41,7 +41,7 @@ from seqsmith.featurise import Featuriser, TrainingBatches
 from seqsmith.model.seq2seq import Seq2Seq
 from seqsmith.objective.teacher import teacher_forced
 from seqsmith.objective.token import Loss
-from seqsmith.train.checkpoint import latest_checkpoint, write_folder
+from seqsmith.train.checkpoint import check_folder, latest_checkpoint, write_folder
 from seqsmith.train.journal import Event, Journal
 from seqsmith.train.loop import Trainer
 from seqsmith.train.tensorboard import TensorBoard, check_installed
@@ -137,6 +137,8 @@ def _prepare(table: Mapping[str, Any], run: Path, *, resume: bool, say: Say) -> 
     featuriser = _featuriser(settings, pairs, run, older, resume=resume)
     train, dev = encode_pairs(settings, pairs, featuriser, say)
     prepared = Prepared(with_answer_length(settings, train), pairs, featuriser, train, dev)
+    if not len(_batches(prepared, 0)):
+        raise UserError("data.train: the weights of the corpora leave no pair to train on: raise a weight.")
     runtime.seed_everything(settings.seed)
     model = new_model(prepared.settings, featuriser)
     if older is not None:
@@ -150,6 +152,9 @@ def _featuriser(
 ) -> Featuriser:
     folder = run / "vocabulary"
     if resume:
+        wrong = check_folder(folder)
+        if wrong is not None:
+            raise UserError(f"{folder}: damaged: {wrong}. This run cannot go on: start it again in another --out.")
         return Featuriser.open(folder, settings)
     separator = settings.data.features_separator
     featuriser = learn_codecs(settings, pairs) if older is None else grow_codecs(older, pairs, separator=separator)
@@ -250,6 +255,11 @@ def _total_updates(prepared: Prepared) -> int:
 def _restore(trainer: Trainer, say: Say) -> None:
     checkpoint = latest_checkpoint(trainer.folder, say)
     if checkpoint is None:
+        if trainer.settings.start_from and any(trainer.folder.glob(".corrupt-*")):
+            raise UserError(
+                f"{trainer.folder}: every checkpoint is damaged, so this run cannot go on. "
+                "Start it again in another --out."
+            )
         say("No checkpoint yet: starting from the beginning.")
         return
     if checkpoint.data_digest != trainer.data_digest:

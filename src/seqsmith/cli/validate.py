@@ -38,7 +38,8 @@ class Validator:
     validations: int = 0
 
     def validate(self) -> Validation:
-        """One validation during training: greedy answers to at most 1,000 dev pairs, and the loss of all."""
+        """One validation during training: greedy answers to at most 1,000 dev pairs, and the loss of all
+        that are not too long. The model is in evaluation mode."""
         name = self.prepared.settings.train.score
         assert name is not None
         loss = self.loss()

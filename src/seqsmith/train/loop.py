@@ -112,7 +112,7 @@ class Trainer:
             if progress.batch == len(batches):
                 progress.epoch, progress.batch = progress.epoch + 1, 0
             due = progress.update % settings.validate_every == 0 or progress.update == self.total_updates
-            if due or self._meter.seconds > _TELL_EVERY_SECONDS:
+            if self._meter.tokens and (due or self._meter.seconds > _TELL_EVERY_SECONDS):
                 self._tell_update()
             if due:
                 self.validate_now()
@@ -156,9 +156,9 @@ class Trainer:
         if bool(norm.isfinite()):
             self._step()
             progress.skipped_in_a_row = 0
+            self._meter.add(losses, count, perf_counter() - began, norm)
         else:
             self._skip()
-        self._meter.add(losses, count, perf_counter() - began, norm)
 
     def _step(self) -> None:
         for group in self.optimizer.param_groups:
