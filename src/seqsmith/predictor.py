@@ -147,7 +147,10 @@ class Predictor:
         return [float(score) for score in scores]
 
     def attention(self, source: str, target: str, *, features: str | None = None) -> Alignment:
-        """Where the decoder looks in `source` while it writes `target`."""
+        """Where the decoder looks in `source` while it writes `target`. Raises UserError where it has no attention."""
+        decoder = self.settings.model.decoder
+        if isinstance(decoder, config.RecurrentDecoder) and decoder.attention == "none":
+            raise UserError("this model has no attention (model.decoder.attention = none), so there is none to show.")
         column = None if features is None else [features]
         self._check_features([source], column)
         source_ids = self._sources([source], column)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -59,14 +58,15 @@ def pairs(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder of models: one and another that reverse digits, one with features, one that knows nothing."""
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One and another that reverse digits, one with features, one that knows nothing, one without attention."""
     place = tmp_path_factory.mktemp("models")
     for name, bundle in (
         ("one", reversal.bundle(updates=60)),
         ("another", reversal.bundle(updates=40, seed=2)),
         ("features", reversal.bundle(updates=120, features="AB")),
         ("untaught", reversal.bundle()),
+        ("without attention", reversal.bundle(model={"decoder": {"attention": "none"}})),
     ):
         bundle.save(place / name, card=f"# {name}\n")
     return place

@@ -54,11 +54,7 @@ def _show(folder: Path, train_file: Path, test_file: Path) -> None:
     print()
     for source, target, output in list(zip(sources, targets, outputs, strict=True))[:_SHOWN]:
         print(f"  {output}  {'right' if output == target else f'wrong, it is {target}'}  {source}")
-    found = predictor.attention(sources[0], outputs[0])
-    picture = folder / "attention.svg"
-    with replacing(picture) as file:
-        file.write(heatmap(found.weight_TS, found.source, found.target, title=f"{sources[0]} → {outputs[0]}"))
-    print(f"\nWhere the decoder looked while it wrote the first of them: {picture}")
+    _draw(predictor, sources[0], outputs[0], folder / "attention.svg")
     print(
         "\nGo on with:\n"
         f"  echo '3. Oktober 1990' | {command('predict', model, '--nbest', '3')}\n"
@@ -66,3 +62,14 @@ def _show(folder: Path, train_file: Path, test_file: Path) -> None:
         f"  {command('inspect', train_file)}\n"
         f"  {command('train', 'YOUR_PAIRS.tsv', '--out', 'my-run')}"
     )
+
+
+def _draw(predictor: Predictor, source: str, output: str, picture: Path) -> None:
+    try:
+        found = predictor.attention(source, output)
+    except UserError as error:  # whoever tries the classic model has chosen to have none
+        print(f"\nNo picture is drawn: {error}")
+        return
+    with replacing(picture) as file:
+        file.write(heatmap(found.weight_TS, found.source, found.target, title=f"{source} → {output}"))
+    print(f"\nWhere the decoder looked while it wrote the first of them: {picture}")

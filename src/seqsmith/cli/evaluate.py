@@ -14,6 +14,7 @@ from seqsmith.cli.predict import Remarks
 from seqsmith.cli.validate import bleu_words, final_scores, score_answers
 from seqsmith.cli.write import replacing
 from seqsmith.data.corpus import Counts, read_rows
+from seqsmith.data.files import shown
 from seqsmith.data.printable import printable
 from seqsmith.errors import UserError, nearest
 from seqsmith.evaluate.report import Example, as_dict, render, render_paired, worst
@@ -56,7 +57,7 @@ def evaluate(
         others = None if other is None else _outputs(other, given)
         chosen = tuple(names) or final_scores(predictor.settings)
         scores = score_answers(predictor.settings, outputs, given.texts["target"], chosen, resamples=1000)
-        print(f"{len(outputs):,} pairs of {corpus.path}, answered with beam {predictor.settings.search.beam}")
+        print(f"{len(outputs):,} pairs of {_name(corpus)}, answered with beam {predictor.settings.search.beam}")
         print(render(scores))
         found: dict[str, Any] = {
             "models": [str(folder) for folder in folders],
@@ -74,7 +75,7 @@ def evaluate(
             replace(example, number=given.line[example.number - 1])
             for example in worst(outputs, given.texts["target"], given.texts["source"], show_worst)
         ]
-        _show(examples, corpus.path)
+        _show(examples, _name(corpus))
         if file is not None:
             found |= {"worst": [asdict(example) for example in examples], "lines": given.line, "outputs": outputs}
             json.dump(found, file, ensure_ascii=False, indent=1)
@@ -120,6 +121,10 @@ def _paired(
 ) -> list[Paired]:
     a, b, references = ([joined(text) for text in texts] for texts in (outputs, others, given.texts["target"]))
     return [paired_test(a, b, references, name, tokenize=bleu_words(settings)) for name in names]
+
+
+def _name(corpus: config.Corpus) -> str:
+    return printable(shown(corpus.path), longest=1000)
 
 
 def _show(examples: list[Example], path: str) -> None:

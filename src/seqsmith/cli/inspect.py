@@ -40,7 +40,13 @@ def inspect(
         lines, table = _model(folder)
     else:
         raise UserError(f"{path}: neither a run (it has no journal.jsonl) nor a model folder (no MANIFEST.json).")
-    print(json.dumps(_finite(table), ensure_ascii=False, indent=1) if as_json else "\n".join(lines))
+    print(_json(table) if as_json else "\n".join(lines))
+
+
+def _json(table: dict[str, Any]) -> str:
+    """JSON in which what could steer a terminal is escaped, as JSON itself does for some of it only."""
+    text = json.dumps(_finite(table), ensure_ascii=False, indent=1)
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def _finite(value: Any) -> Any:

@@ -1,0 +1,40 @@
+"""The demonstration, from its own data to the next commands to type; here with little of everything."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from terminal import Seqsmith
+
+pytestmark = pytest.mark.unwatched
+
+
+def test_the_demo_shows_the_whole_road(seqsmith: Seqsmith, folder: Path, small: tuple[str, ...]) -> None:
+    told = seqsmith("demo", "--pairs", "600", *small)
+    assert told.code == 0
+    assert told.lines[0].startswith("Wrote demo/data/train.tsv and demo/data/test.tsv")
+    assert "On 20 dates that the model has never seen:" in told.lines
+    assert len(re.findall(r"^  .*  (?:right|wrong, it is \d{4}-\d\d-\d\d)  .", told.out, re.MULTILINE)) == 10
+    assert (folder / "demo" / "attention.svg").read_text(encoding="utf-8").startswith("<svg")
+    assert "Read 580 training pairs" in told.err
+    commands = told.out.split("Go on with:\n")[1].splitlines()
+    assert [line.strip().split(" ")[0] for line in commands] == ["echo", "seqsmith", "seqsmith", "seqsmith"]
+    for line in commands[1:3]:  # as they stand, they work
+        assert seqsmith(*line.split()[1:]).code == 0
+
+    assert seqsmith("demo", "--pairs", "60", *small).lines[0].startswith("Wrote demo-2/data/train.tsv")
+    assert seqsmith("demo", "--out", "demo").err == (
+        "seqsmith: demo: exists already. Remove it, or choose another --out.\n"
+    )
+
+
+def test_a_model_without_attention_is_shown_without_a_picture(
+    seqsmith: Seqsmith, folder: Path, small: tuple[str, ...]
+) -> None:
+    told = seqsmith("demo", "--pairs", "60", *small, "--set", "model.decoder.attention=none")
+    assert told.code == 0
+    assert "No picture is drawn: this model has no attention" in told.out
+    assert not (folder / "demo" / "attention.svg").exists()

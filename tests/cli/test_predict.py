@@ -1,0 +1,263 @@
+"""Sources in, answers out: line for line, whatever the format."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+import reversal
+from terminal import Seqsmith, start
+
+pytestmark = pytest.mark.unwatched
+
+PAIRS = reversal.pairs(6)
+SOURCES = [source for source, _ in PAIRS]
+TARGETS = [target for _, target in PAIRS]
+TEXT = "".join(f"{source}\n" for source in SOURCES)
+
+
+def test_standard_input_is_answered_line_for_line(seqsmith: Seqsmith, model: Path) -> None:
+    told = seqsmith("predict", model, stdin=TEXT)
+    assert (told.code, told.lines, told.err) == (0, TARGETS, "")
+
+
+def test_empty_lines_have_empty_answers_in_their_place(seqsmith: Seqsmith, model: Path) -> None:
+    told = seqsmith("predict", model, stdin=f"\n{SOURCES[0]}\n\n  \n{SOURCES[1]}")
+    assert told.lines == ["", TARGETS[0], "", "", TARGETS[1]]
+
+
+def test_no_lines_have_no_answers(seqsmith: Seqsmith, model: Path) -> None:
+    assert seqsmith("predict", model, stdin="").out == ""
+
+
+def test_whoever_asks_line_by_line_is_answered_line_by_line(folder: Path, model: Path) -> None:
+    """Another program writes a question into a pipe and waits for the answer before it writes the next."""
+    with start("predict", model, folder=folder) as process:
+        assert process.stdin
+        assert process.stdout
+        for source, target in PAIRS:
+            process.stdin.write(f"{source}\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == f"{target}\n"
+        process.stdin.close()
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("in.txt", TEXT),
+        ("in.tsv", "".join(f"{source}\tx\n" for source in SOURCES)),
+        ("in.csv", "".join(f'"{source}",x\n' for source in SOURCES)),
+        ("in.jsonl", "".join(f'{{"other": "x", "source": "{source}"}}\n' for source in SOURCES)),
+    ],
+)
+def test_the_suffix_says_how_the_input_is_read(
+    seqsmith: Seqsmith, folder: Path, model: Path, name: str, content: str
+) -> None:
+    (folder / name).write_text(content)
+    assert seqsmith("predict", model, name).lines == TARGETS
+
+
+def test_a_column_is_taken_by_its_name(seqsmith: Seqsmith, folder: Path, model: Path) -> None:
+    (folder / "in.tsv").write_text("n\tdigits\n" + "".join(f"x\t{source}\n" for source in SOURCES))
+    told = seqsmith("predict", model, "in.tsv", "--set", "data.source=digits")
+    assert told.lines == TARGETS
+    assert told.err == "seqsmith: Header lines taken for column names: 1, the first at in.tsv:1.\n"
+
+
+def test_the_suffix_of_the_output_says_how_it_is_written(seqsmith: Seqsmith, folder: Path, model: Path) -> None:
+    for name in ("out.txt", "out.tsv", "out.csv", "out.jsonl"):
+        assert seqsmith("predict", model, "--out", name, stdin=TEXT).out == ""
+    assert (folder / "out.txt").read_text().splitlines() == TARGETS
+    for name, separator in (("out.tsv", "\t"), ("out.csv", ",")):
+        rows = list(csv.reader(io.StringIO((folder / name).read_text()), delimiter=separator))
+        assert [(row[0], row[1]) for row in rows] == PAIRS
+        assert all(float(row[2]) < 0 for row in rows)
+    objects = [json.loads(line) for line in (folder / "out.jsonl").read_text().splitlines()]
+    assert [(found["source"], found["text"]) for found in objects] == PAIRS
+    assert all(found["ended"] and found["log_prob"] <= found["score"] < 0 for found in objects)
+
+
+def test_a_format_that_is_named_goes_before_the_suffix(seqsmith: Seqsmith, folder: Path, model: Path) -> None:
+    seqsmith("predict", model, "--out", "out.txt", "--format", "jsonl", stdin=TEXT)
+    assert json.loads((folder / "out.txt").read_text().splitlines()[0])["text"] == TARGETS[0]
+
+
+def test_a_list_says_whose_answers_it_holds(seqsmith: Seqsmith, model: Path) -> None:
+    told = seqsmith("predict", model, "--nbest", "3", stdin=f"{SOURCES[0]}\n\n{SOURCES[1]}\n")
+    rows = [line.split("\t") for line in told.lines]
+    assert [row[0] for row in rows] == ["1"] * 3 + ["2"] + ["3"] * 3
+    assert (rows[0][2], rows[3][2], rows[4][2]) == (TARGETS[0], "", TARGETS[1])
+    scores = [float(row[1]) for row in rows[:3]]
+    assert scores == sorted(scores, reverse=True)
+    found = json.loads(seqsmith("predict", model, "--nbest", "3", "--format", "jsonl", stdin=TEXT).lines[0])
+    assert [answer["text"] for answer in found["nbest"]] == [row[2] for row in rows[:3]]
+
+
+def test_a_list_that_the_settings_ask_for_is_given(seqsmith: Seqsmith, model: Path) -> None:
+    assert len(seqsmith("predict", model, "--set", "search.nbest=2", stdin=TEXT).lines) == 2 * len(PAIRS)
+
+
+def test_settings_of_the_search_change_the_answers(seqsmith: Seqsmith, model: Path) -> None:
+    told = seqsmith("predict", model, "--set", "search.longest=1", "--beam", "1", stdin=TEXT)
+    assert told.lines == [target[:1] for target in TARGETS]
+
+
+def test_an_ensemble_answers_by_both(seqsmith: Seqsmith, models: Path) -> None:
+    alone = seqsmith("predict", models / "one", "--format", "jsonl", stdin=TEXT)
+    both = seqsmith("predict", models / "one", "--with", models / "another", "--format", "jsonl", stdin=TEXT)
+    assert [json.loads(line)["text"] for line in both.lines] == TARGETS
+    assert both.out != alone.out
+
+
+def test_features_come_after_a_tab_or_in_a_column(seqsmith: Seqsmith, folder: Path, models: Path) -> None:
+    """Under A digits are reversed, under B they are not."""
+    rows = [(source, "AB"[number % 2]) for number, (source, _) in enumerate(PAIRS)]
+    expected = [source[::-1] if letter == "A" else source for source, letter in rows]
+    lines = "".join(f"{source}\t{letter}\n" for source, letter in rows)
+    assert seqsmith("predict", models / "features", stdin=lines).lines == expected
+    (folder / "in.jsonl").write_text("".join(json.dumps({"features": f, "source": s}) + "\n" for s, f in rows))
+    told = seqsmith("predict", models / "features", "in.jsonl", "--set", "data.features=features")
+    assert (told.lines, told.err) == (expected, "")
+
+
+def test_features_that_are_missing_are_asked_for(seqsmith: Seqsmith, models: Path) -> None:
+    told = seqsmith("predict", models / "features", stdin="1\tA\n\n12\n")
+    assert (told.code, told.err) == (
+        2,
+        "seqsmith: standard input:3: this model takes a source, a tab and its features; found no tab.\n",
+    )
+
+
+def test_attention_is_drawn_for_the_first_line_that_is_not_empty(
+    seqsmith: Seqsmith, folder: Path, models: Path
+) -> None:
+    told = seqsmith("predict", models / "one", "--attention", "a.svg", stdin=f"\n{TEXT}")
+    picture = (folder / "a.svg").read_text(encoding="utf-8")
+    assert f"{SOURCES[0]} → {TARGETS[0]}" in picture
+    assert told.lines == ["", *TARGETS]
+    assert told.err == "seqsmith: where the decoder looked for the first answer is drawn in a.svg\n"
+    told = seqsmith("predict", models / "features", "--attention", "b.svg", stdin=f"{SOURCES[0]}\tB\n12\tB\n")
+    assert len(told.lines) == 2
+    assert (folder / "b.svg").exists()
+
+
+def test_a_model_without_attention_has_none_to_draw(seqsmith: Seqsmith, folder: Path, models: Path) -> None:
+    told = seqsmith("predict", models / "without attention", "--attention", "a.svg", stdin=TEXT)
+    assert (told.code, told.out, told.err) == (
+        2,
+        "",
+        "seqsmith: this model has no attention (model.decoder.attention = none), so there is none to show.\n",
+    )
+    assert list(folder.iterdir()) == []
+
+
+# ------------------------------------------------------------------------------------------------ what is told
+
+
+def test_what_was_cut_is_told(seqsmith: Seqsmith, model: Path) -> None:
+    told = seqsmith("predict", model, "--set", "search.longest=2", stdin=f"1\n{'123' * 1000}\n")
+    assert len(told.lines) == 2
+    assert "1 of 2 sources were cut to 1,024 tokens (data.longest_source), the first is number 2." in told.err
+    assert "answers were cut at the longest length allowed (search.longest, longest_ratio), the first is" in told.err
+
+
+def test_an_alphabet_that_was_never_seen_is_told(seqsmith: Seqsmith, model: Path) -> None:
+    told = seqsmith("predict", model, stdin="12\nабв\n한국어\n")
+    assert len(told.lines) == 3
+    assert told.err == (
+        "seqsmith: 2 of 3 sources are mostly symbols that were never seen in training, the first is number 2.\n"
+    )
+
+
+def test_bytes_that_are_no_text_are_answered_where_the_user_says_so(seqsmith: Seqsmith, model: Path) -> None:
+    source = SOURCES[0].encode()
+    told = seqsmith("predict", model, stdin=source + b"\n\xff1\n" + source)
+    assert told.code == 2
+    assert "standard input:2: not UTF-8: byte 1 of the line is 0xFF" in told.err
+    for policy in ("skip", "replace"):
+        told = seqsmith("predict", model, "--set", f"data.bad_utf8={policy}", stdin=source + b"\n\xff1\n" + source)
+        assert (told.lines[0], len(told.lines), told.lines[2]) == (TARGETS[0], 3, TARGETS[0])
+        assert "Lines with bytes that are not UTF-8, replaced by U+FFFD: 1, the first at standard input:2." in told.err
+
+
+def test_carriage_returns_are_taken_off_and_told(seqsmith: Seqsmith, model: Path) -> None:
+    told = seqsmith("predict", model, stdin=f"{SOURCES[0]}\r\n")
+    assert told.lines == TARGETS[:1]
+    assert "Lines that ended in a carriage return, which was removed: 1" in told.err
+
+
+# ------------------------------------------------------------------------------------------------ nothing is lost
+
+
+def test_a_file_can_be_answered_into_itself(seqsmith: Seqsmith, folder: Path, model: Path) -> None:
+    (folder / "a.txt").write_text(TEXT)
+    assert seqsmith("predict", model, "a.txt", "--out", "a.txt").code == 0
+    assert (folder / "a.txt").read_text().splitlines() == TARGETS
+
+
+def test_a_mistake_leaves_an_older_output_as_it_is(seqsmith: Seqsmith, folder: Path, model: Path) -> None:
+    (folder / "out.txt").write_text("dear\n")
+    assert seqsmith("predict", model, "nowhere.txt", "--out", "out.txt").code == 2
+    assert [path.name for path in folder.iterdir()] == ["out.txt"]
+    assert (folder / "out.txt").read_text() == "dear\n"
+
+
+def test_answers_before_an_error_are_kept_beside_the_output(seqsmith: Seqsmith, folder: Path, model: Path) -> None:
+    (folder / "out.txt").write_text("dear\n")
+    good = f"{SOURCES[0]}\t{'x' * 4000}\n" * 300  # more than is read at once
+    (folder / "in.tsv").write_bytes(good.encode() + b"\xff\n")
+    told = seqsmith("predict", model, "in.tsv", "--out", "out.txt", "--beam", "1")
+    assert told.code == 2
+    assert "in.tsv:301: not UTF-8" in told.err
+    assert "seqsmith: what was written so far is in out.txt.part" in told.err
+    assert (folder / "out.txt").read_text() == "dear\n"
+    assert (folder / "out.txt.part").read_text().splitlines()[0] == TARGETS[0]
+
+
+def test_an_output_that_cannot_be_written_is_told(seqsmith: Seqsmith, model: Path) -> None:
+    for option in ("--out", "--attention"):
+        told = seqsmith("predict", model, option, "no/such/out.txt", stdin=TEXT)
+        assert (told.code, told.err) == (
+            2,
+            "seqsmith: no/such/out.txt: cannot be written: No such file or directory.\n",
+        )
+
+
+# ------------------------------------------------------------------------------------------------ settings
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--set", "search.bem=3"), "predict: unknown setting `search.bem`. Did you mean `beam`?"),
+        (
+            ("--set", "serch.beam=3"),
+            "--set serch: only settings of search and data hold here. Did you mean `search`?",
+        ),
+        (
+            ("--set", "model.encoder.width=3"),
+            "--set model: only settings of search and data hold here. Known: data, search.",
+        ),
+        (("--set", "search=3"), "--set search: only settings of search and data hold here. Did you mean `search`?"),
+        (
+            ("--beam", "2", "--nbest", "3"),
+            "predict: search: nbest 3 needs a beam at least as wide, found beam 2.",
+        ),
+        (("--set", "search.beam"), "--set search.beam: expected section.key=value, for example train.epochs=20."),
+    ],
+)
+def test_a_wrong_setting_is_named(seqsmith: Seqsmith, model: Path, words: tuple[str, ...], message: str) -> None:
+    told = seqsmith("predict", model, *words, stdin=TEXT)
+    assert (told.code, told.out, told.err) == (2, "", f"seqsmith: {message}\n")
+
+
+def test_models_of_other_vocabularies_are_no_ensemble(seqsmith: Seqsmith, models: Path) -> None:
+    told = seqsmith("predict", models / "one", "--with", models / "features", stdin=TEXT)
+    assert told.code == 2
+    assert "its vocabularies differ from those of" in told.err

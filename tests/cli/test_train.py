@@ -1,0 +1,253 @@
+"""What `seqsmith train` takes, what it tells, and how it stops and goes on."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import reversal
+from seqsmith import config
+from seqsmith.predictor import Predictor
+from seqsmith.train.journal import read_journal
+from terminal import Seqsmith, start
+
+pytestmark = pytest.mark.unwatched
+
+ROWS = reversal.pairs(200)
+
+
+def settings_of(run: str) -> config.Settings:
+    return config.build(config.read_table(Path(run) / "config.toml"), where=run)
+
+
+def trained_pairs(told: str) -> int:
+    """How many pairs the run says that it read for training."""
+    return int(told.split("Read ")[1].split()[0].replace(",", ""))
+
+
+# ------------------------------------------------------------------------------------------------ what it takes
+
+
+def test_it_tells_what_it_read_chose_and_found_and_how_to_use_it(
+    seqsmith: Seqsmith, pairs: Path, small: tuple[str, ...]
+) -> None:
+    told = seqsmith("train", pairs, *small)
+    assert (told.code, told.out) == (0, "")
+    lines = told.err.splitlines()
+    assert lines[0] == "Read 200 training pairs from pairs.tsv."
+    assert lines[1].startswith("No dev set given: ")
+    assert "  source.tokeniser.kind=characters, target.tokeniser.kind=characters  (short texts of" in told.err
+    assert any(line.startswith("Vocabulary: 14 source and 14 target symbols; ") for line in lines)
+    assert any(line.startswith("Model: bidirectional LSTM 1x16 encoder, LSTM 1x16 decoder") for line in lines)
+    validations = [line.split() for line in lines if line.startswith("update ")]
+    assert [words[1] for words in validations] == ["4", "8"]
+    assert all("train" in words and "nats/token" in words and "tokens/s" in words for words in validations)
+    assert {"    source", "    reference", "    output"} <= {line[:13].rstrip() for line in lines}
+    assert "Training ended after 8 updates: all updates done." in lines
+    assert lines[-3] == "The model is in run/model. Use it:"
+    assert lines[-2].startswith("  echo '")
+    assert lines[-2].endswith("' | seqsmith predict run/model")
+    assert lines[-1] == "  seqsmith evaluate run/model TEST_FILE"
+    assert len(Predictor.open("run/model").predict(["12"])) == 1
+
+
+def test_a_plain_stream_gets_no_bar(seqsmith: Seqsmith, pairs: Path, small: tuple[str, ...]) -> None:
+    told = seqsmith("train", pairs, *small)
+    assert all(character.isprintable() or character == "\n" for character in told.err)
+
+
+def test_quiet_is_quiet(seqsmith: Seqsmith, pairs: Path, small: tuple[str, ...]) -> None:
+    told = seqsmith("train", pairs, "--quiet", *small)
+    assert (told.code, told.out, told.err) == (0, "", "")
+
+
+def test_parallel_files_and_their_dev_files(seqsmith: Seqsmith, folder: Path, small: tuple[str, ...]) -> None:
+    for name, rows in (("train", ROWS[:150]), ("dev", ROWS[150:])):
+        for side, suffix in enumerate(("src", "tgt")):
+            (folder / f"{name}.{suffix}").write_text("".join(f"{row[side]}\n" for row in rows))
+    words = ("train.src", "train.tgt", "--dev", "dev.src", "--dev", "dev.tgt", "--out", "here")
+    told = seqsmith("train", *words, *small)
+    assert told.code == 0
+    assert "Read 150 training pairs from train.src.\nRead 50 dev pairs from dev.src.\n" in told.err
+    assert "No dev set given" not in told.err
+    assert settings_of("here").data.train == (config.Corpus(path="train.src", target="train.tgt"),)
+    assert settings_of("here").data.dev == (config.Corpus(path="dev.src", target="dev.tgt"),)
+
+
+def test_named_columns_and_features_of_jsonl(seqsmith: Seqsmith, folder: Path, small: tuple[str, ...]) -> None:
+    rows = [{"n": "x", "in": source, "out": target, "tag": "V;X"} for source, target in ROWS]
+    (folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    columns = ("--set", "data.source=in", "--set", "data.target=out", "--set", "data.features=tag")
+    told = seqsmith("train", "pairs.jsonl", *columns, *small)
+    assert told.code == 0
+    assert "Vocabulary: 16 source and 14 target symbols" in told.err
+    use = told.err.splitlines()[-2]  # as it stands, it works
+    assert use.startswith("  printf '%s\\t%s\\n' '")
+    printed = subprocess.run(use.split(" | ")[0], shell=True, capture_output=True, text=True, check=True).stdout
+    assert seqsmith("predict", "run/model", stdin=printed).code == 0
+    assert 'features=["..."]' in Path("run/model/README.md").read_text()
+
+
+def test_several_corpora_with_weights_come_from_a_file_of_settings(
+    seqsmith: Seqsmith, folder: Path, small: tuple[str, ...]
+) -> None:
+    reversal.write(folder / "one.tsv", ROWS[:120])
+    reversal.write(folder / "two.tsv", ROWS[120:])
+    (folder / "settings.toml").write_text(
+        '[data]\ntrain = [{ path = "one.tsv", weight = 3.0 }, { path = "two.tsv" }]\n[train]\nupdates = 500\n'
+    )
+    told = seqsmith("train", "--config", "settings.toml", *small)
+    assert told.code == 0
+    assert trained_pairs(told.err) == 200
+    assert [corpus.weight for corpus in settings_of("run").data.train] == [3.0, 1.0]
+    assert settings_of("run").train.updates == 8  # --set goes over the file
+
+
+def test_standard_input_can_be_trained_on(seqsmith: Seqsmith, small: tuple[str, ...]) -> None:
+    told = seqsmith("train", "-", *small, stdin="".join(f"{source}\t{target}\n" for source, target in ROWS))
+    assert told.code == 0
+    assert "Read 200 training pairs from" in told.err
+    assert Predictor.open("run/model")
+
+
+def test_signs_of_trouble_are_told(seqsmith: Seqsmith, folder: Path, small: tuple[str, ...]) -> None:
+    """A model that has learnt next to nothing says one digit for ever."""
+    reversal.write(folder / "pairs.tsv", reversal.pairs(100, shortest=30, longest=40))
+    told = seqsmith("train", "pairs.tsv", *small)
+    assert re.search(r"^    warning: \d+ of 20 answers repeat themselves: trained too little", told.err, re.MULTILINE)
+
+
+def test_curves_for_tensorboard_are_written_where_they_are_wanted(
+    seqsmith: Seqsmith, pairs: Path, small: tuple[str, ...]
+) -> None:
+    pytest.importorskip("tensorboard")
+    assert seqsmith("train", pairs, "--quiet", *small, "--set", "train.tensorboard=true").code == 0
+    assert len(list(Path("run/tensorboard").iterdir())) == 1
+    assert seqsmith("train", pairs, "--quiet", *small, "--out", "plain").code == 0
+    assert not Path("plain/tensorboard").exists()
+
+
+def test_a_missing_tensorboard_is_told_before_the_work(
+    seqsmith: Seqsmith, pairs: Path, small: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    told = seqsmith("train", pairs, *small, "--set", "train.tensorboard=true")
+    assert (told.code, told.err) == (
+        2,
+        "seqsmith: train.tensorboard: TensorBoard is not installed. Run `pip install 'seqsmith[tensorboard]'`, or set "
+        "train.tensorboard=false.\n",
+    )
+    assert not Path("run").exists()
+
+
+def test_a_run_that_diverges_ends_with_exit_code_3(seqsmith: Seqsmith, pairs: Path, small: tuple[str, ...]) -> None:
+    words = ("--set", "train.rate=1e30", "--set", "train.updates=60", "--set", "train.validate_every=60")
+    told = seqsmith("train", pairs, "--quiet", *small, *words, "--set", "train.clip=1e30")
+    assert told.code == 3
+    assert told.err.startswith("seqsmith: training diverged: 20 updates in a row had no finite gradient")
+    assert len(told.err.splitlines()) == 1
+
+
+# ------------------------------------------------------------------------------------------------ stopping, going on
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"])
+def test_a_signal_saves_and_says_how_to_go_on_and_the_run_can_be_finished(
+    seqsmith: Seqsmith, folder: Path, pairs: Path, small: tuple[str, ...], number: int, code: int
+) -> None:
+    words = ("--set", "train.updates=1000000", "--set", "train.early_stop=0")
+    told = ""
+    with start("train", pairs, *small, *words, folder=folder) as process:
+        assert process.stderr
+        for line in process.stderr:
+            told += line
+            if line.startswith("update "):
+                process.send_signal(number)
+                break
+        told += process.stderr.read()
+    assert process.returncode == code
+    assert told.splitlines()[-1] == "Stopped and saved. Go on with: seqsmith train --resume --out run"
+    assert "Traceback" not in told
+    table = config.override(config.read_table(Path("run/config.toml")), ["train.updates=8", "train.validate_every=4"])
+    Path("run/config.toml").write_text(config.dump(config.build(table, where="test")))
+    told = seqsmith("train", "--resume").err
+    assert "Going on after update " in told
+    assert "The model is in run/model." in told
+
+
+def test_control_c_while_the_model_is_made_says_how_to_go_on(
+    seqsmith: Seqsmith, pairs: Path, small: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_words: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("seqsmith.cli.train.finish", interrupted)
+        told = seqsmith("train", pairs, *small)
+    assert told.code == 130
+    assert told.err.splitlines()[-1] == "Stopped and saved. Go on with: seqsmith train --resume --out run"
+    assert seqsmith("train", "--resume", "--quiet").code == 0
+    assert Predictor.open("run/model")
+
+
+def test_a_run_goes_on_when_nobody_looks_any_more(folder: Path, pairs: Path, small: tuple[str, ...]) -> None:
+    with start("train", pairs, *small, folder=folder) as process:
+        assert process.stderr
+        process.stderr.readline()
+        process.stderr.close()
+    assert process.returncode == 0
+    assert Predictor.open(folder / "run" / "model")
+
+
+def test_a_run_is_never_started_over_another(seqsmith: Seqsmith, finished: Path, pairs: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
+    told = seqsmith("train", pairs, "--out", finished)
+    assert (told.code, told.err) == (
+        2,
+        f"seqsmith: {finished}: holds a run already. Go on with --resume, or choose another --out.\n",
+    )
+    after = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
+    after.pop(finished / "lock")
+    before.pop(finished / "lock")
+    assert after == before
+
+
+def test_without_a_run_there_is_nothing_to_resume(seqsmith: Seqsmith) -> None:
+    told = seqsmith("train", "--resume", "--out", "gone")
+    assert (told.code, told.err) == (
+        2,
+        "seqsmith: gone: nothing to resume: it has no config.toml. Start it without --resume.\n",
+    )
+    assert not Path("gone").exists()
+
+
+def test_resume_takes_its_settings_from_the_run_alone(seqsmith: Seqsmith, pairs: Path) -> None:
+    for words in ((pairs,), ("--set", "train.epochs=3"), ("--config", "x.toml"), ("--dev", "x.tsv")):
+        told = seqsmith("train", "--resume", *words)
+        assert (told.code, told.err) == (
+            2,
+            "seqsmith: --resume goes on with the settings of the run in --out: give nothing else with it.\n",
+        )
+
+
+def test_data_that_changed_is_not_gone_on_with(
+    seqsmith: Seqsmith, folder: Path, pairs: Path, small: tuple[str, ...]
+) -> None:
+    assert seqsmith("train", pairs, "--quiet", *small).code == 0
+    reversal.write(folder / "pairs.tsv", reversal.pairs(200, seed=2))
+    told = seqsmith("train", "--resume", "--quiet")
+    assert told.code == 2
+    assert told.err.startswith("seqsmith: run: the data has changed since this run began")
+    assert Path("run/model/model.safetensors").exists()
+
+
+def test_events_are_in_the_journal(finished: Path) -> None:
+    kinds = [event["event"] for event in read_journal(finished / "journal.jsonl")]
+    assert (kinds[0], kinds[-1]) == ("start", "model")
+    assert {"update", "validation", "checkpoint", "end"} <= set(kinds)
