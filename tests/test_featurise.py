@@ -16,8 +16,9 @@ from seqsmith import config
 from seqsmith.batch import END, UNKNOWN
 from seqsmith.data.plan import plan_epoch
 from seqsmith.data.prepare import encode, gather
-from seqsmith.featurise import Featuriser, TrainingBatches, roles
+from seqsmith.featurise import Featuriser, TrainingBatches
 from seqsmith.text.codec import train_codec
+from seqsmith.text.columns import roles
 
 WORDS = ("forge", "model", "unforgettable", "sequence", "remodelling", "to", "consequences")
 PIECES = {"kind": "sentencepiece", "vocabulary": 320}

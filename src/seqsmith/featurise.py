@@ -14,22 +14,12 @@ from numpy.typing import NDArray
 
 from seqsmith import config
 from seqsmith.batch import END, UNKNOWN, Batch, Tokens, tokens
-from seqsmith.data.columns import Role
 from seqsmith.data.plan import Plan
 from seqsmith.data.prepare import Encoded
 from seqsmith.text.codec import TextCodec, open_codec
 
 Texts = dict[str, list[str]]
 """Columns of texts by role: source, target, features."""
-
-
-def roles(data: config.Data) -> list[Role]:
-    """The columns that a corpus of text must or may have."""
-    return [
-        Role("source", data.source, 1),
-        Role("target", data.target, 2),
-        Role("features", data.features, None),
-    ]
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from seqsmith.bundle import Bundle, new_model
 from seqsmith.cli.finetune import inherit
 from seqsmith.cli.prepare import Pairs, grow_codecs
 from seqsmith.data.prepare import gather
-from seqsmith.featurise import roles
 from seqsmith.model.outlet import CopyOutlet
+from seqsmith.text.columns import roles
 
 GROWN: dict[str, dict[str, Any]] = {
     "apart": {},

@@ -44,3 +44,11 @@ def test_a_histogram_grows_with_its_numbers() -> None:
     histogram.add(np.array([70, 3, 3]))
     assert (histogram.total, histogram.mean) == (4, 19.25)
     assert [histogram.quantile(share) for share in (0.25, 0.5, 0.75, 0.76)] == [1, 3, 3, 70]
+
+
+def test_one_endless_text_does_not_speak_for_all() -> None:
+    histogram = Histogram()
+    histogram.add(np.array([10] * 600 + [1_000_000]))
+    assert histogram.typical == 10
+    assert histogram.mean > 1000
+    assert Histogram().typical == 0

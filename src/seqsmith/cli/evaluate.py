@@ -19,8 +19,9 @@ from seqsmith.data.printable import printable
 from seqsmith.errors import UserError, nearest
 from seqsmith.evaluate.report import Example, as_dict, render, render_paired, worst
 from seqsmith.evaluate.scores import NAMES, Paired, paired_test
-from seqsmith.featurise import Texts, roles
+from seqsmith.featurise import Texts
 from seqsmith.predictor import Predictor
+from seqsmith.text.columns import roles
 from seqsmith.text.marks import joined
 
 

@@ -13,7 +13,7 @@ from seqsmith.data.inspect import inspect_corpus
 from seqsmith.data.printable import printable
 from seqsmith.errors import UserError
 from seqsmith.evaluate.report import TITLES
-from seqsmith.featurise import roles
+from seqsmith.text.columns import roles
 
 Found = tuple[list[str], dict[str, Any]]
 """The lines of a report, and what JSON has of it."""

@@ -19,8 +19,8 @@ from seqsmith.data.corpus import Counts, read_every_row, read_lines
 from seqsmith.data.files import suffix
 from seqsmith.errors import UserError
 from seqsmith.evaluate.heatmap import heatmap
-from seqsmith.featurise import roles
 from seqsmith.predictor import Candidate, Prediction, Predictor
+from seqsmith.text.columns import roles
 
 Format = Literal["text", "tsv", "csv", "jsonl"]
 Row = tuple[str, str | None]

@@ -15,8 +15,9 @@ from seqsmith.data.files import shown
 from seqsmith.data.prepare import Encoded, Gathered, encode, gather
 from seqsmith.data.split import default_dev_pairs, split_dev
 from seqsmith.errors import UserError
-from seqsmith.featurise import Featuriser, roles
+from seqsmith.featurise import Featuriser
 from seqsmith.text.codec import train_codec
+from seqsmith.text.columns import roles
 from seqsmith.text.normalise import normalise
 from seqsmith.text.tokenise import train_tokeniser
 from seqsmith.train.recipe import Side, choose, longest_ratio

@@ -59,7 +59,7 @@ class Side:
 
     @property
     def tokeniser(self) -> tuple[Kind, str]:
-        characters, words = self.statistics.characters.mean, self.statistics.words.mean
+        characters, words = self.statistics.characters.typical, self.statistics.words.typical
         alphabet = len(self.statistics.alphabet)
         if self.is_split:
             return "symbols", f"{len(self.words):,} different words, already split by spaces"
@@ -71,7 +71,7 @@ class Side:
 
     def tokens(self, kind: Kind) -> float:
         """Roughly how many tokens a text has."""
-        words, characters = self.statistics.words.mean, self.statistics.characters.mean
+        words, characters = self.statistics.words.typical, self.statistics.characters.typical
         rough = {"characters": characters, "bytes": characters * 1.2, "symbols": words, "words": words * 1.2}
         return 1 + rough.get(kind, min(words * 1.3, characters))
 
@@ -305,7 +305,7 @@ def _training(recipe: Recipe, size: Size, *, steps: float, amount: str) -> None:
 
 def _score(source: Side, target: Side, kind: Kind) -> tuple[config.Score, str]:
     """The score that suits the data, and why."""
-    source_words, target_words = source.statistics.words.mean, target.statistics.words.mean
+    source_words, target_words = source.statistics.words.typical, target.statistics.words.typical
     if kind == "characters" and target.statistics.spaced < 0.2 and len(target.statistics.alphabet) > 1000:
         return "chrf", "text without spaces between words"
     if kind == "sentencepiece" and source_words > 6 * target_words:
