@@ -10,12 +10,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "src" / "seqsmith"
 LAYERS = """
-    errors config runtime batch data text,speech,series featurise model objective search train evaluate bundle engine
-    predictor serve,export,tune,demo cli
+    errors folder config runtime batch data text,speech,series featurise model objective search train evaluate bundle
+    engine predictor serve,export,tune,demo cli
 """
 RANK = {name: rank for rank, group in enumerate(LAYERS.split()) for name in group.split(",")}
 APART = "textbook"
-WITHOUT_TORCH = ("errors", "config", "data", "text", "evaluate", "demo")
+WITHOUT_TORCH = ("errors", "folder", "config", "data", "text", "evaluate", "demo")
 
 MAX_FILE, MAX_FUNCTION, MAX_TOTAL = 400, 60, 13_000
 

@@ -14,8 +14,9 @@ import reversal
 from seqsmith.batch import END, Batch, tokens
 from seqsmith.bundle import Bundle, new_model, open_bundle
 from seqsmith.errors import UserError
+from seqsmith.folder import write_folder
 from seqsmith.predictor import Predictor
-from seqsmith.train.checkpoint import tensors_of, write_folder
+from seqsmith.train.checkpoint import tensors_of
 
 KINDS: dict[str, dict[str, Any]] = {
     "lstm": {"kind": "lstm"},

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from seqsmith import config
 from seqsmith.errors import UserError
 from seqsmith.featurise import Featuriser
+from seqsmith.folder import FORMAT, check_folder, write_folder
 from seqsmith.model.build import build_model
 from seqsmith.model.seq2seq import Seq2Seq
-from seqsmith.train.checkpoint import FORMAT, check_folder, load_tensors, tensors_of, write_folder
+from seqsmith.train.checkpoint import load_tensors, save_tensors, tensors_of
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,7 @@ class Bundle:
             (temporary / "config.toml").write_text(config.dump(self.settings), encoding="utf-8")
             (temporary / "README.md").write_text(card, encoding="utf-8")
             self.featuriser.save(temporary)
-            tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors_of(self.model).items()}
-            save_file(tensors, temporary / "model.safetensors")
+            save_tensors(tensors_of(self.model), temporary / "model.safetensors")
 
         write_folder(folder, fill)
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from seqsmith.errors import UserError
+from seqsmith.folder import check_folder, write_folder
 from seqsmith.train.checkpoint import (
     Checkpoint,
     Progress,
     average_weights,
-    check_folder,
     evaluated_weights,
     latest_checkpoint,
     load_checkpoint,
@@ -26,7 +26,6 @@ from seqsmith.train.checkpoint import (
     prune,
     save_checkpoint,
     tensors_of,
-    write_folder,
 )
 
 pytestmark = pytest.mark.unwatched  # no tensor here has named axes

@@ -14,7 +14,8 @@ from seqsmith.cli.program import command
 from seqsmith.cli.validate import Validator, final_scores
 from seqsmith.errors import UserError
 from seqsmith.evaluate.report import as_dict, render
-from seqsmith.train.checkpoint import average_weights, check_folder, evaluated_weights, load_tensors
+from seqsmith.folder import check_folder
+from seqsmith.train.checkpoint import average_weights, evaluated_weights, load_tensors
 from seqsmith.train.loop import Trainer
 
 

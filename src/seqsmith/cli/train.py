@@ -38,10 +38,11 @@ from seqsmith.data.plan import plan_epoch
 from seqsmith.data.prepare import Encoded
 from seqsmith.errors import UserError
 from seqsmith.featurise import Featuriser, TrainingBatches
+from seqsmith.folder import check_folder, write_folder
 from seqsmith.model.seq2seq import Seq2Seq
 from seqsmith.objective.teacher import teacher_forced
 from seqsmith.objective.token import Loss
-from seqsmith.train.checkpoint import check_folder, latest_checkpoint, write_folder
+from seqsmith.train.checkpoint import latest_checkpoint
 from seqsmith.train.journal import Event, Journal
 from seqsmith.train.loop import Trainer
 from seqsmith.train.tensorboard import TensorBoard, check_installed

@@ -21,8 +21,8 @@ from pathlib import Path
 
 from seqsmith.data.files import read_blocks
 from seqsmith.errors import UserError
+from seqsmith.folder import MANIFEST, settle
 
-MANIFEST = "MANIFEST.json"
 MEMO = "contents.json"
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 STALE_SECONDS = 7 * 24 * 3600  # a build that was killed so long ago is swept away
@@ -52,10 +52,8 @@ def build(cache: Path, digest: str) -> Iterator[Path]:
             yield folder
             sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
             (folder / MANIFEST).write_text(json.dumps(sizes, indent=1), encoding="utf-8")
-            for path in (*folder.iterdir(), folder):
-                _flush(path)
-            _place(folder, cache / digest)
-            _flush(cache)
+            if not is_complete(cache / digest):  # nobody was faster
+                settle(folder, cache / digest)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -72,26 +70,6 @@ def full_disk_explained(cache: Path) -> Iterator[None]:
             f"{cache}: the disk is full ({error.strerror}) while preparing data there. Free some space, or name a "
             "folder on another disk in the environment variable SEQSMITH_CACHE."
         ) from None
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _place(folder: Path, final: Path) -> None:
-    try:
-        folder.rename(final)
-    except OSError:
-        if is_complete(final):
-            return
-        damaged = Path(tempfile.mkdtemp(prefix=".building-", dir=final.parent))
-        final.rename(damaged)
-        folder.rename(final)
-        shutil.rmtree(damaged)
 
 
 def _sweep(cache: Path) -> None:

@@ -1,19 +1,16 @@
-"""Checkpoints: all that a run needs to go on, written so that a reader sees a whole one or none.
+"""Checkpoints: all that a run needs to go on, in folders that appear whole or not at all.
 
-Order of writing: files into a temporary folder, each synced; the folder synced; renamed; its parent synced. State is
-tensors and JSON, never code. `MANIFEST.json` holds the size and SHA-256 of every file and is checked on loading.
+State is tensors and JSON, never code. A damaged checkpoint is found by its manifest and set aside.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -21,8 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from seqsmith.errors import UserError
-
-FORMAT = 1
+from seqsmith.folder import check_folder, write_folder
 
 
 @dataclass
@@ -50,78 +46,14 @@ class Checkpoint:
     data_digest: str
 
 
-def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
-    """Make `folder` appear whole: `fill` a temporary one, add the manifest, sync, rename. An old one is replaced."""
-    temporary = folder.with_name(f".tmp-{folder.name}-{os.getpid()}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        temporary.mkdir(parents=True)
-        fill(temporary)
-        manifest = {path.name: _fingerprint(path) for path in sorted(temporary.iterdir())}
-        (temporary / "MANIFEST.json").write_text(json.dumps({"format": FORMAT, "files": manifest}, indent=1) + "\n")
-        for path in [*temporary.iterdir(), temporary]:
-            _sync(path)
-        _replace(temporary, folder)
-    except OSError as error:
-        raise UserError(
-            f"{folder}: could not be written: {error.strerror or error}. "
-            "What was saved before is untouched; free some space or choose another --out, then go on with --resume."
-        ) from error
-    except SafetensorError as error:
-        raise UserError(f"{folder}: could not be written: {error}. What was saved before is untouched.") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _replace(temporary: Path, folder: Path) -> None:
-    old = folder.with_name(f".old-{folder.name}-{os.getpid()}")
-    if folder.exists():
-        folder.rename(old)
-    try:
-        temporary.rename(folder)
-    except OSError:
-        if old.exists():
-            old.rename(folder)
-        raise
-    _sync(folder.parent)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _fingerprint(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-
-
-def check_folder(folder: Path) -> str | None:
-    """What is wrong with a folder that `write_folder` made, in words, or None."""
-    try:
-        files = json.loads((folder / "MANIFEST.json").read_text(encoding="utf-8"))["files"]
-        for name, expected in files.items():
-            if _fingerprint(folder / name) != expected:
-                return f"{name} is not what was saved (its SHA-256 differs)"
-    except FileNotFoundError as error:
-        return f"{Path(error.filename).name} is missing"
-    except (ValueError, KeyError, TypeError, AttributeError, OSError):
-        return "MANIFEST.json cannot be read"
-    return None
-
-
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     """Write `folder/step-<update>`; returns it."""
 
     def fill(temporary: Path) -> None:
-        save_file(_plain(checkpoint.weights), temporary / "weights.safetensors")
-        save_file(_plain(checkpoint.optimizer), temporary / "optimizer.safetensors")
+        save_tensors(checkpoint.weights, temporary / "weights.safetensors")
+        save_tensors(checkpoint.optimizer, temporary / "optimizer.safetensors")
         if checkpoint.average:
-            save_file(_plain(checkpoint.average), temporary / "average.safetensors")
+            save_tensors(checkpoint.average, temporary / "average.safetensors")
         state = {"progress": asdict(checkpoint.progress), "data_digest": checkpoint.data_digest}
         (temporary / "state.json").write_text(json.dumps(state, indent=1) + "\n")
 
@@ -130,8 +62,12 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     return target
 
 
-def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    """Write a safetensors file. Raises OSError where the disk refuses."""
+    try:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
