@@ -47,15 +47,13 @@ class TorchEngine:
     @torch.inference_mode()
     def log_prob(self, batch: Batch) -> list[float]:
         """The log-probability of each target, END included, in nats (of several models: of their mean probability)."""
-        assert batch.target is not None
         batch = batch.to(self.device)
         target = batch.target
         assert target is not None
         log_ps = [model(batch)[0].logits().double().log_softmax(-1) for model in self.models]
         log_p_PV = torch.stack(log_ps).logsumexp(0) - torch.tensor(float(len(log_ps))).log()
-        id_P = target.id_BL.flatten()[target.position_P]
         row_P = target.position_P // target.id_BL.shape[1]
-        chosen_P = log_p_PV.gather(1, id_P[:, None])[:, 0]
+        chosen_P = log_p_PV.gather(1, target.id_P[:, None])[:, 0]
         total_B: list[float] = chosen_P.new_zeros(len(target.id_BL)).index_add(0, row_P, chosen_P).tolist()
         return total_B
 
