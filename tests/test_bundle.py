@@ -66,7 +66,7 @@ def test_load_equals_save(tmp_path: Path, name: str) -> None:
     assert tensors.keys() == tensors_of(opened.model).keys()
     for key, tensor in tensors_of(opened.model).items():
         assert torch.equal(tensor, tensors[key])
-    assert torch.equal(opened.model(batch(opened))[0].logits(), saved.model(batch(saved))[0].logits())
+    assert torch.equal(opened.model(batch(opened)).scores.logits(), saved.model(batch(saved)).scores.logits())
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -58,15 +58,7 @@ def new_batches(
         train_codec(texts["source"], settings.source, features=texts.get("features", [])),
         train_codec(texts["target"], settings.target),
     )
-    encoded = encode(
-        gathered,
-        rows,
-        {"source": featuriser.sources, "target": featuriser.targets},
-        key="test",
-        longest={"source": 100, "target": 100},
-        sizes={"source": featuriser.source.size, "target": featuriser.target.size},
-        cache=cache,
-    )
+    encoded = encode(gathered, rows, featuriser.columns(settings.data), key="test", cache=cache)
     plan = plan_epoch(encoded.source.lengths, encoded.target.lengths, batch_tokens=budget, seed=seed, epoch=epoch)
     return TrainingBatches(encoded, plan, featuriser, settings, epoch)
 

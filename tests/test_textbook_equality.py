@@ -125,7 +125,7 @@ def test_logits_are_those_of_the_textbook(
     batch = batch_of(rows)
     assert batch.target is not None
     logit_BTV = loaded(fast, kind, attention)(batch.source.id_BL, batch.target.id_BL)
-    near(fast(batch)[0].logits(), logit_BTV[batch.target.valid_BL])
+    near(fast(batch).scores.logits(), logit_BTV[batch.target.valid_BL])
 
 
 @every_attention

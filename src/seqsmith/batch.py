@@ -33,6 +33,11 @@ class Tokens:
         return self.valid_BL.sum(1)
 
     @property
+    def count(self) -> int:
+        """How many terms the loss has."""
+        return len(self.position_P)
+
+    @property
     def id_P(self) -> Tensor:
         """The ids at the real positions, row after row."""
         return self.id_BL.flatten()[self.position_P]
@@ -46,10 +51,28 @@ class Tokens:
 
 
 @dataclass(frozen=True)
+class Frames:
+    """A batch of sequences of vectors, such as spectra, padded with zeros on the right."""
+
+    x_BLC: Tensor  # float32
+    valid_BL: Tensor  # bool, True = real
+
+    @property
+    def length_B(self) -> Tensor:
+        return self.valid_BL.sum(1)
+
+    def to(self, device: torch.device) -> Frames:
+        return Frames(self.x_BLC.to(device, non_blocking=True), self.valid_BL.to(device, non_blocking=True))
+
+
+Source = Tokens | Frames
+
+
+@dataclass(frozen=True)
 class Batch:
     """Examples that are computed together."""
 
-    source: Tokens
+    source: Source
     target: Tokens | None  # None where answers are wanted
     example_B: Tensor  # int64: which examples of the corpus these are
 
@@ -80,6 +103,23 @@ class Scores:
 
 
 @dataclass(frozen=True)
+class Aligned:
+    """What a CTC head says at the real steps of the encoder, row after row."""
+
+    scores: Projection
+    length_B: Tensor  # int64: steps of each row
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a model says of a whole batch, at the real positions of its targets."""
+
+    scores: Projection | Scores
+    attention_PS: Tensor  # where the decoder looked
+    aligned: Aligned | None = None  # None: the model has no CTC head
+
+
+@dataclass(frozen=True)
 class State:
     """What decoding carries from step to step: nested dicts, lists or tuples of tensors, never changed in place.
 
@@ -104,6 +144,15 @@ def tokens(sequences: Sequence[Sequence[int] | np.ndarray]) -> Tokens:
         padded[row, : len(sequence)] = sequence
     valid = np.arange(padded.shape[1]) < lengths[:, None]
     return Tokens(torch.from_numpy(padded), torch.from_numpy(valid), torch.from_numpy(np.flatnonzero(valid)))
+
+
+def frames(sequences: Sequence[np.ndarray]) -> Frames:
+    """Pad sequences of vectors [steps, C]. On the CPU; `to` moves it."""
+    lengths = np.array([len(sequence) for sequence in sequences])
+    padded = np.zeros((len(sequences), lengths.max(), sequences[0].shape[1]), np.float32)
+    for row, sequence in enumerate(sequences):
+        padded[row, : len(sequence)] = sequence
+    return Frames(torch.from_numpy(padded), torch.from_numpy(np.arange(padded.shape[1]) < lengths[:, None]))
 
 
 def tree_map(function: Callable[[Tensor], Tensor], tree: Any) -> Any:

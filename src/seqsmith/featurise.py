@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from seqsmith import config
 from seqsmith.batch import END, UNKNOWN, Batch, Tokens, tokens
 from seqsmith.data.plan import Plan
-from seqsmith.data.prepare import Encoded
+from seqsmith.data.prepare import Column, Encoded
 from seqsmith.text.codec import TextCodec, open_codec
 
 Texts = dict[str, list[str]]
@@ -49,6 +49,17 @@ class Featuriser:
     def targets(self, texts: Texts) -> list[list[int]]:
         """Target ids, each ended by END."""
         return [[*ids, END] for ids in self.target.encode(texts["target"])]
+
+    def columns(self, data: config.Data) -> dict[str, Column]:
+        """Both sides as `data.prepare.encode` wants them."""
+        sides = (
+            ("source", self.sources, data.longest_source, self.source.size),
+            ("target", self.targets, data.longest_target, self.target.size),
+        )
+        return {
+            name: Column(encoder, longest, np.uint16 if size <= 2**16 else np.int32)
+            for name, encoder, longest, size in sides
+        }
 
     def same_ids(self, other: Featuriser) -> bool:
         """Whether ids mean the same to both."""

@@ -62,7 +62,7 @@ def test_a_grown_vocabulary_changes_no_logit_of_an_old_symbol(tmp_path: Path, na
             bundle.model.outlet = bundle.model.outlet.vocabulary
         source, target = bundle.featuriser.sources(texts), bundle.featuriser.targets(texts)
         batch = Batch(tokens(source), tokens(target), torch.arange(3))
-        logits.append(bundle.model(batch)[0].logits())
+        logits.append(bundle.model(batch).scores.logits())
         digits.append(bundle.featuriser.targets({"target": ["0123456789"]})[0])
     assert digits[0] == digits[1]  # END among them: old ids stay what they were
     old = [0, 1, 2, *digits[0]]

@@ -188,7 +188,7 @@ def test_control_c_while_the_model_is_made_says_how_to_go_on(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("seqsmith.cli.train.finish", interrupted)
+        patch.setattr("seqsmith.cli.text_task.finish", interrupted)
         told = seqsmith("train", pairs, *small)
     assert told.code == 130
     assert told.err.splitlines()[-1] == "Stopped and saved. Go on with: seqsmith train --resume --out run"

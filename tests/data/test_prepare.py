@@ -28,14 +28,21 @@ def _letters(role: str) -> Any:
     return lambda texts: [[*map(ord, text), END] for text in texts[role]]
 
 
-def _encode(gathered: Gathered, rows: Sequence[int] | np.ndarray, cache: Path, **changes: Any) -> Encoded:
-    arguments: dict[str, Any] = {
-        "key": "letters",
-        "longest": {"source": 100, "target": 100},
-        "sizes": {"source": 256, "target": 256},
+def _encode(
+    gathered: Gathered,
+    rows: Sequence[int] | np.ndarray,
+    cache: Path,
+    *,
+    key: str = "letters",
+    source: int = 100,
+    target: int = 100,
+    dtype: Any = np.uint16,
+) -> Encoded:
+    columns = {
+        "source": Column(_letters("source"), source, dtype),
+        "target": Column(_letters("target"), target, np.uint16),
     }
-    encoders = {"source": _letters("source"), "target": _letters("target")}
-    return encode(gathered, np.array(rows), encoders, cache=cache, **arguments | changes)
+    return encode(gathered, np.array(rows), columns, key=key, cache=cache)
 
 
 @pytest.fixture
@@ -142,7 +149,7 @@ def test_features_tell_sources_apart_and_are_left_out_where_there_are_none(pairs
 
 def test_ids_belong_to_their_rows_and_too_long_pairs_are_counted(pairs: Path, cache: Path) -> None:
     gathered = gather([Corpus(path=str(pairs))], ROLES, Data(), cache)
-    encoded = _encode(gathered, [0, 2, 1], cache, longest={"source": 3, "target": 11})
+    encoded = _encode(gathered, [0, 2, 1], cache, source=3, target=11)
     assert encoded.row.tolist() == [0]
     assert [bytes(encoded.source[0][:-1].tolist()), encoded.target[0].tolist()] == [b"ab", [65, 66, END]]
     assert encoded.source.value.dtype == np.uint16
@@ -159,8 +166,8 @@ def test_encoding_depends_on_rows_key_and_limits(pairs: Path, cache: Path) -> No
     others = [
         _encode(gathered, [0, 2], cache),
         _encode(gathered, [0, 1], cache, key="other"),
-        _encode(gathered, [0, 1], cache, longest={"source": 9, "target": 9}),
-        _encode(gathered, [0, 1], cache, sizes={"source": 70_000, "target": 256}),
+        _encode(gathered, [0, 1], cache, source=9, target=9),
+        _encode(gathered, [0, 1], cache, dtype=np.int32),
     ]
     assert len({first.digest, *(other.digest for other in others)}) == 5
     assert others[3].source.value.dtype == np.int32
@@ -173,7 +180,7 @@ def test_no_pair_short_enough_is_the_users_error(pairs: Path, cache: Path) -> No
         match=r"no pair is short enough .*: 3 with a source of more than 1 tokens \(the first at .*train\.tsv:1\)\. "
         r"Raise data\.longest_source",
     ):
-        _encode(gathered, [0, 1, 2], cache, longest={"source": 1, "target": 100})
+        _encode(gathered, [0, 1, 2], cache, source=1)
     assert len(_encode(gathered, [], cache)) == 0
 
 
@@ -194,16 +201,17 @@ import re, sys
 from pathlib import Path
 from seqsmith.config import Corpus, Data
 from seqsmith.data.columns import Role
-from seqsmith.data.prepare import encode, gather
+from seqsmith.data.prepare import Column, encode, gather
 from seqsmith.data.split import split_dev
 
 roles = (Role("source", None, 1), Role("target", None, 2))
 gathered = gather([Corpus(path=sys.argv[1])], roles, Data(), Path(sys.argv[2]))
 train, dev = split_dev(gathered.source_hash, gathered.target_hash, 2000, 1)
 ids = [7] * 19 + [3]
-encoders = {role: (lambda texts, role=role: [ids] * len(texts[role])) for role in ("source", "target")}
-limits = {"source": 100, "target": 100}
-encode(gathered, train, encoders, key="k", longest=limits, sizes=limits, cache=Path(sys.argv[2]))
+columns = {
+    role: Column(lambda texts, role=role: [ids] * len(texts[role]), 100, "u2") for role in ("source", "target")
+}
+encode(gathered, train, columns, key="k", cache=Path(sys.argv[2]))
 print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])  # ru_maxrss would be the parent's, too
 """
 

@@ -75,13 +75,13 @@ def test_a_recurrent_decoder_of_another_width_speaks_through_a_shared_embedding(
     for attention in ("none", "general"):
         decoder = config.RecurrentDecoder(width=12, attention=attention)
         model = build(decoder=decoder, embedding=6, share_embeddings="target")
-        assert model(BATCH)[0].logits().shape == (5, 9)
+        assert model(BATCH).scores.logits().shape == (5, 9)
 
 
 def test_a_transformer_with_a_narrow_embedding_widens_it() -> None:
     model = build(**TRANSFORMER, embedding=6)
     assert model.source_inlet(torch.tensor([[4, 5]])).shape == (1, 2, 8)
-    assert model(BATCH)[0].logits().shape == (5, 9)
+    assert model(BATCH).scores.logits().shape == (5, 9)
 
 
 def test_deep_encoders_go_with_shallow_decoders() -> None:

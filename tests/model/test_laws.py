@@ -140,7 +140,7 @@ def batch_of(pairs: Pairs) -> Batch:
 
 def logits(model: Seq2Seq, pairs: Pairs) -> list[Tensor]:
     """Those of each pair, logit_TV."""
-    return list(model(batch_of(pairs))[0].logits().split([len(target) for _, target in pairs]))
+    return list(model(batch_of(pairs)).scores.logits().split([len(target) for _, target in pairs]))
 
 
 def near(found: list[Tensor], expected: list[Tensor]) -> None:
@@ -178,7 +178,7 @@ def test_later_target_tokens_never_change_earlier_logits(encoder: str, decoder: 
     other_BT = previous_BT.clone()
     other_BT[:, first:] = torch.where(previous_BT[:, first:] == SIZE - 1, END + 1, SIZE - 1)
     step_P = batch.target.position_P % steps
-    logit_PV, changed_PV = model(batch)[0].logits(), model(batch, other_BT)[0].logits()
+    logit_PV, changed_PV = model(batch).scores.logits(), model(batch, other_BT).scores.logits()
     torch.testing.assert_close(changed_PV[step_P < first], logit_PV[step_P < first], rtol=0, atol=1e-12)
     assert (changed_PV[step_P == first] != logit_PV[step_P == first]).any()
 
@@ -264,10 +264,11 @@ def test_each_real_position_has_scores_and_an_attention_that_sums_to_one_over_th
     _, model, pairs = drawn(data, encoder, decoder)
     batch = batch_of(pairs)
     assert batch.target is not None
-    scores, attention_PS = model(batch)
+    said = model(batch)
+    scores, attention_PS = said.scores, said.attention_PS
     row_P = batch.target.position_P // batch.target.id_BL.shape[1]
     assert scores.logits().shape == (len(row_P), SIZE)
     assert scores.logits().isfinite().all()
     torch.testing.assert_close(attention_PS.sum(1), torch.ones(len(row_P), dtype=torch.float64))
     assert (attention_PS[~batch.source.valid_BL[row_P]] == 0.0).all()
-    near([model.align(batch)[batch.target.valid_BL]], [attention_PS])
+    near([model.attention(batch)[batch.target.valid_BL]], [attention_PS])

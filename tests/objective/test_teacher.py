@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from seqsmith.batch import BEGIN, END, Batch, Scores, tokens
+from seqsmith.batch import BEGIN, END, Batch, Output, Scores, Tokens, tokens
 from seqsmith.objective.teacher import overlap, own_previous, teacher_forced
 from seqsmith.objective.token import cross_entropy
 
@@ -40,11 +40,12 @@ class Bigrams:
         self.attention_PS = torch.zeros(0, 0)
         self.fed: list[Tensor] = []
 
-    def __call__(self, batch: Batch, previous_BT: Tensor | None) -> tuple[Scores, Tensor]:
+    def __call__(self, batch: Batch, previous_BT: Tensor | None) -> Output:
         assert batch.target is not None
         previous_BT = batch.target.previous() if previous_BT is None else previous_BT
         self.fed.append(previous_BT)
-        return Scores(self.logit_VV[previous_BT.flatten()[batch.target.position_P]]), self.attention_PS
+        assert isinstance(batch.target, Tokens)
+        return Output(Scores(self.logit_VV[previous_BT.flatten()[batch.target.position_P]]), self.attention_PS)
 
 
 def test_teacher_forcing_feeds_the_target_one_step_late() -> None:

@@ -146,24 +146,16 @@ def grow_codecs(older: Bundle, pairs: Pairs, *, separator: str = ";") -> Featuri
 def encode_pairs(settings: config.Settings, pairs: Pairs, featuriser: Featuriser, say: Say) -> tuple[Encoded, Encoded]:
     """Train and dev as ids, on disk."""
     key = featuriser.digest()
-    longest = {"source": settings.data.longest_source, "target": settings.data.longest_target}
+    columns = featuriser.columns(settings.data)
     encoded = [
-        encode(
-            gathered,
-            rows,
-            {"source": featuriser.sources, "target": featuriser.targets},
-            key=key,
-            longest=longest,
-            sizes={"source": featuriser.source.size, "target": featuriser.target.size},
-            cache=runtime.cache_folder(),
-        )
+        encode(gathered, rows, columns, key=key, cache=runtime.cache_folder())
         for gathered, rows in ((pairs.train, pairs.train_rows), (pairs.dev, pairs.dev_rows))
     ]
     for name, column in (("training", encoded[0]), ("dev", encoded[1])):
         for side, tally in column.counts.items():
             if tally.count:
                 say(
-                    f"  {tally.count:,} {name} pairs left out: their {side} is over {longest[side]:,} tokens "
+                    f"  {tally.count:,} {name} pairs left out: their {side} is over {columns[side].longest:,} tokens "
                     f"(data.longest_{side}), the first at {tally.places[0]}."
                 )
     say(

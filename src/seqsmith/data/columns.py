@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from seqsmith.data.printable import printable
 from seqsmith.errors import UserError, nearest
@@ -16,6 +18,8 @@ class Role:
     name: str  # "source"
     column: str | int | None  # the user's choice, a name or a number from 1; None: the column of the role's name
     position: int | None  # number of the column taken when none is chosen or named so; None: the role is left out then
+    names: tuple[str, ...] = ()  # other names that a column of this role may have
+    folder: str | None = None  # the texts name files: of this folder, or with "" of the folder their corpus lies in
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,19 @@ class Rows:
     path: str  # as messages call the file
     line: list[int]  # where each row starts, counted from 1 (the number of the row in a Parquet file)
     fields: dict[str, list[str]]  # role name -> one text per row
+
+
+def placed(rows: Rows, roles: Sequence[Role], beside: Path) -> Rows:
+    """With the files that texts name (several, parted by commas) as absolute paths; `beside` is the corpus' folder."""
+    fields = dict(rows.fields)
+    for role in roles:
+        if role.folder is not None and role.name in fields:
+            folder = Path(role.folder) if role.folder else beside
+            fields[role.name] = [
+                ",".join(os.path.abspath(folder / name.strip()) for name in text.split(","))
+                for text in fields[role.name]
+            ]
+    return replace(rows, fields=fields)
 
 
 def choose(
@@ -65,6 +82,7 @@ def _column(role: Role, names: Sequence[str] | None, where: str) -> int | None:
                 raise UserError(f"{where}: there is no column `{name}` for {role.name}.{nearest(name, known)}")
             return names.index(name)
         case None:
-            if names is not None and role.name in names:
-                return names.index(role.name)
+            for name in (role.name, *role.names):
+                if names is not None and name in names:
+                    return names.index(name)
             return None if role.position is None else role.position - 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,24 @@ from seqsmith.errors import UserError
 
 def read_parquet(path: str, roles: Sequence[Role]) -> Iterator[Rows]:
     """All rows, empty ones included; a null is an empty text. Lines are rows, counted from 1."""
+    with _opened(path) as file:
+        yield from _rows(file, path, roles)
+
+
+def read_parquet_cells(path: str) -> Iterator[tuple[list[int], list[list[str]]]]:
+    """All rows as text, the names of the columns first (as row 0); numbers and times as Python writes them."""
+    with _opened(path) as file:
+        yield [0], [list(file.schema_arrow.names)]
+        first = 1
+        for batch in file.iter_batches(batch_size=ROWS):
+            columns = [["" if value is None else str(value) for value in column.to_pylist()] for column in batch.columns]
+            yield list(range(first, first + batch.num_rows)), [list(row) for row in zip(*columns, strict=True)]
+            first += batch.num_rows
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[Any]:
+    """The Parquet file, with what can go wrong while it is read said in sentences."""
     try:
         import pyarrow
         import pyarrow.parquet
@@ -24,7 +43,7 @@ def read_parquet(path: str, roles: Sequence[Role]) -> Iterator[Rows]:
         raise UserError(f"{path}: Parquet is compressed inside: unpack the .gz and give the .parquet file.")
     with explained(path), Path(path).open("rb") as raw:
         try:
-            yield from _rows(pyarrow.parquet.ParquetFile(raw), path, roles)
+            yield pyarrow.parquet.ParquetFile(raw)
         except (pyarrow.ArrowException, UnicodeDecodeError) as error:
             raise UserError(f"{path}: a damaged Parquet file, or none: {printable(str(error), longest=200)}.") from None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -16,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from seqsmith import config
 from seqsmith.data.cache import build, content_digest, is_complete, spooled
-from seqsmith.data.columns import Role, Rows
+from seqsmith.data.columns import Role, Rows, placed
 from seqsmith.data.corpus import read_rows
 from seqsmith.data.counts import PLACES, Counts, Tally
 from seqsmith.data.files import shown, suffix
@@ -36,7 +37,17 @@ BLOCK_BYTES = 4_000_000  # of text that is encoded at once
 NOT_READING = {"train", "dev", "longest_source", "longest_target", "dev_pairs"}  # settings that change no text
 
 Encoder = Callable[[dict[str, list[str]]], Sequence[Sequence[int]] | Sequence[NDArray[Any]]]
-"""The texts of a block of rows, by role -> the ids of each row, END included."""
+"""The texts of a block of rows, by role -> the ids of each row, END included; or its frames [steps, channels]."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """How one side is encoded, and how it is kept on disk."""
+
+    encoder: Encoder
+    longest: int  # steps; pairs with more are left out
+    dtype: DTypeLike
+    channels: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +108,7 @@ def gather(corpora: Sequence[config.Corpus], roles: Sequence[Role], settings: co
     cache.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         copies = [_spool(corpus, cache, stack) for corpus in corpora]
-        digest = _digest_of_reading(copies, roles, settings, cache)
+        digest = _digest_of_reading(copies, roles, settings, cache, beside=[corpus.path for corpus in corpora])
         folder = cache / digest
         if not is_complete(folder):
             with build(cache, digest) as building:
@@ -141,7 +152,12 @@ def _spool(corpus: config.Corpus, cache: Path, stack: ExitStack) -> config.Corpu
 
 
 def _digest_of_reading(
-    corpora: Sequence[config.Corpus], roles: Sequence[Role], settings: config.Data, cache: Path
+    corpora: Sequence[config.Corpus],
+    roles: Sequence[Role],
+    settings: config.Data,
+    cache: Path,
+    *,
+    beside: Sequence[str],
 ) -> str:
     paths = [[corpus.path] if corpus.target is None else [corpus.path, corpus.target] for corpus in corpora]
     return _digest(
@@ -151,6 +167,7 @@ def _digest_of_reading(
             for pair in paths
         ],
         [asdict(role) for role in roles],
+        [os.path.abspath(path) for path in beside if any(role.folder == "" for role in roles)],
         settings.model_dump(mode="json", exclude=NOT_READING),
     )
 
@@ -172,7 +189,7 @@ def _gather(
         for corpus, copy in zip(corpora, copies, strict=True):
             try:
                 for rows in read_rows(copy, roles, settings, counts):
-                    writer.append(rows)
+                    writer.append(placed(rows, roles, Path(corpus.path).parent))
             except UserError as error:
                 raise UserError(_retold(str(error), corpus, copy)) from None
             start.append(writer.rows)
@@ -230,26 +247,28 @@ class _TextWriter:
 def encode(
     gathered: Gathered,
     rows: NDArray[np.int64],
-    encoders: Mapping[str, Encoder],
+    columns: Mapping[str, Column],
     *,
     key: str,
-    longest: Mapping[str, int],
-    sizes: Mapping[str, int],
     cache: Path,
 ) -> Encoded:
-    """Turn the given rows into ids, or find them turned; pairs with a side over `longest` tokens are left out, counted.
+    """Turn the given rows into ids or frames, or find them turned; pairs with a side that is too long are left out and
+    counted.
 
-    `encoders`, `longest` and `sizes` (of the vocabularies) are by column: source and target. `key` is the digest of all
-    that decides what the encoders give.
+    `columns` are source and target. `key` is the digest of all that decides what their encoders give.
     """
     rows = np.ascontiguousarray(rows, np.int64)
     digest = _digest(
-        FORMAT, gathered.digest, key, dict(longest), dict(sizes), hashlib.sha256(rows.tobytes()).hexdigest()
+        FORMAT,
+        gathered.digest,
+        key,
+        {name: (column.longest, np.dtype(column.dtype).str, column.channels) for name, column in columns.items()},
+        hashlib.sha256(rows.tobytes()).hexdigest(),
     )
     folder = cache / digest
     if not is_complete(folder):
         with build(cache, digest) as building:
-            _encode(gathered, rows, encoders, longest, sizes, building)
+            _encode(gathered, rows, columns, building)
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     return Encoded(
         digest,
@@ -262,37 +281,30 @@ def encode(
     )
 
 
-def _encode(
-    gathered: Gathered,
-    rows: NDArray[np.int64],
-    encoders: Mapping[str, Encoder],
-    longest: Mapping[str, int],
-    sizes: Mapping[str, int],
-    folder: Path,
-) -> None:
-    too_long: dict[str, list[int]] = {column: [] for column in encoders}
+def _encode(gathered: Gathered, rows: NDArray[np.int64], columns: Mapping[str, Column], folder: Path) -> None:
+    too_long: dict[str, list[int]] = {name: [] for name in columns}
     with ExitStack() as stack:
         writers = {
-            column: stack.enter_context(RaggedWriter(folder, column, np.uint16 if sizes[column] <= 2**16 else np.int32))
-            for column in encoders
+            name: stack.enter_context(RaggedWriter(folder, name, column.dtype, column.channels))
+            for name, column in columns.items()
         }
         row_file = stack.enter_context((folder / "row").open("wb"))
         corpus_file = stack.enter_context((folder / "corpus").open("wb"))
         for block in _blocks(gathered, rows):
             texts = {role: column.texts(block) for role, column in gathered.text.items()}
-            items: dict[str, Any] = {column: encoder(texts) for column, encoder in encoders.items()}
+            items: dict[str, Any] = {name: column.encoder(texts) for name, column in columns.items()}
             keep = np.ones(len(block), bool)
-            for column in items:
-                fits = np.array([len(item) <= longest[column] for item in items[column]])
-                too_long[column] += block[keep & ~fits].tolist()
+            for name, column in columns.items():
+                fits = np.array([len(item) <= column.longest for item in items[name]])
+                too_long[name] += block[keep & ~fits].tolist()
                 keep &= fits
-            for column, writer in writers.items():
-                writer.append([item for item, kept in zip(items[column], keep, strict=True) if kept])
+            for name, writer in writers.items():
+                writer.append([item for item, kept in zip(items[name], keep, strict=True) if kept])
             row_file.write(block[keep].tobytes())
             corpus_file.write(gathered.corpus(block[keep]).astype(np.uint16).tobytes())
-    found = {column: {"count": len(rows), "rows": rows[:PLACES]} for column, rows in too_long.items()}
+    found = {name: {"count": len(rows), "rows": rows[:PLACES]} for name, rows in too_long.items()}
     if 0 < len(rows) == sum(len(left_out) for left_out in too_long.values()):
-        raise UserError(_all_too_long({column: _tally(one, gathered) for column, one in found.items()}, longest))
+        raise UserError(_all_too_long({name: _tally(one, gathered) for name, one in found.items()}, columns))
     (folder / FACTS).write_text(json.dumps({"too_long": found}), encoding="utf-8")
 
 
@@ -308,10 +320,10 @@ def _blocks(gathered: Gathered, rows: NDArray[np.int64]) -> Iterator[NDArray[np.
         yield from np.split(block, np.flatnonzero(np.diff(np.cumsum(size) // BLOCK_BYTES)) + 1)
 
 
-def _all_too_long(too_long: Mapping[str, Tally], longest: Mapping[str, int]) -> str:
+def _all_too_long(too_long: Mapping[str, Tally], columns: Mapping[str, Column]) -> str:
     found = " and ".join(
-        f"{tally.count:,} with a {column} of more than {longest[column]:,} tokens (the first at {tally.places[0]})"
-        for column, tally in too_long.items()
+        f"{tally.count:,} with a {name} of more than {columns[name].longest:,} tokens (the first at {tally.places[0]})"
+        for name, tally in too_long.items()
         if tally.count
     )
     return f"no pair is short enough to be used: {found}. Raise data.longest_source or data.longest_target."

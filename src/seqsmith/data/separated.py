@@ -64,6 +64,15 @@ def read_separated(
         yield Rows(where, block.line, _columns(block, layout, where, comma=comma))
 
 
+def read_records(
+    path: str, settings: config.Data, counts: Counts, *, comma: bool
+) -> Iterator[tuple[list[int], list[list[str]]]]:
+    """All rows with the line each starts at, the header among them, whatever their number of cells."""
+    lines = read_lines(path, settings, counts)
+    for block in _comma_separated(lines, settings, counts) if comma else _tab_separated(lines, counts):
+        yield block.line, list(block.rows())
+
+
 def _columns(block: _Records, layout: _Layout, where: str, *, comma: bool) -> dict[str, list[str]]:
     cells = block.cells
     if set(block.width) - {layout.width}:

@@ -42,7 +42,7 @@ class TorchEngine:
     @torch.inference_mode()
     def attention(self, batch: Batch) -> Tensor:
         """Where the first model's decoder looks while it is fed the target -> weight_BTS on the CPU."""
-        return self.models[0].align(batch.to(self.device)).float().cpu()
+        return self.models[0].attention(batch.to(self.device)).float().cpu()
 
     @torch.inference_mode()
     def log_prob(self, batch: Batch) -> list[float]:
@@ -50,7 +50,7 @@ class TorchEngine:
         batch = batch.to(self.device)
         target = batch.target
         assert target is not None
-        log_ps = [model(batch)[0].logits().double().log_softmax(-1) for model in self.models]
+        log_ps = [model(batch).scores.logits().double().log_softmax(-1) for model in self.models]
         log_p_PV = torch.stack(log_ps).logsumexp(0) - torch.tensor(float(len(log_ps))).log()
         row_P = target.position_P // target.id_BL.shape[1]
         chosen_P = log_p_PV.gather(1, target.id_P[:, None])[:, 0]

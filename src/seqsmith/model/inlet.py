@@ -1,9 +1,11 @@
-"""How a sequence enters a model: ids become vectors of the width that the encoder or decoder wants."""
+"""How a sequence enters a model: what it is made of becomes vectors of the width that the encoder or decoder wants."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from seqsmith.batch import Source, Tokens
 
 
 class TokenInlet(nn.Module):
@@ -22,6 +24,11 @@ class TokenInlet(nn.Module):
         """id_BL -> x_BLD for whole sequences, id_N -> x_ND for one step."""
         x: Tensor = self.project(F.embedding(id, self.embedding.weight) * self.scale)
         return x
+
+    def enter(self, source: Source) -> tuple[Tensor, Tensor]:
+        """A whole source -> x_BSD and valid_BS."""
+        assert isinstance(source, Tokens)
+        return self(source.id_BL), source.valid_BL
 
 
 def new_embedding(size: int, width: int) -> nn.Embedding:

@@ -9,10 +9,16 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from seqsmith.batch import Batch, Projection, Scores, State, Tokens
+from seqsmith.batch import Aligned, Batch, Output, Source, State, Tokens
 from seqsmith.model.inlet import TokenInlet
 from seqsmith.model.memory import Decoded, Memory
 from seqsmith.model.outlet import CopyOutlet, VocabularyOutlet
+
+
+class SourceInlet(Protocol):
+    """Any module that turns a source into x_BSD and valid_BS; it may make S shorter."""
+
+    def enter(self, source: Source) -> tuple[Tensor, Tensor]: ...
 
 
 class Encoder(Protocol):
@@ -31,64 +37,86 @@ class Decoder(Protocol):
 
 
 class Seq2Seq(nn.Module):
-    """An encoder-decoder over tokens."""
+    """An encoder-decoder; with a CTC head on the encoder as well, if it is given one."""
 
+    source_inlet: SourceInlet
     encoder: Encoder
     decoder: Decoder
 
     def __init__(
         self,
         *,
-        source_inlet: TokenInlet,
+        source_inlet: nn.Module,
         encoder: nn.Module,
         target_inlet: TokenInlet,
         decoder: nn.Module,
         outlet: VocabularyOutlet | CopyOutlet,
+        ctc: VocabularyOutlet | None = None,
     ):
         super().__init__()
-        self.source_inlet = source_inlet
+        self.source_inlet = source_inlet  # type: ignore[assignment]  # a module that is a SourceInlet
         self.encoder = encoder
         self.target_inlet = target_inlet
         self.decoder = decoder  # type: ignore[assignment]  # a module that is a Decoder
         self.outlet = outlet
+        self.ctc = ctc
 
-    def encode(self, source: Tokens) -> Memory:
+    def encode(self, source: Source) -> Memory:
         """What the decoder looks at."""
-        return self.encoder(self.source_inlet(source.id_BL), source.valid_BL)
+        return self.encoder(*self.source_inlet.enter(source))
 
-    def forward(self, batch: Batch, previous_BT: Tensor | None = None) -> tuple[Projection | Scores, Tensor]:
-        """Scores for each real target position, and the attention there (attention_PS).
+    def forward(self, batch: Batch, previous_BT: Tensor | None = None) -> Output:
+        """What the model says at each real target position.
 
         The decoder is fed the target itself, one step late; `previous_BT` feeds it something else.
         """
         assert batch.target is not None
+        memory = self.encode(batch.source)
+        decoded = self._decode(batch.target, memory, previous_BT)
         position_P = batch.target.position_P
-        decoded = self._decode(batch, previous_BT)
         y_PD = decoded.y_BTD.flatten(0, 1)[position_P]
         attention_PS = decoded.attention_BTS.flatten(0, 1)[position_P]
-        source_of_P = position_P // batch.target.id_BL.shape[1]
-        return self.outlet(y_PD, attention_PS, batch.source.id_BL[source_of_P]), attention_PS
+        row_P = position_P // batch.target.id_BL.shape[1]
+        scores = self.outlet(y_PD, attention_PS, self._pointed_at(batch.source, row_P))
+        return Output(scores, attention_PS, self.align(memory))
 
-    def align(self, batch: Batch) -> Tensor:
+    def attention(self, batch: Batch) -> Tensor:
         """Where the decoder looks while it is fed the target -> attention_BTS."""
-        return self._decode(batch, None).attention_BTS
-
-    def _decode(self, batch: Batch, previous_BT: Tensor | None) -> Decoded:
         assert batch.target is not None
-        previous_BT = batch.target.previous() if previous_BT is None else previous_BT
-        return self.decoder(self.target_inlet(previous_BT), self.encode(batch.source))
+        return self._decode(batch.target, self.encode(batch.source), None).attention_BTS
 
-    def start(self, source: Tokens) -> State:
+    def align(self, memory: Memory) -> Aligned | None:
+        """What the CTC head says; None where there is none."""
+        if self.ctc is None:
+            return None
+        return Aligned(self.ctc(memory.x_BSD[memory.valid_BS]), memory.valid_BS.sum(1))
+
+    def _decode(self, target: Tokens, memory: Memory, previous_BT: Tensor | None) -> Decoded:
+        previous_BT = target.previous() if previous_BT is None else previous_BT
+        return self.decoder(self.target_inlet(previous_BT), memory)
+
+    def _pointed_at(self, source: Source, row_P: Tensor) -> Tensor | None:
+        """The source ids beside each position, for the outlet that copies -> id_PS."""
+        if not isinstance(self.outlet, CopyOutlet):
+            return None
+        assert isinstance(source, Tokens)
+        return source.id_BL[row_P]
+
+    def start(self, source: Source) -> State:
         """The state that `step` takes first: one row a source."""
         memory = self.encode(source)
-        shared = {"decoder": self.decoder.look(memory), "id_BS": source.id_BL}
+        shared = {"decoder": self.decoder.look(memory)}
+        if isinstance(self.outlet, CopyOutlet):
+            assert isinstance(source, Tokens)
+            shared["id_BS"] = source.id_BL
         return State(self.decoder.start(memory), shared)
 
     def step(self, id_N: Tensor, state: State) -> tuple[Tensor, State]:
         """Take in one token for each row -> (logit_NV, state)."""
-        id_BS = state.source["id_BS"]
         decoded, row = self.decoder.step(self.target_inlet(id_N), state.row, state.source["decoder"])
         y_ND, attention_NS = decoded.y_BTD.flatten(0, 1), decoded.attention_BTS.flatten(0, 1)
-        width = len(id_N) // len(id_BS)
-        scores = self.outlet(y_ND, attention_NS, id_BS if width == 1 else id_BS.repeat_interleave(width, 0))
+        id_BS = state.source.get("id_BS")
+        if id_BS is not None:
+            id_BS = id_BS.repeat_interleave(len(id_N) // len(id_BS), 0)
+        scores = self.outlet(y_ND, attention_NS, id_BS)
         return scores.logits(), State(row, state.source)

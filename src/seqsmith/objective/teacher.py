@@ -8,11 +8,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from seqsmith.batch import Batch, Projection, Scores, Tokens
+from seqsmith.batch import Batch, Output, Tokens
 from seqsmith.objective.token import Loss, token_loss
 
-Forward = Callable[[Batch, Tensor | None], tuple[Projection | Scores, Tensor]]
-"""(batch, what the decoder is fed or None for the target) -> (scores, attention_PS) at the real target positions."""
+Forward = Callable[[Batch, Tensor | None], Output]
+"""(batch, what the decoder is fed or None for the target) -> what the model says at the real target positions."""
 
 
 def teacher_forced(
@@ -24,11 +24,11 @@ def teacher_forced(
     """
     assert batch.target is not None
     previous_BT = own_previous(forward, batch, own_words) if own_words > 0.0 else None
-    scores, attention_PS = forward(batch, previous_BT)
-    loss = token_loss(scores, batch.target.id_P, smoothing=smoothing)
+    said = forward(batch, previous_BT)
+    loss = token_loss(said.scores, batch.target.id_P, smoothing=smoothing)
     if coverage == 0.0:
         return loss
-    return replace(loss, loss_nats=loss.loss_nats + coverage * overlap(attention_PS, batch.target))
+    return replace(loss, loss_nats=loss.loss_nats + coverage * overlap(said.attention_PS, batch.target))
 
 
 @torch.no_grad()
@@ -40,7 +40,7 @@ def own_previous(forward: Forward, batch: Batch, share: float) -> Tensor:
     """
     target = batch.target
     assert target is not None
-    own_P = forward(batch, None)[0].logits().argmax(-1)
+    own_P = forward(batch, None).scores.logits().argmax(-1)
     mixed_P = torch.where(torch.rand(own_P.shape, device=own_P.device) < share, own_P, target.id_P)
     mixed_BT = target.id_BL.flatten().index_copy(0, target.position_P, mixed_P).view_as(target.id_BL)
     return replace(target, id_BL=mixed_BT).previous()

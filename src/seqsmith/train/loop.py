@@ -142,7 +142,7 @@ class Trainer:
         began = perf_counter()
         progress = self.progress
         runtime.seed_step(self.seed, progress.update)
-        count = sum(len(batch.target.position_P) for batch in batches if batch.target is not None)
+        count = sum(batch.target.count for batch in batches if batch.target is not None)
         share = self.settings.scheduled_sampling * progress.update / self.total_updates
         self.optimizer.zero_grad(set_to_none=True)
         losses = []

@@ -1,0 +1,143 @@
+"""Pairs whose target is text: the task of translating, transcribing, inflecting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seqsmith import config, runtime
+from seqsmith.batch import Batch
+from seqsmith.bundle import Bundle, new_model, open_bundle
+from seqsmith.cli.card import describe
+from seqsmith.cli.display import Display
+from seqsmith.cli.finetune import inherit, inherited_settings
+from seqsmith.cli.finish import finish
+from seqsmith.cli.prepare import (
+    Pairs,
+    Prepared,
+    encode_pairs,
+    grow_codecs,
+    learn_codecs,
+    read_pairs,
+    resolve,
+    with_answer_length,
+)
+from seqsmith.cli.validate import Validator
+from seqsmith.data.plan import plan_epoch
+from seqsmith.data.prepare import Encoded
+from seqsmith.errors import UserError
+from seqsmith.featurise import Featuriser, TrainingBatches
+from seqsmith.folder import check_folder, write_folder
+from seqsmith.model.seq2seq import Seq2Seq
+from seqsmith.objective.teacher import teacher_forced
+from seqsmith.objective.token import Loss
+from seqsmith.train.loop import Trainer, Validation
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class TextTask:
+    """A `Task`: encoded pairs, and a model that is scored by its answers to dev."""
+
+    prepared: Prepared
+    validator: Validator
+
+    @property
+    def settings(self) -> config.Settings:
+        return self.prepared.settings
+
+    @property
+    def model(self) -> Seq2Seq:
+        return self.validator.model
+
+    @property
+    def device(self) -> torch.device:
+        return self.validator.device
+
+    @property
+    def data_digest(self) -> str:
+        return self.prepared.train.digest
+
+    def with_settings(self, settings: config.Settings) -> Self:
+        prepared = replace(self.prepared, settings=settings)
+        return replace(self, prepared=prepared, validator=replace(self.validator, prepared=prepared))
+
+    def loss(self, batch: Batch, own_share: float) -> Loss:
+        smoothing, coverage = self.settings.train.label_smoothing or 0.0, self.settings.model.coverage
+        return teacher_forced(self.model, batch, smoothing=smoothing, own_words=own_share, coverage=coverage)
+
+    def batches(self, epoch: int) -> TrainingBatches:
+        return _batches(self.prepared, epoch)
+
+    def validate(self) -> Validation:
+        return self.validator.validate()
+
+    def finish(self, trainer: Trainer, run: Path, display: Display) -> None:
+        finish(self.prepared, trainer, self.validator, run, display)
+
+
+def open_text_task(table: Mapping[str, Any], run: Path, device: torch.device, *, resume: bool, say: Say) -> TextTask:
+    """Data, vocabularies, settings and a new model: made from the user's settings, or as the run folder has them."""
+    section = table.get("train")
+    start_from = section.get("start_from") if isinstance(section, Mapping) else None
+    begun = any((run / "checkpoints").glob("step-*"))
+    older = open_bundle(Path(start_from)) if isinstance(start_from, str) and not begun else None
+    if older is not None and not resume:
+        table = inherited_settings(table, older.settings)
+    draft = config.draft(table, where="settings")
+    pairs = read_pairs(draft.data, seed=draft.seed, say=say)
+    settings = draft if resume else resolve(table, pairs, say)
+    featuriser = _featuriser(settings, pairs, run, older, resume=resume)
+    train, dev = encode_pairs(settings, pairs, featuriser, say)
+    prepared = Prepared(with_answer_length(settings, train), pairs, featuriser, train, dev)
+    if not len(_batches(prepared, 0)):
+        raise UserError("data.train: the weights of the corpora leave no pair to train on: raise a weight.")
+    runtime.seed_everything(settings.seed)
+    model = new_model(prepared.settings, featuriser)
+    if older is not None:
+        inherit(model, featuriser, older)
+    say(f"Model: {describe(settings.model)}, {runtime.parameter_count(model):,} parameters.")
+    return TextTask(prepared, Validator(prepared, model.to(device), device))
+
+
+def _featuriser(
+    settings: config.Settings, pairs: Pairs, run: Path, older: Bundle | None, *, resume: bool
+) -> Featuriser:
+    folder = run / "vocabulary"
+    if resume:
+        wrong = check_folder(folder)
+        if wrong is not None:
+            raise UserError(f"{folder}: damaged: {wrong}. This run cannot go on: start it again in another --out.")
+        return Featuriser.open(folder, settings)
+    separator = settings.data.features_separator
+    featuriser = learn_codecs(settings, pairs) if older is None else grow_codecs(older, pairs, separator=separator)
+    write_folder(folder, featuriser.save)
+    return featuriser
+
+
+def _batches(prepared: Prepared, epoch: int) -> TrainingBatches:
+    """The batches of an epoch: a pure function of the data, the settings and the epoch."""
+    settings = prepared.settings
+    train = prepared.train
+    assert settings.train.batch_tokens is not None
+    plan = plan_epoch(
+        train.source.lengths,
+        train.target.lengths,
+        batch_tokens=settings.train.batch_tokens,
+        seed=settings.seed,
+        epoch=epoch,
+        weight=_weights(train, settings.data),
+    )
+    return TrainingBatches(train, plan, prepared.featuriser, settings, epoch)
+
+
+def _weights(train: Encoded, data: config.Data) -> NDArray[np.float32] | None:
+    weights = np.array([corpus.weight for corpus in data.train], np.float32)
+    return None if (weights == 1.0).all() else weights[train.corpus]
