@@ -1,0 +1,106 @@
+"""What kind of data a file holds, found from its name and its first rows, so that nobody has to say it.
+
+Recordings: a table with a column that names sound or feature files. Series: a table with a header whose columns are
+numbers, but for a time and a group; or pairs of number sequences in an .npz file. All else is text.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+from seqsmith import config
+from seqsmith.data.counts import Counts
+from seqsmith.data.files import shown, suffix
+from seqsmith.data.lines import read_lines
+from seqsmith.data.parquet import read_parquet_cells
+from seqsmith.data.printable import printable
+from seqsmith.data.separated import read_records
+
+Kind = Literal["text", "speech", "series"]
+RECORDINGS = (".wav", ".flac", ".ogg", ".mp3", ".npy", ".npz")
+_ROWS = 20  # that are looked at
+_NOT_NUMBERS = 2  # columns of a table of series: a time and a group
+_TIME = re.compile(r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b")
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A kind of data and the reason to think so."""
+
+    kind: Kind
+    reason: str = ""
+
+
+def guess_kind(corpus: config.Corpus, settings: config.Data) -> Guess:
+    """Look into one corpus. A file that cannot be read is text: its reader says what is wrong with it."""
+    path = corpus.path
+    if corpus.target is not None or path == "-" or not Path(path).is_file():
+        return Guess("text")
+    if suffix(path) == ".npz":
+        return Guess("series", f"{path} holds arrays")
+    rows = _first_rows(path, settings)
+    if len(rows) < 2:
+        return Guess("text")
+    recording = next((cell for cell in rows[1] if _is_recording(cell)), None)
+    if recording is not None:
+        return Guess("speech", f"{shown(path)} names recordings such as {printable(recording, longest=80)}")
+    if _is_series(rows):
+        return Guess("series", f"{shown(path)} is a table of numbers under names")
+    return Guess("text")
+
+
+def _is_series(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether all columns but a time and a group are numbers, and more than the others where none is a time."""
+    header = rows[0]
+    if len(set(map(len, rows))) != 1 or any(map(_is_number, header)) or {"source", "target"} <= set(header):
+        return False
+    others = [column for column in zip(*rows[1:], strict=True) if not all(map(_is_number, column))]
+    numbers = len(header) - len(others)
+    has_time = any(all(map(_TIME.match, column)) for column in others)
+    return numbers > 0 and len(others) <= _NOT_NUMBERS and (has_time or numbers > len(others))
+
+
+def _first_rows(path: str, settings: config.Data) -> Sequence[Sequence[str]]:
+    """The header or keys, and a few rows; nothing where the file is no table."""
+    match suffix(path):
+        case ".tsv" | ".csv" as kind:
+            blocks = read_records(path, settings, Counts(), comma=kind == ".csv")
+            return [row for _, rows in islice(blocks, 1) for row in rows[: _ROWS + 1]]
+        case ".parquet":
+            parts = read_parquet_cells(path)
+            return [row for _, rows in islice(parts, 2) for row in rows[: _ROWS + 1]]
+        case ".jsonl" | ".ndjson":
+            texts = next(iter(read_lines(path, settings, Counts()))).texts[:_ROWS]
+            objects = [_object(text) for text in texts if text.strip()]
+            return [list(objects[0]), *([str(value) for value in one.values()] for one in objects)] if objects else []
+    return []
+
+
+def _object(line: str) -> dict[str, Any]:
+    """The object of a line; nothing where it is none, which its reader will say."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _is_recording(cell: str) -> bool:
+    return cell.split(",")[0].strip().lower().endswith(RECORDINGS)
+
+
+def _is_number(cell: str) -> bool:
+    """Whether a cell holds a number; an empty one, or what says that one is missing, may stand in its place."""
+    if cell.strip().lower() in ("", "na", "n/a", "null", "none", "-"):
+        return True
+    try:
+        return not math.isinf(float(cell.replace("_", "?")))
+    except ValueError:
+        return False

@@ -1,0 +1,50 @@
+"""The kind of data is found from its first rows."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seqsmith.config import Corpus, Data
+from seqsmith.data.kinds import guess_kind
+
+pytestmark = pytest.mark.unwatched  # no tensors here
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("pairs.tsv", "a dog\tein Hund\na cat\teine Katze\n", "text"),
+        ("numbers.tsv", "12\ttwelve\n13\tthirteen\n", "text"),
+        ("sums.tsv", "12\t13\n14\t15\n", "text"),  # no header: pairs of digit strings
+        ("pairs.csv", "source,target\n1,2\n2,3\n3,4\n", "text"),
+        ("words.csv", "number,word\n1,one\n2,two\n3,three\n", "text"),
+        ("one.csv", "day,sold\n2024-01-01,3\n2024-01-02,5\n", "series"),
+        ("manifest.tsv", "path\ttext\nclips/a.wav\thello\nclips/b.wav\tyou\n", "speech"),
+        ("manifest.csv", 'utt,text,files\n1,one two,"1.flac,2.flac"\n', "speech"),
+        ("manifest.jsonl", '{"audio": "a.npy", "text": "hello"}\n', "speech"),
+        ("table.csv", "date,HUFL,OT\n2016-07-01 00:00:00,5.8,30.5\n2016-07-01 01:00:00,,27.7\n", "series"),
+        ("table.tsv", "t\tgroup\tx\ty\n1\tnorth\t1e-3\tNA\n2\tnorth\t4\t-5\n", "series"),
+        ("objects.jsonl", '{"source": "a", "target": "b"}\n', "text"),
+        ("broken.jsonl", '{"source": \n', "text"),
+        ("empty.tsv", "", "text"),
+        ("plain.txt", "1.5\n2.5\n", "text"),
+        ("one.tsv", "a\tb\n", "text"),
+    ],
+)
+def test_the_kind_is_found_from_the_first_rows(tmp_path: Path, name: str, content: str, kind: str) -> None:
+    path = tmp_path / name
+    path.write_text(content, encoding="utf-8")
+    found = guess_kind(Corpus(path=str(path)), Data())
+    assert found.kind == kind
+    assert (found.reason == "") == (kind == "text")
+
+
+def test_arrays_are_series_and_parallel_files_and_pipes_are_text(tmp_path: Path) -> None:
+    np.savez(tmp_path / "pairs.npz", x=np.zeros((3, 2)))
+    assert guess_kind(Corpus(path=str(tmp_path / "pairs.npz")), Data()).kind == "series"
+    source = tmp_path / "a.csv"
+    source.write_text("x,y\n1,2\n3,4\n", encoding="utf-8")
+    assert guess_kind(Corpus(path=str(source), target=str(source)), Data()).kind == "text"
+    assert guess_kind(Corpus(path="-"), Data()).kind == "text"
+    assert guess_kind(Corpus(path=str(tmp_path / "missing.tsv")), Data()).kind == "text"
