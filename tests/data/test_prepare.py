@@ -14,7 +14,7 @@ import pytest
 
 from seqsmith.config import Corpus, Data
 from seqsmith.data.columns import Role
-from seqsmith.data.prepare import Encoded, Gathered, encode, gather
+from seqsmith.data.prepare import Column, Encoded, Gathered, encode, gather
 from seqsmith.data.split import split_dev
 from seqsmith.errors import UserError
 
