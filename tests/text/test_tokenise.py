@@ -261,3 +261,14 @@ def test_real_captions_come_back(kind: config.Tokeniser, data_folder: Path) -> N
     lines = path.read_bytes().decode("utf-8").split("\n")[:5_000]
     tokeniser = train_tokeniser(lines, kind)
     assert [tokeniser.decode(ids) for ids in tokeniser.encode(lines)] == lines
+
+
+@settings(deadline=None)  # the first call learns
+@given(texts=st.lists(any_text | nasty_text, max_size=4))
+@example(texts=["", " ", "  ", " a", "a ", "a  b", "the man \u2581 walks", "the café\tthe café"])
+def test_bpe_by_words_is_sentencepiece_on_the_whole_text(texts: list[str]) -> None:
+    tokeniser = trained(config.Sentencepiece(vocabulary=400, algorithm="bpe"))
+    assert isinstance(tokeniser, subword.Subwords)
+    spaced = [*texts, "a b c d e f g h i j k l m n o p q r s t u v w x y z " * 50]  # so that words are looked up
+    whole = tokeniser._processor.encode([subword.escape(text) for text in spaced], num_threads=1)
+    assert tokeniser.encode(spaced) == whole

@@ -12,6 +12,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from random import Random
 
@@ -29,6 +30,8 @@ FIRST_PIECE = FIRST_BYTE + 256
 DEFAULT_PIECES = 8000
 SAMPLE_CHARACTERS = 10_000_000  # as many are learnt from, within a minute and half a gigabyte
 LEARNT_CHARACTERS = 4_000  # of a text, from its start: learning takes the square of a text that repeats itself
+WORDS_KEPT = 500_000  # whose pieces are remembered, about 100 MB
+LONGEST_WORDS = 20  # characters, in the mean: longer ones are seldom met again
 TRAINING_THREADS = 4  # a fixed number, as the sums of unigram training depend on it: same pieces on every machine
 
 
@@ -43,10 +46,18 @@ class Subwords:
         self._piece: list[str] = [self._processor.id_to_piece(number) for number in range(self.size)]
         self._bytes = [_bytes(number, piece) for number, piece in enumerate(self._piece)]
         self._sampler = self._make_sampler(settings) if settings.sampling else None
+        self._ids_of_word = _Words(self._processor) if settings.algorithm == "bpe" else None
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        ids: list[list[int]] = self._processor.encode([escape(text) for text in texts], num_threads=1)
-        return ids
+        escaped = [escape(text) for text in texts]
+        spaced = sum(text.count(" ") for text in escaped) * LONGEST_WORDS > sum(map(len, escaped))
+        if self._ids_of_word is None or not spaced:
+            ids: list[list[int]] = self._processor.encode(escaped, num_threads=1)
+            return ids
+        if len(self._ids_of_word) > WORDS_KEPT:
+            self._ids_of_word.clear()
+        of_word = self._ids_of_word.__getitem__
+        return [list(chain.from_iterable(map(of_word, text.split(" ")))) if text else [] for text in escaped]
 
     def encode_sampled(self, text: str, seed: int) -> list[int]:
         if self._sampler is None or not text:
@@ -78,6 +89,23 @@ class Subwords:
         if settings.algorithm == "bpe":
             return BpeSampler(pieces, settings.sampling)
         return UnigramSampler(pieces, settings.sampling)
+
+
+class _Words(dict[str, list[int]]):
+    """The ids of each word, cut when it is first asked for.
+
+    BPE merges within a word alone, so that a word met before need not be cut again. (The unigram model keeps to words
+    as well, but rounds along the text, so that ties might break otherwise.)
+    """
+
+    def __init__(self, processor: sentencepiece.SentencePieceProcessor) -> None:
+        super().__init__()
+        self._cut = processor.encode
+
+    def __missing__(self, word: str) -> list[int]:
+        ids: list[int] = self._cut(word) if word else self._cut(" ")[:1]  # no word: a space that follows a space
+        self[word] = ids
+        return ids
 
 
 def train_subwords(texts: Iterable[str], settings: config.Sentencepiece) -> Subwords:
