@@ -1,0 +1,193 @@
+"""How fast seqsmith trains, beside what the machine can multiply: target tokens a second for three shapes of model.
+
+    SEQSMITH_DATA=... python bench/training.py T R Rif --threads 2 --precisions fp32 bf16 --rounds 3
+
+Multi30k en-de, raw, one sentencepiece BPE of 8,000 for both sides, batches of 2,048 target tokens; the shapes are
+T, a Transformer of 3 + 3 layers, width 256, feed-forward 1,024; R, a bidirectional LSTM encoder (2 x 256) and an LSTM
+decoder of 512 with attention over the whole target, embedding 256; Rif, the same with input feeding. The data, model,
+batches, loss and optimizer are those of `seqsmith train`. Each case runs in a process of its own, in turns (A B A B);
+the best round of each counts. A busy machine is refused; with --anyway CPU seconds are counted in place of seconds on
+the clock, which is fair for one thread only. Rows go to the file that --out names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import nn
+
+from seqsmith import config, runtime
+from seqsmith.batch import Batch, Tokens
+from seqsmith.cli.text_task import TextTask, open_text_task
+from seqsmith.train.optimizer import new_optimizer
+
+BUSY = 0.3  # of a core, by the load average of the last minute
+WARM = 5  # updates that are not counted
+RECURRENT = {
+    "encoder": {"kind": "lstm", "layers": 1, "width": 512, "dropout": 0.1},
+    "decoder": {"kind": "lstm", "layers": 1, "width": 512, "attention": "general", "dropout": 0.1},
+    "embedding": 256,
+    "share_embeddings": "none",
+}
+TRANSFORMER = {"kind": "transformer", "layers": 3, "width": 256, "heads": 4, "feed_forward": 1024, "dropout": 0.1}
+SHAPES: dict[str, dict[str, Any]] = {
+    "T": {"encoder": TRANSFORMER, "decoder": TRANSFORMER, "share_embeddings": "all"},
+    "R": RECURRENT,
+    "Rif": config.merge(RECURRENT, {"decoder": {"input_feeding": True}}),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("shapes", nargs="+", choices=SHAPES)
+    parser.add_argument("--precisions", nargs="+", choices=("fp32", "bf16"), default=["fp32"])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--updates", type=int, default=30)
+    parser.add_argument("--anyway", action="store_true", help="measure on a busy machine, in CPU seconds")
+    parser.add_argument("--out", type=Path, help="append the rows to this file, a JSON object a line")
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)  # a case in its own process
+    options = parser.parse_args(arguments)
+    if options.one:
+        print(json.dumps(measure(options.shapes[0], options.precisions[0], options)))
+        return
+    load = os.getloadavg()[0]
+    if load > BUSY and not options.anyway:
+        sys.exit(f"training: the load of this machine is {load:.2f}: wait until it is idle, or say --anyway.")
+    cases = [(shape, precision) for shape in options.shapes for precision in options.precisions]
+    best: dict[tuple[str, str], dict[str, Any]] = {}
+    for _ in range(options.rounds):
+        for case in cases:
+            row = _in_a_process(*case, options)
+            if case not in best or row["tokens_per_second"] > best[case]["tokens_per_second"]:
+                best[case] = row
+    for row in best.values():
+        row |= {"load": round(load, 2), "rounds": options.rounds, "date": date.today().isoformat()}
+        print(" ".join(f"{name}={value}" for name, value in row.items()), flush=True)
+        if options.out is not None:
+            with options.out.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+
+
+def _in_a_process(shape: str, precision: str, options: argparse.Namespace) -> dict[str, Any]:
+    words = [sys.executable, __file__, shape, "--one", "--precisions", precision]
+    words += ["--threads", str(options.threads), "--updates", str(options.updates)]
+    found = subprocess.run([*words, *["--anyway"] * options.anyway], check=True, capture_output=True, text=True)
+    row: dict[str, Any] = json.loads(found.stdout.splitlines()[-1])
+    return row
+
+
+def measure(shape: str, precision: runtime.Precision, options: argparse.Namespace) -> dict[str, Any]:
+    """One case: the updates of an epoch's first batches, after a few to warm up."""
+    clock = time.process_time if options.anyway else time.perf_counter
+    runtime.keep_memory()
+    runtime.use_threads(options.threads)
+    with TemporaryDirectory() as folder:
+        task = _task(shape, Path(folder))
+        batches = task.batches(0)
+        optimizer = new_optimizer(task.model, beta2=0.98, weight_decay=0.01)
+        task.model.train()
+        tokens, work, seconds = 0, 0.0, 0.0
+        for index in range(WARM + options.updates):
+            began = clock()
+            batch = batches[index % len(batches)]
+            assert batch.target is not None
+            optimizer.zero_grad(set_to_none=True)
+            with runtime.precision_context(precision, task.device):
+                loss = task.loss(batch, 0.0)
+            (loss.loss_nats / loss.count).backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(task.model.parameters(), 1.0)
+            optimizer.step()
+            if index >= WARM:
+                seconds += clock() - began
+                tokens += batch.target.count
+                work += operations(task.model, batch)
+        peak = multiplications_per_second(precision, clock)
+        return {
+            "shape": shape,
+            "precision": precision,
+            "threads": options.threads,
+            "tokens_per_second": round(tokens / seconds),
+            "gflops": round(work / seconds / 1e9, 1),
+            "peak_gflops": round(peak / 1e9, 1),
+            "share_of_peak": round(work / seconds / peak, 3),
+            "padding": round(_padding(task), 4),
+            "parameters": runtime.parameter_count(task.model),
+            "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            "clock": "CPU" if options.anyway else "wall",
+        }
+
+
+def _task(shape: str, folder: Path) -> TextTask:
+    data = Path(os.environ["SEQSMITH_DATA"]) / "multi30k" / "raw"
+    pieces = {"kind": "sentencepiece", "algorithm": "bpe", "vocabulary": 8000}
+    table = {
+        "data": {
+            name: [{"path": str(data / f"{part}.en"), "target": str(data / f"{part}.de")}]
+            for name, part in (("train", "train"), ("dev", "val"))
+        },
+        "source": {"tokeniser": pieces},
+        "target": {"tokeniser": pieces},
+        "joint_vocabulary": True,
+        "model": SHAPES[shape],
+        "train": {"batch_tokens": 2048, "label_smoothing": 0.1},
+    }
+    return open_text_task(table, folder, torch.device("cpu"), resume=False, say=lambda _: None)
+
+
+def operations(model: nn.Module, batch: Batch) -> float:
+    """Floating-point operations of an update: two for each weight and real position that it meets, forward, and twice
+    as many backward; attention as the products that it is. Padding and everything but products are not counted."""
+    assert isinstance(batch.source, Tokens)
+    assert isinstance(batch.target, Tokens)
+    source, target = batch.source.count, batch.target.count
+    weights = {"encoder": 0, "decoder": 0}
+    for name, parameter in model.named_parameters():
+        part = name.split(".")[0]
+        if parameter.dim() == 2 and part in weights:
+            weights[part] += parameter.numel()
+    outlet = model.outlet.weight.numel()  # type: ignore[union-attr]
+    products = 2.0 * (source * weights["encoder"] + target * (weights["decoder"] + outlet))
+    S, T = batch.source.length_B.double(), batch.target.length_B.double()
+    decoder = model.decoder
+    if isinstance(getattr(decoder, "layers", None), nn.ModuleList):  # a Transformer: scores and mixtures of every layer
+        layers, width = len(decoder.layers), model.target_inlet.width  # type: ignore[union-attr,arg-type]
+        attended = float((S * S + T * T + S * T).sum()) * layers * width  # type: ignore[operator]
+    else:
+        attended = float((S * T).sum()) * decoder.output_width  # type: ignore[operator,union-attr]
+    return 3 * (products + 4.0 * attended)
+
+
+def multiplications_per_second(precision: runtime.Precision, clock: Any, *, size: int = 1024) -> float:
+    """The machine's own: a product of square matrices."""
+    a = torch.randn(size, size, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
+    best = float("inf")
+    for _ in range(10):
+        began = clock()
+        torch.mm(a, a)
+        best = min(best, clock() - began)
+    return 2.0 * size**3 / best
+
+
+def _padding(task: TextTask) -> float:
+    """Share of the target positions of an epoch that are padding."""
+    batches = task.batches(0)
+    targets = [batches[index].target for index in range(len(batches))]
+    real = sum(target.count for target in targets if target is not None)
+    return 1 - real / sum(target.id_BL.numel() for target in targets if target is not None)
+
+
+if __name__ == "__main__":
+    main()
