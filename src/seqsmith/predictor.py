@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from seqsmith import config, runtime
-from seqsmith.batch import END, Batch, tokens
-from seqsmith.bundle import open_bundle
 from seqsmith.data.plan import sequential_plan
-from seqsmith.engine.pytorch import TorchEngine
-from seqsmith.errors import UserError
+from seqsmith.engine.answering import answer_all
+from seqsmith.engine.choose import WANTED, choose
+from seqsmith.engine.protocol import Engine
+from seqsmith.engine.timing import spans_of_attention, spans_of_ctc, word_times
+from seqsmith.errors import UserError, nearest
 from seqsmith.featurise import Featuriser, Texts
+from seqsmith.model_folder import ModelFolder
 from seqsmith.search.answer import Answer
+from seqsmith.speech.codec import FRAMES_PER_SECOND, SpeechCodec
+from seqsmith.speech.subtitles import Timed
+from seqsmith.text.vocabulary import END
+
+if TYPE_CHECKING:
+    from seqsmith.engine.pytorch import TorchEngine
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,7 @@ class Prediction:
     nbest: tuple[Candidate, ...]  # best first
     cut_source: bool = False  # the source was longer than the model takes and lost its end
     unknown_share: float = 0.0  # of the source's tokens: never seen in training
+    parts: tuple[str, ...] = ()  # of a recording: the best answer to each of its pieces
 
     @property
     def text(self) -> str:
@@ -64,28 +73,42 @@ class Alignment:
 class Predictor:
     """A model ready for use."""
 
-    engine: TorchEngine
+    engine: Engine
     featuriser: Featuriser
     settings: config.Settings
+    why: str = ""  # this engine, in a sentence
+    folders: tuple[ModelFolder, ...] = ()  # where the weights are that torch needs, if another engine answers
 
     @classmethod
-    def open(cls, *folders: str | os.PathLike[str], device: str = "auto") -> Self:
-        """Open a model folder, or several of the same vocabularies as an ensemble. Raises UserError."""
+    def open(
+        cls,
+        *folders: str | os.PathLike[str],
+        device: str = "auto",
+        engine: str = "auto",
+        threads: int | None = None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> Self:
+        """Open a model folder, or several of the same vocabularies as an ensemble. Raises UserError.
+
+        `engine` is torch, ctranslate2, onnx or auto, the fastest that answers as torch does; `say` is told when the
+        files of one are built. `threads` are for batches: a single request is answered on one.
+        """
         if not folders:
             raise UserError("no model folder given.")
         if device not in ("auto", "cpu", "cuda"):
             raise UserError(f"device: found {device!r}, expected 'auto', 'cpu' or 'cuda'.")
-        place = runtime.choose_device(device)  # type: ignore[arg-type]  # checked above
-        bundles = [open_bundle(Path(folder)) for folder in folders]
-        first = bundles[0]
-        for folder, other in zip(folders, bundles, strict=True):
+        if engine not in WANTED:
+            raise UserError(f"engine: found {engine!r}, expected one of {', '.join(WANTED)}.{nearest(engine, WANTED)}")
+        opened = tuple(ModelFolder.open(Path(folder)) for folder in folders)
+        first = opened[0]
+        for other in opened[1:]:
             if not first.featuriser.same_ids(other.featuriser):
                 raise UserError(
-                    f"{folder}: its vocabularies differ from those of {folders[0]}, so their answers cannot be "
+                    f"{other.path}: its vocabularies differ from those of {first.path}, so their answers cannot be "
                     "averaged. Train the models of an ensemble on the same data and settings, with other seeds."
                 )
-        models = tuple(bundle.model.to(place) for bundle in bundles)
-        return cls(TorchEngine(models, place), first.featuriser, first.settings)
+        choice = choose(opened, wanted=engine, device=device, threads=threads, say=say)  # type: ignore[arg-type]  # checked above
+        return cls(choice.engine, first.featuriser, first.settings, choice.reason, opened)
 
     def predict(
         self, texts: Sequence[str], *, features: Sequence[str] | None = None, **search: Any
@@ -98,23 +121,60 @@ class Predictor:
         settings = self._search(search)
         sources = self._sources(texts, features)
         longest = self.settings.data.longest_source
+        if isinstance(self.featuriser.source, SpeechCodec):
+            return self._heard(texts, sources, settings)
         cut = [ids if len(ids) <= longest else [*ids[: longest - 1], END] for ids in sources]
-        lengths = np.array([len(ids) for ids in cut], np.int64)
         predictions: list[Prediction | None] = [None] * len(texts)
-        filled = np.array([index for index, text in enumerate(texts) if text.strip()], np.int64)
-        plan = sequential_plan(lengths[filled], max(1, settings.batch_tokens // (settings.beam or 1)))
-        for index in range(len(plan)):
-            rows = filled[plan[index]]
-            batch = Batch(tokens([cut[row] for row in rows]), None, torch.from_numpy(rows))
-            for row, answers in zip(rows, self.engine.answer(batch, settings), strict=True):
-                predictions[row] = Prediction(
-                    texts[row],
-                    tuple(self._candidate(answer) for answer in answers),
-                    len(sources[row]) > longest,
-                    self.featuriser.source.unknown_share(cut[row][:-1]),
-                )
+        filled = [index for index, text in enumerate(texts) if text.strip()]
+        for row, answers in zip(filled, answer_all(self.engine, [cut[row] for row in filled], settings), strict=True):
+            predictions[row] = Prediction(
+                texts[row],
+                tuple(self._candidate(answer) for answer in answers),
+                len(sources[row]) > longest,
+                self.featuriser.source.unknown_share(cut[row][:-1]),
+            )
         empty = (Candidate("", 0.0, 0.0, True),)
         return [prediction or Prediction(text, empty) for text, prediction in zip(texts, predictions, strict=True)]
+
+    def _heard(self, names: Sequence[str], recordings: Sequence[Any], settings: config.Search) -> list[Prediction]:
+        """The answers to recordings, whose frames are cut at silences where they are long and joined again."""
+        codec = self.featuriser.source
+        assert isinstance(codec, SpeechCodec)
+        parts = [codec.pieces(frames) for frames in recordings]
+        flat = [codec.finished(piece) for several in parts for piece in several]
+        answers = iter(answer_all(self.engine, flat, settings))
+        heard = []
+        for name, several in zip(names, parts, strict=True):
+            pieces = [[self._candidate(answer) for answer in next(answers)] for _ in several]
+            heard.append(Prediction(name, _spoken(pieces), parts=tuple(piece[0].text for piece in pieces)))
+        return heard
+
+    def times(self, prediction: Prediction) -> list[Timed]:
+        """When each word of an answer to a recording is said: by the CTC head, else by where the decoder looked."""
+        codec = self.featuriser.source
+        assert isinstance(codec, SpeechCodec)
+        words: list[Timed] = []
+        frames_before = 0
+        for piece, text in zip(codec.pieces(codec.encode([prediction.source])[0]), prediction.parts, strict=True):
+            words += self._piece_times(codec.finished(piece), text, frames_before / FRAMES_PER_SECOND)
+            frames_before += len(piece)
+        return words
+
+    def _piece_times(self, frames: Any, text: str, offset_seconds: float) -> list[Timed]:
+        ended = self.featuriser.targets({"target": [text]})[0]
+        if self.settings.model.ctc:
+            log_p_SV = self._torch.ctc_log_p(frames).numpy()
+            steps, spans = len(log_p_SV), spans_of_ctc(log_p_SV, ended[:-1])
+        else:
+            weight_TS = self._torch.attention(frames, ended).numpy()
+            steps, spans = weight_TS.shape[1], spans_of_attention(weight_TS)
+        return word_times(
+            ended[:-1],
+            spans,
+            self.featuriser.target.decode,
+            step_seconds=len(frames) / FRAMES_PER_SECOND / steps,
+            offset_seconds=offset_seconds,
+        )
 
     def stream(
         self, rows: Iterable[tuple[str, str | None]], *, window: int = 1024, **search: Any
@@ -142,8 +202,9 @@ class Predictor:
         scores = np.zeros(len(sources))
         plan = sequential_plan(lengths, self.settings.search.batch_tokens)
         for index in range(len(plan)):
-            rows = plan[index]
-            scores[rows] = self.engine.log_prob(self._pairs(rows, source_ids, target_ids))
+            rows = plan[index].tolist()
+            sources_of = [self.featuriser.finished(source_ids[row]) for row in rows]
+            scores[rows] = self._torch.log_prob(sources_of, [target_ids[row] for row in rows])
         return [float(score) for score in scores]
 
     def attention(self, source: str, target: str, *, features: str | None = None) -> Alignment:
@@ -155,17 +216,22 @@ class Predictor:
         self._check_features([source], column)
         source_ids = self._sources([source], column)
         target_ids = self.featuriser.targets({"target": [target]})
-        weight_BTS = self.engine.attention(self._pairs(np.zeros(1, np.int64), source_ids, target_ids))
+        weight_TS = self._torch.attention(source_ids[0], target_ids[0])
+        if isinstance(self.featuriser.source, SpeechCodec):
+            raise UserError("attention is drawn over the words of a text, and this model hears recordings.")
         pieces = [*self.featuriser.source.pieces(source_ids[0][:-1]), "⏎"]
-        return Alignment(
-            tuple(pieces), (*self.featuriser.target.pieces(target_ids[0][:-1]), "⏎"), weight_BTS[0].numpy()
-        )
+        return Alignment(tuple(pieces), (*self.featuriser.target.pieces(target_ids[0][:-1]), "⏎"), weight_TS.numpy())
 
-    def _pairs(self, rows: NDArray[np.int64], sources: list[list[int]], targets: list[list[int]]) -> Batch:
-        chosen = [int(row) for row in rows]
-        return Batch(tokens([sources[r] for r in chosen]), tokens([targets[r] for r in chosen]), torch.from_numpy(rows))
+    @cached_property
+    def _torch(self) -> TorchEngine:
+        """The reference, which alone scores given targets and shows where it looks."""
+        from seqsmith.engine.pytorch import TorchEngine  # late: it brings torch
 
-    def _sources(self, texts: Sequence[str], features: Sequence[str] | None) -> list[list[int]]:
+        if isinstance(self.engine, TorchEngine):
+            return self.engine
+        return TorchEngine.open(self.folders, runtime.choose_device("cpu"))
+
+    def _sources(self, texts: Sequence[str], features: Sequence[str] | None) -> list[Any]:
         columns: Texts = {"source": list(texts)}
         if features is not None:
             columns["features"] = list(features)
@@ -176,7 +242,7 @@ class Predictor:
             raise UserError("predict takes a list of texts, found one string: write predict([text]).")
         if features is not None and len(features) != len(texts):
             raise UserError(f"{len(texts)} texts, but {len(features)} rows of features: each text needs one.")
-        known = self.featuriser.source.features.symbols
+        known = self.featuriser.takes_features
         if features is None and known:
             raise UserError(
                 "this model was trained with a column of features, and the input has none. "
@@ -192,7 +258,10 @@ class Predictor:
             table["beam"] = max(table.get("beam") or 1, table["nbest"])
         if "longest_ratio" in given and "longest" not in given:
             table.pop("longest", None)
-        return config.build({"search": table}, where="predict").search
+        search = config.build({"search": table}, where="predict").search
+        if search.ctc and not self.settings.model.ctc:
+            raise UserError("search.ctc: this model has no CTC head (model.ctc = 0). Leave search.ctc out.")
+        return search
 
     def _candidate(self, answer: Answer) -> Candidate:
         return Candidate(self.featuriser.target.decode(answer.ids), answer.score, answer.log_prob, answer.ended)
@@ -200,6 +269,21 @@ class Predictor:
     def with_search(self, **search: Any) -> Predictor:
         """The same model with other settings of `[search]`."""
         return replace(self, settings=self.settings.model_copy(update={"search": self._search(search)}))
+
+
+def _spoken(pieces: Sequence[Sequence[Candidate]]) -> tuple[Candidate, ...]:
+    """The answers to neighbouring pieces as answers to the whole: the best of each, the second best of each, ..."""
+    if len(pieces) == 1:
+        return tuple(pieces[0])
+    return tuple(
+        Candidate(
+            " ".join(one.text for one in together if one.text),
+            sum(one.score for one in together),
+            sum(one.log_prob for one in together),
+            all(one.ended for one in together),
+        )
+        for together in zip(*pieces, strict=False)
+    )
 
 
 def _check_lengths(side: str, sequences: list[list[int]], longest: int) -> None:

@@ -1,4 +1,7 @@
-"""All contact with the machine: threads, memory, device, precision, seeds, clocks, signals, folders of the user."""
+"""All contact with the machine: threads, memory, device, precision, seeds, clocks, signals, folders of the user.
+
+torch is imported by the functions that need it: it takes longer than a first answer may take where another engine runs.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from time import perf_counter
-from typing import Literal
+from time import perf_counter, process_time
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
 
 from seqsmith.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
 
 Precision = Literal["fp32", "bf16"]
 
@@ -44,21 +49,37 @@ def keep_memory() -> None:
 
 def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
     """The device to compute on. Raises UserError for CUDA on a machine without it."""
+    import torch
+
     if wanted == "cuda" and not torch.cuda.is_available():
         raise UserError("train.device: found 'cuda', but torch sees no CUDA device here. Use 'auto' or 'cpu'.")
     return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
 
 
+def threads(wanted: int | None) -> int:
+    """How many threads to take: as many as are wanted, else OMP_NUM_THREADS, else every core this process may use."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return wanted or int(os.environ.get("OMP_NUM_THREADS") or 0) or cores
+
+
+def may_have_gpu() -> bool:
+    """Whether a driver that torch could use is loaded, found without torch. CUDA_VISIBLE_DEVICES may hide it."""
+    return any(Path(place).exists() for place in ("/proc/driver/nvidia/version", "/dev/kfd", "/dev/dxg"))
+
+
 def use_threads(count: int | None) -> int:
     """Set and return the number of threads inside an operator; None takes every core this process may use."""
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    count = count or int(os.environ.get("OMP_NUM_THREADS") or 0) or cores
+    import torch
+
+    count = threads(count)
     torch.set_num_threads(count)
     return count
 
 
 def precision_context(precision: Precision, device: torch.device) -> AbstractContextManager[None]:
     """Mixed precision for the forward pass: weights stay fp32, matrix products are done in bf16."""
+    import torch
+
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
@@ -66,29 +87,37 @@ def faster_precision(work: Callable[[], None], device: torch.device) -> tuple[Pr
     """Do `work` (a training step) in fp32 and bf16 in turn; return the faster one and bf16's speed-up over fp32.
 
     Half precision must win by 15 % to be taken. CPUs of one family differ here by a factor of three, so the name of
-    the machine is no guide.
+    the machine is no guide. On a CPU its own time counts, which is the same whatever else the machine does.
     """
+    import torch
+
+    clock = process_time if device.type == "cpu" else perf_counter
+
     seconds: dict[Precision, float] = {"fp32": float("inf"), "bf16": float("inf")}
     for _ in range(3):
         for precision in seconds:
             with precision_context(precision, device):
-                began = perf_counter()
+                began = clock()
                 work()
                 if device.type == "cuda":
                     torch.cuda.synchronize()
-            seconds[precision] = min(seconds[precision], perf_counter() - began)
+            seconds[precision] = min(seconds[precision], clock() - began)
     gain = seconds["fp32"] / seconds["bf16"]
     return ("bf16" if gain > 1.15 else "fp32"), gain
 
 
 def seed_step(seed: int, update: int) -> None:
     """Make all noise of one update a function of (seed, update), so that resuming needs no generator state."""
+    import torch
+
     digest = hashlib.blake2b(f"{seed}:{update}".encode(), digest_size=8).digest()
     torch.manual_seed(int.from_bytes(digest, "little"))
 
 
 def seed_everything(seed: int) -> None:
     """Seed the generators of Python, NumPy and torch, from which a new model's weights come."""
+    import torch
+
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
@@ -96,6 +125,8 @@ def seed_everything(seed: int) -> None:
 
 def environment() -> dict[str, str | int]:
     """What bit-exact repetition depends on, for the journal."""
+    import torch
+
     return {
         "python": platform.python_version(),
         "torch": str(torch.__version__),

@@ -5,27 +5,34 @@ from __future__ import annotations
 import pytest
 import torch
 
+from seqsmith import config
 from seqsmith.batch import END
-from seqsmith.search.answer import Answer, Ranking, Trellis, divisors
+from seqsmith.search.answer import Answer, divisors, longest_answers
+from seqsmith.search.trellis import Ranking, Trellis, divisor_table
 
 
 def test_divisors_are_powers_of_the_length() -> None:
-    divisor_L = divisors(torch.tensor([2, 4]), length_penalty=0.5, gnmt_penalty=False)
-    assert divisor_L[1:].tolist() == pytest.approx([1.0, 2**0.5, 3**0.5, 2.0, 5**0.5])
+    divisor = divisors(4, length_penalty=0.5, gnmt_penalty=False)
+    assert divisor[1:] == pytest.approx([1.0, 2**0.5, 3**0.5, 2.0, 5**0.5])
 
 
 def test_gnmt_divisors_are_those_of_equation_14() -> None:
-    divisor_L = divisors(torch.tensor([7]), length_penalty=0.6, gnmt_penalty=True)
-    assert float(divisor_L[7]) == pytest.approx((5 + 7) ** 0.6 / (5 + 1) ** 0.6)
+    divisor = divisors(7, length_penalty=0.6, gnmt_penalty=True)
+    assert divisor[7] == pytest.approx((5 + 7) ** 0.6 / (5 + 1) ** 0.6)
 
 
 def test_without_a_penalty_the_score_is_log_p() -> None:
-    assert divisors(torch.tensor([3]), length_penalty=0.0, gnmt_penalty=False)[1:].tolist() == [1.0] * 4
+    assert divisors(3, length_penalty=0.0, gnmt_penalty=False)[1:] == [1.0] * 4
 
 
 def test_an_answer_of_no_tokens_at_all_is_our_mistake() -> None:
     with pytest.raises(AssertionError, match="at least one token"):
-        divisors(torch.tensor([3, 0]), length_penalty=1.0, gnmt_penalty=False)
+        divisor_table(torch.tensor([3, 0]), length_penalty=1.0, gnmt_penalty=False)
+
+
+def test_the_longest_answer_grows_with_its_source_unless_it_is_given() -> None:
+    assert longest_answers([1, 10], config.Search(longest_ratio=1.5, longest_extra=3)) == [5, 18]
+    assert longest_answers([1, 10], config.Search(longest=7)) == [7, 7]
 
 
 def test_answers_are_read_along_their_parents() -> None:

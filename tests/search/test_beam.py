@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from seqsmith.batch import BEGIN, END, State
-from seqsmith.search.answer import Answer
+from seqsmith.search.answer import Answer, NotFinite
 from seqsmith.search.beam import beam_search
 from seqsmith.search.greedy import greedy_search
-from seqsmith.search.step import NotFinite
 
 CELLS = 89  # a model is a table of logits, looked up by a hash of the prefix
 FIRST = END + 1  # the first id that is text

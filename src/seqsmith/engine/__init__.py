@@ -1,1 +1,1 @@
-"""Who runs the decoder's steps. So far torch does, on any device."""
+"""Who answers: torch, which can run every model on any device, or an engine made for CPUs that is faster."""

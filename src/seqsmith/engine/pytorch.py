@@ -1,18 +1,23 @@
-"""The reference engine: the model itself, by torch."""
+"""The reference engine: the model itself, by torch, which may use several threads within an operator."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from seqsmith import config
-from seqsmith.batch import Batch
+from seqsmith.batch import Batch, Frames, Tokens, frames, tokens
+from seqsmith.bundle import load_bundle
+from seqsmith.engine.hearing import by_ctc_alone, ctc_weight, joint_step
+from seqsmith.engine.protocol import Source
 from seqsmith.model.seq2seq import Seq2Seq
-from seqsmith.search.answer import Answer
+from seqsmith.model_folder import ModelFolder
+from seqsmith.search.answer import Answer, longest_answers
 from seqsmith.search.beam import beam_search
-from seqsmith.search.ensemble import ensemble, joined
 
 
 @dataclass(frozen=True)
@@ -22,16 +27,26 @@ class TorchEngine:
     models: tuple[Seq2Seq, ...]
     device: torch.device
 
+    name = "torch"
+    workers = 1
+
+    @classmethod
+    def open(cls, folders: Sequence[ModelFolder], device: torch.device) -> TorchEngine:
+        """Load the weights of model folders."""
+        return cls(tuple(load_bundle(folder).model.to(device) for folder in folders), device)
+
     @torch.inference_mode()
-    def answer(self, batch: Batch, settings: config.Search) -> list[list[Answer]]:
-        """The n best answers to each source of the batch, best first."""
-        batch = batch.to(self.device)
-        states = [model.start(batch.source) for model in self.models]
-        alone = len(self.models) == 1
+    def answer(self, sources: Sequence[Source], settings: config.Search) -> list[list[Answer]]:
+        """The n best answers to each source of a batch, best first."""
+        source = source_batch(sources).to(self.device)
+        weight = ctc_weight(self.models, settings)
+        if weight == 1.0:
+            return by_ctc_alone(self.models, source, settings)
+        step, state = joint_step(self.models, source, weight=weight)
         return beam_search(
-            self.models[0].step if alone else ensemble([model.step for model in self.models]),
-            states[0] if alone else joined(states),
-            longest_B=longest_answer(batch.source.length_B, settings),
+            step,
+            state,
+            longest_B=torch.tensor(longest_answers([len(each) for each in sources], settings), device=self.device),
             beam=settings.beam or 1,
             nbest=settings.nbest,
             shortest=settings.shortest,
@@ -40,16 +55,16 @@ class TorchEngine:
         )
 
     @torch.inference_mode()
-    def attention(self, batch: Batch) -> Tensor:
-        """Where the first model's decoder looks while it is fed the target -> weight_BTS on the CPU."""
-        return self.models[0].attention(batch.to(self.device)).float().cpu()
+    def attention(self, source: Source, target: Sequence[int]) -> Tensor:
+        """Where the first model's decoder looks while it is fed the target -> weight_TS on the CPU."""
+        return self.models[0].attention(self._batch([source], [target]))[0].float().cpu()
 
     @torch.inference_mode()
-    def log_prob(self, batch: Batch) -> list[float]:
+    def log_prob(self, sources: Sequence[Source], targets: Sequence[Sequence[int]]) -> list[float]:
         """The log-probability of each target, END included, in nats (of several models: of their mean probability)."""
-        batch = batch.to(self.device)
+        batch = self._batch(sources, targets)
         target = batch.target
-        assert target is not None
+        assert isinstance(target, Tokens)
         log_ps = [model(batch).scores.logits().double().log_softmax(-1) for model in self.models]
         log_p_PV = torch.stack(log_ps).logsumexp(0) - torch.tensor(float(len(log_ps))).log()
         row_P = target.position_P // target.id_BL.shape[1]
@@ -57,10 +72,17 @@ class TorchEngine:
         total_B: list[float] = chosen_P.new_zeros(len(target.id_BL)).index_add(0, row_P, chosen_P).tolist()
         return total_B
 
+    @torch.inference_mode()
+    def ctc_log_p(self, source: Source) -> Tensor:
+        """What the first model's CTC head says at each step of the encoder -> log_p_SV on the CPU."""
+        model = self.models[0]
+        return model.ctc_log_p(model.encode(source_batch([source]).to(self.device)))[0].cpu()
 
-def longest_answer(length_B: Tensor, settings: config.Search) -> Tensor:
-    """How many tokens an answer may have, END included, for sources of these lengths, theirs included."""
-    if settings.longest is not None:
-        return torch.full_like(length_B, settings.longest)
-    ratio = settings.longest_ratio or 2.0
-    return (length_B * ratio).ceil().long() + settings.longest_extra
+    def _batch(self, sources: Sequence[Source], targets: Sequence[Sequence[int]]) -> Batch:
+        return Batch(source_batch(sources), tokens(targets), torch.arange(len(targets))).to(self.device)
+
+
+def source_batch(sources: Sequence[Source]) -> Tokens | Frames:
+    """Sources of one kind as a batch: those of speech are float arrays."""
+    arrays = [source for source in sources if isinstance(source, np.ndarray) and source.ndim == 2]
+    return frames(arrays) if arrays else tokens(sources)

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from seqsmith.batch import BEGIN, END, State, Step
-from seqsmith.search.answer import Answer, Ranking, Trellis, divisors
+from seqsmith.search.answer import Answer, NotFinite
 from seqsmith.search.rules import answer_only
-from seqsmith.search.step import NotFinite, full_precision, parted, select
+from seqsmith.search.step import full_precision, parted, select
+from seqsmith.search.trellis import Ranking, Trellis, divisor_table
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def greedy_search(
 
     `state` has one row for each source. The penalty weighs the score, it chooses nothing.
     """
-    divisor_L = divisors(longest_B, length_penalty=length_penalty, gnmt_penalty=gnmt_penalty)
+    divisor_L = divisor_table(longest_B, length_penalty=length_penalty, gnmt_penalty=gnmt_penalty)
     trellis = Trellis()
     rankings: list[Ranking] = []
     live, length = _start(longest_B), 0

@@ -12,10 +12,6 @@ from torch import Tensor
 from seqsmith.batch import State, tree_map
 
 
-class NotFinite(FloatingPointError):
-    """The model gave logits that are no numbers, or no probability at all to anything that may follow."""
-
-
 def select(state: State, *, row_N: Tensor | None = None, source_B: Tensor | None = None) -> State:
     """Row i of the result is row `row_N[i]` of `state`, source i is source `source_B[i]`; None leaves all in place."""
     row, source = state.row, state.source

@@ -156,8 +156,9 @@ class Closed:
         )
 
     def pieces(self, ids: Iterable[int]) -> list[str]:
-        shown = (*SPECIALS, *self._vocabulary.symbols)
-        return [shown[number].replace(" ", VISIBLE_SPACE) for number in ids]
+        symbols, first = self._vocabulary.symbols, len(SPECIALS)
+        shown = (SPECIALS[number] if number < first else symbols[number - first] for number in ids)
+        return [piece.replace(" ", VISIBLE_SPACE) for piece in shown]
 
     def grown(self, texts: Iterable[str]) -> Closed:
         symbols = chain.from_iterable(map(self._cutter.cut, texts))

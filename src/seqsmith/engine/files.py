@@ -1,0 +1,111 @@
+"""What an engine is built of: made once from a model's weights, and kept beside the model under a digest of both.
+
+Where the model folder cannot be written to, it is kept in the user's cache. With it stands what came of the check.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal, assert_never
+
+from seqsmith import config, runtime
+from seqsmith.engine.expressible import ctranslate2_lacks, onnx_lacks
+from seqsmith.engine.protocol import Engine
+from seqsmith.engine.selfcheck import Check, check, read_check, read_sample
+from seqsmith.engine.weights import read_weights
+from seqsmith.errors import UserError
+from seqsmith.folder import check_folder, write_folder
+from seqsmith.model_folder import ModelFolder
+
+Kind = Literal["ctranslate2", "onnx"]
+FASTEST_FIRST: tuple[Kind, ...] = ("ctranslate2", "onnx")
+
+_FORMAT = 1  # of what we write; files of another format are built anew
+_CHECK = "check.json"
+_PACKAGES = {"ctranslate2": ("ctranslate2",), "onnx": ("onnxruntime", "onnx")}
+
+
+def missing_package(kind: Kind) -> str | None:
+    """The first package that an engine needs and that is not installed, or None."""
+    for package in _PACKAGES[kind]:
+        try:
+            version(package)
+        except PackageNotFoundError:
+            return package
+    return None
+
+
+def lacks(kind: Kind, settings: config.Settings) -> str | None:
+    """What an engine lacks to run a model, in words, or None."""
+    match kind:
+        case "ctranslate2":
+            return ctranslate2_lacks(settings)
+        case "onnx":
+            return onnx_lacks(settings)
+    assert_never(kind)
+
+
+def engine_of(
+    kind: Kind, folder: ModelFolder, *, workers: int, say: Callable[[str], None]
+) -> tuple[Engine, Check | None]:
+    """The engine over its files, which are built and checked where they do not stand yet.
+
+    There is no check where the model carries no sample of dev. Raises UserError where nothing can be written.
+    """
+    place = _place(kind, folder)
+    if check_folder(place) is not None:
+        say(f"Building the files of the engine {kind} in {place}, once.")
+        try:
+            write_folder(place, lambda temporary: _build(kind, folder, temporary, workers=workers))
+        except UserError as error:
+            reason = error.__cause__.strerror if isinstance(error.__cause__, OSError) else error
+            raise UserError(
+                f"{place}: the files of the engine {kind} could not be written: {reason}. "
+                "Free some space, name another folder in SEQSMITH_CACHE, or take --engine torch."
+            ) from error
+    checked = place / _CHECK
+    return _open(kind, folder, place, workers=workers), read_check(checked) if checked.exists() else None
+
+
+def _place(kind: Kind, folder: ModelFolder) -> Path:
+    packages = [(package, version(package)) for package in _PACKAGES[kind]]
+    depends = json.dumps([_FORMAT, packages, folder.fingerprints()], sort_keys=True)
+    home = folder.path if os.access(folder.path, os.W_OK) else runtime.cache_folder()
+    return home / "engines" / f"{kind}-int8-{hashlib.sha256(depends.encode()).hexdigest()[:16]}"
+
+
+def _build(kind: Kind, folder: ModelFolder, place: Path, *, workers: int) -> None:
+    weights = read_weights(folder)
+    match kind:
+        case "ctranslate2":
+            from seqsmith.engine import ctranslate2_model
+
+            ctranslate2_model.write_model(weights, folder.settings, place)
+        case "onnx":
+            from seqsmith.engine import onnx_model
+
+            onnx_model.write_model(weights, folder.settings, place)
+        case _:
+            assert_never(kind)
+    pairs = read_sample(folder)
+    if pairs:
+        check(_open(kind, folder, place, workers=workers), folder, pairs).save(place / _CHECK)
+
+
+def _open(kind: Kind, folder: ModelFolder, place: Path, *, workers: int) -> Engine:
+    # Imported here, for only one of them is needed, and each is an extra.
+    match kind:
+        case "ctranslate2":
+            from seqsmith.engine.ctranslate2 import CTranslate2Engine
+
+            return CTranslate2Engine.open(place, workers=workers)
+        case "onnx":
+            from seqsmith.engine.onnx import OnnxEngine
+
+            return OnnxEngine.open(place, target_size=folder.featuriser.target.size, workers=workers)
+    assert_never(kind)
