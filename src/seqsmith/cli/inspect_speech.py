@@ -1,0 +1,103 @@
+"""`seqsmith inspect` on a manifest: how much is recorded, how it is recorded, and which recordings are broken."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqsmith import config
+from seqsmith.data.columns import placed
+from seqsmith.data.corpus import Counts, read_rows
+from seqsmith.data.files import shown
+from seqsmith.data.printable import printable
+from seqsmith.errors import UserError
+from seqsmith.speech.audio import read_header, read_joined
+from seqsmith.speech.codec import FRAMES_PER_SECOND, check_there
+from seqsmith.speech.columns import roles
+from seqsmith.speech.matrix import is_matrix, read_matrix
+from seqsmith.speech.names import parse
+
+_SHOWN = 20  # broken recordings
+_MANY_CHARACTERS = 30.0  # a second; nobody speaks so fast
+
+
+@dataclass
+class _Found:
+    seconds: list[float] = field(default_factory=list)
+    characters: list[int] = field(default_factory=list)
+    form: Counter[str] = field(default_factory=Counter)
+    broken: list[tuple[int, str]] = field(default_factory=list)  # line and what is wrong
+    fast: list[int] = field(default_factory=list)  # lines with more text than can be said
+
+
+def inspect_manifest(corpus: config.Corpus, data: config.Data) -> tuple[list[str], dict[str, Any]]:
+    """Decode every recording once and report; what JSON has of it comes second."""
+    found, counts = _Found(), Counts()
+    source = config.SpeechSource()
+    for rows in read_rows(corpus, roles(data), data, counts):
+        whole = placed(rows, roles(data), Path(corpus.path).parent)
+        for line, name, text in zip(whole.line, whole.fields["source"], whole.fields["target"], strict=True):
+            _look(found, line, name, text, source)
+    path = shown(corpus.path)
+    seconds = np.array(found.seconds or [0.0])
+    low, middle, high = np.quantile(seconds, [0.0, 0.5, 1.0])
+    lines = [
+        f"{path}: {len(found.seconds):,} recordings that can be read, {seconds.sum() / 3600:.2f} hours",
+        f"  seconds: {low:.2f} to {high:.2f}, median {middle:.2f}",
+        *(f"  {count:,} times {form}" for form, count in found.form.most_common(8)),
+        f"  transcripts: {sum(found.characters):,} characters, {_rate(found):.1f} a second",
+        *(f"  {sentence}" for sentence in counts.sentences()),
+    ]
+    if found.fast:
+        lines.append(
+            f"  {len(found.fast):,} transcripts have over {_MANY_CHARACTERS:.0f} characters a second, "
+            f"the first at {path}:{found.fast[0]}: do they belong to these recordings?"
+        )
+    if found.broken:
+        lines.append(f"  {len(found.broken):,} recordings are broken:")
+        lines += [f"    {path}:{line}: {printable(what, longest=300)}" for line, what in found.broken[:_SHOWN]]
+    table = {
+        "recordings": len(found.seconds),
+        "hours": float(seconds.sum() / 3600),
+        "seconds": {"least": float(low), "median": float(middle), "most": float(high)},
+        "forms": dict(found.form),
+        "characters": sum(found.characters),
+        "fast": found.fast,
+        "broken": [{"line": line, "why": what} for line, what in found.broken],
+    }
+    return lines, table
+
+
+def _look(found: _Found, line: int, name: str, text: str, source: config.SpeechSource) -> None:
+    try:
+        seconds, form = _read(name, source)
+    except UserError as error:
+        found.broken.append((line, str(error)))
+        return
+    found.seconds.append(seconds)
+    found.characters.append(len(text))
+    found.form[form] += 1
+    if len(text) > _MANY_CHARACTERS * seconds + 10:
+        found.fast.append(line)
+
+
+def _read(name: str, source: config.SpeechSource) -> tuple[float, str]:
+    """Seconds and form of one example; every part of it is decoded."""
+    paths, stretch = parse(name)
+    check_there(paths)
+    if is_matrix(paths[0]):
+        most = int(source.longest_seconds * FRAMES_PER_SECOND)
+        several = [read_matrix(path, most_frames=most) for path in paths]
+        return sum(map(len, several)) / FRAMES_PER_SECOND, f"features of {several[0].shape[1]} channels"
+    header = read_header(paths[0])
+    samples = read_joined(paths, rate_hz=header.rate_hz, longest_seconds=source.longest_seconds, stretch=stretch)
+    mixed = "" if header.channels == 1 else f", {header.channels} channels"
+    return len(samples) / header.rate_hz, f"{Path(paths[0]).suffix[1:].lower()} at {header.rate_hz:,} Hz{mixed}"
+
+
+def _rate(found: _Found) -> float:
+    return sum(found.characters) / max(1e-9, sum(found.seconds))

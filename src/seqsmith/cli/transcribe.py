@@ -1,0 +1,130 @@
+"""`seqsmith predict` for models that hear: recordings or manifests in, texts, timed words or subtitles out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, Literal, assert_never
+
+from seqsmith import config, runtime
+from seqsmith.cli.program import note
+from seqsmith.cli.write import replacing
+from seqsmith.data.columns import placed
+from seqsmith.data.corpus import Counts, read_every_row
+from seqsmith.data.files import suffix
+from seqsmith.errors import UserError
+from seqsmith.featurise import roles
+from seqsmith.predictor import Prediction, Predictor
+from seqsmith.speech import audio, matrix
+from seqsmith.speech.subtitles import Timed, captions, srt, vtt
+
+Format = Literal["text", "tsv", "json", "jsonl", "srt", "vtt"]
+_BY_SUFFIX: dict[str, Format] = {
+    ".tsv": "tsv",
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".srt": "srt",
+    ".vtt": "vtt",
+}
+_SOUNDS = (*audio.SUFFIXES, *matrix.SUFFIXES)
+_AT_ONCE = 64  # recordings
+
+
+def transcribe(
+    folders: Sequence[Path],
+    inputs: Sequence[str],
+    *,
+    output: Path | None,
+    form: str | None,
+    search: dict[str, Any],
+    data: dict[str, Any],
+    threads: int | None,
+) -> None:
+    """Write what is said in each recording, in order; a line each unless the format says otherwise."""
+    runtime.keep_memory()
+    predictor = Predictor.open(*folders, engine="torch", threads=runtime.threads(threads)).with_search(**search)
+    chosen = _format(form, output)
+    names = [name for given in inputs for name in _names(given, predictor.settings, data)]
+    if chosen in ("srt", "vtt") and len(names) != 1:
+        raise UserError(
+            f"--format {chosen}: subtitles belong to one recording, found {len(names)}. Give one at a time."
+        )
+    with nullcontext(sys.stdout) if output is None else replacing(output) as file:
+        if chosen == "json":
+            found = [_as_dict(one, words) for one, words in _answers(predictor, names, timed=True)]
+            file.write(json.dumps(found, ensure_ascii=False, indent=1) + "\n")
+            return
+        for prediction, words in _answers(predictor, names, timed=chosen not in ("text", "tsv")):
+            file.write(_rendered(prediction, words, chosen))
+            file.flush()
+
+
+def _format(form: str | None, output: Path | None) -> Format:
+    known: tuple[Format, ...] = ("text", "tsv", "json", "jsonl", "srt", "vtt")
+    if form is None:
+        return _BY_SUFFIX.get("" if output is None else output.suffix.lower(), "text")
+    for one in known:
+        if form == one:
+            return one
+    raise UserError(f"--format {form}: a model that hears writes {', '.join(known)}.")
+
+
+def _names(given: str, settings: config.Settings, data: dict[str, Any]) -> Iterator[str]:
+    """A recording names itself, a manifest those in it, standard input one a line."""
+    if given == "-":
+        yield from (line.strip() for line in sys.stdin if line.strip())
+        return
+    if suffix(given.split("#t=")[0]) in _SOUNDS:
+        yield given
+        return
+    if suffix(given) not in (".tsv", ".csv", ".jsonl", ".ndjson", ".parquet"):
+        raise UserError(
+            f"{given}: expected a recording ({', '.join(_SOUNDS)}) or a manifest of recordings (.tsv, .csv, .jsonl)."
+        )
+    table = settings.data.model_dump(exclude={"train", "dev", "header", "audio_folder"}, exclude_none=True) | data
+    reading = config.build({"data": table}, where="predict").data
+    some = [role for role in roles(settings, reading) if role.name != "target"]
+    counts = Counts()
+    for rows in read_every_row(config.Corpus(path=given), some, reading, counts):
+        yield from placed(rows, some, Path(given).parent).fields["source"]
+    for sentence in counts.sentences():
+        note(sentence)
+
+
+def _answers(
+    predictor: Predictor, names: Sequence[str], *, timed: bool
+) -> Iterator[tuple[Prediction, Sequence[Timed]]]:
+    for first in range(0, len(names), _AT_ONCE):
+        for prediction in predictor.predict(names[first : first + _AT_ONCE]):
+            yield prediction, predictor.times(prediction) if timed else ()
+
+
+def _rendered(prediction: Prediction, words: Sequence[Timed], form: Format) -> str:
+    text = " ".join(prediction.text.split())
+    match form:
+        case "text":
+            return text + "\n"
+        case "tsv":
+            return f"{prediction.source}\t{text}\t{prediction.score:.4f}\n"
+        case "jsonl" | "json":
+            return json.dumps(_as_dict(prediction, words), ensure_ascii=False) + "\n"
+        case "srt":
+            return srt(list(captions(words)))
+        case "vtt":
+            return vtt(list(captions(words)))
+    assert_never(form)
+
+
+def _as_dict(prediction: Prediction, words: Sequence[Timed]) -> dict[str, Any]:
+    return {
+        "source": prediction.source,
+        "text": prediction.text,
+        "score": prediction.score,
+        "words": [
+            {"word": word.text, "start": round(word.start_seconds, 3), "end": round(word.end_seconds, 3)}
+            for word in words
+        ],
+    }

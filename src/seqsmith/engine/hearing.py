@@ -1,0 +1,53 @@
+"""How models with a CTC head answer: by the head alone, by the decoder alone, or by both (Watanabe et al. 2017)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from seqsmith import config
+from seqsmith.batch import Source, State, Step
+from seqsmith.model.memory import Memory
+from seqsmith.model.seq2seq import Seq2Seq
+from seqsmith.search.answer import Answer
+from seqsmith.search.ctc import greedy_ctc, prefix_beam_search
+from seqsmith.search.ensemble import ensemble, joined
+from seqsmith.search.joint import ctc_state, paired, with_ctc
+
+
+def ctc_weight(models: Sequence[Seq2Seq], settings: config.Search) -> float:
+    """The head's share in the answers; none where a model lacks one."""
+    return settings.ctc or 0.0 if all(model.ctc is not None for model in models) else 0.0
+
+
+def joint_step(models: Sequence[Seq2Seq], source: Source, *, weight: float) -> tuple[Step, State]:
+    """The step of all models together, each with its own CTC head at this weight, and its first state."""
+    memories = [model.encode(source) for model in models]
+    states = [model.started(source, memory) for model, memory in zip(models, memories, strict=True)]
+    steps = [model.step for model in models]
+    if weight:
+        steps = [with_ctc(step, weight=weight) for step in steps]  # type: ignore[misc]  # a function in a method's place
+        heads = [ctc_state(_sane(model, memory), memory.valid_BS.sum(1)) for model, memory in
+                 zip(models, memories, strict=True)]  # fmt: skip
+        states = [paired(state, head) for state, head in zip(states, heads, strict=True)]
+    return (steps[0], states[0]) if len(models) == 1 else (ensemble(steps), joined(states))
+
+
+def by_ctc_alone(models: Sequence[Seq2Seq], source: Source, settings: config.Search) -> list[list[Answer]]:
+    """What the heads say without the decoders; of several models their mean probability at each step."""
+    memories = [model.encode(source) for model in models]
+    tables = [_sane(model, memory) for model, memory in zip(models, memories, strict=True)]
+    log_p_BSV = tables[0] if len(tables) == 1 else torch.stack(tables).logsumexp(0) - math.log(len(tables))
+    length_B = memories[0].valid_BS.sum(1)
+    if (settings.beam or 1) == 1:
+        return greedy_ctc(log_p_BSV, length_B)
+    return prefix_beam_search(log_p_BSV, length_B, beam=settings.beam or 1, nbest=settings.nbest)
+
+
+def _sane(model: Seq2Seq, memory: Memory) -> Tensor:
+    """The head's table; what stands at padding may be anything, but no NaN."""
+    log_p_BSV = model.ctc_log_p(memory)
+    return log_p_BSV.where(memory.valid_BS[..., None], 0.0)

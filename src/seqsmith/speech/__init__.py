@@ -1,0 +1,1 @@
+"""Recordings to frames: read, resample, spectrum, normalise, augment; and back to times: silences, subtitles."""

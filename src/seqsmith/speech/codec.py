@@ -1,0 +1,202 @@
+"""The way of recordings to frames: read or analyse, normalise, vary for training, and put deltas beside them.
+
+What is kept on disk are normalised frames without deltas: these are made when a batch is, after the frames were
+stretched and masked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqsmith import config
+from seqsmith.errors import UserError
+from seqsmith.speech.audio import read_joined, resampled
+from seqsmith.speech.augment import louder, masked, noisy, stretched
+from seqsmith.speech.deltas import with_deltas
+from seqsmith.speech.matrix import is_matrix, read_matrix
+from seqsmith.speech.names import parse
+from seqsmith.speech.normalise import Normalisation, learnt, own
+from seqsmith.speech.silence import pieces
+
+Frames = NDArray[np.float32]
+
+FRAMES_PER_SECOND = 100
+_LEARNT_FROM = 2_000  # recordings, from all over the training set
+
+
+@dataclass(frozen=True, eq=False)
+class SpeechCodec:
+    """Analysis and normalisation. The settings are resolved."""
+
+    settings: config.SpeechSource
+    normalisation: Normalisation | None  # None: each recording by itself, or none at all
+
+    @property
+    def kept_channels(self) -> int:
+        """Numbers of a frame on disk."""
+        assert self.settings.channels is not None
+        return self.settings.channels
+
+    @property
+    def channels(self) -> int:
+        """Numbers of a frame that the model sees."""
+        return self.kept_channels * (1 + (self.settings.deltas or 0))
+
+    def encode(self, names: Sequence[str]) -> list[Frames]:
+        """Normalised frames of each recording, without deltas."""
+        return [self.normalised(frames_of(name, self.settings)) for name in names]
+
+    def normalised(self, frame_LC: Frames) -> Frames:
+        """Raises UserError where the number of channels is another than in training."""
+        if self.settings.normalise == "recording":
+            return own(frame_LC)
+        return frame_LC if self.normalisation is None else self.normalisation(frame_LC)
+
+    def finished(self, frame_LC: Frames) -> Frames:
+        """As the model sees it."""
+        return with_deltas(np.asarray(frame_LC, np.float32), self.settings.deltas or 0)
+
+    def varied(self, name: str, kept: Frames, seed: int) -> Frames:
+        """A recording as training sees it this time: a pure function of its arguments, ready for the model."""
+        change = self.settings.augment
+        random = np.random.default_rng(seed)
+        frames = np.asarray(kept, np.float32)
+        if change.of_recordings:
+            frames = self.normalised(_varied_recording(name, self.settings, random))
+        if change.tempo:
+            frames = stretched(frames, random.uniform(1 - change.tempo, 1 + change.tempo))
+        bands = {"bands": change.bands, "widest_band": change.widest_band}
+        spans = {"spans": change.spans, "longest_span": change.longest_span}
+        frames = masked(frames, random, bands=0, widest_band=0.0, **spans)  # type: ignore[arg-type]
+        return masked(self.finished(frames), random, spans=0, longest_span=0.0, **bands)  # type: ignore[arg-type]
+
+    def pieces(self, frame_LC: Frames) -> list[Frames]:
+        """A long recording cut where it is quiet, by its kept frames."""
+        longest = self.settings.longest_piece
+        if longest is None or len(frame_LC) <= longest:
+            return [frame_LC]
+        return [frame_LC[start:end] for start, end in pieces(self.loudness(frame_LC), longest=longest)]
+
+    def loudness(self, frame_LC: Frames) -> NDArray[np.float32]:
+        """How loud each normalised frame is, on a scale of its own: cepstra begin with it, mel bins add up to it."""
+        return frame_LC[:, 0] if self.settings.bins is None else frame_LC.mean(1)
+
+    def save(self, folder: Path, name: str) -> list[str]:
+        """Write the files called `name` and return their names; settings are kept elsewhere."""
+        if self.normalisation is None:
+            return []
+        self.normalisation.save(folder / _file(name))
+        return [_file(name)]
+
+    def same(self, other: SpeechCodec) -> bool:
+        """Whether both make the same frames of a recording."""
+        return self.digest() == other.digest()
+
+    def digest(self) -> str:
+        """What the kept frames depend on beside the recordings."""
+        kept = self.settings.model_dump_json(exclude={"deltas", "augment", "longest_piece"})
+        numbers = b"" if self.normalisation is None else self.normalisation.digest_bytes()
+        return hashlib.sha256(kept.encode() + numbers).hexdigest()
+
+
+def learn_codec(names: Sequence[str], settings: config.SpeechSource) -> SpeechCodec:
+    """Learn the normalisation from recordings of the training set."""
+    if settings.normalise != "global":
+        return SpeechCodec(settings, None)
+    every = -(-len(names) // _LEARNT_FROM)
+    return SpeechCodec(settings, learnt(frames_of(name, settings) for name in names[:: max(1, every)]))
+
+
+def open_codec(folder: Path, name: str, settings: config.SpeechSource) -> SpeechCodec:
+    """Read what `save` wrote."""
+    return SpeechCodec(settings, Normalisation.open(folder / _file(name)) if settings.normalise == "global" else None)
+
+
+def frames_of(name: str, settings: config.SpeechSource) -> Frames:
+    """The frames of one example as they are, before any normalisation."""
+    paths, stretch = parse(name)
+    check_there(paths)
+    if not is_matrix(paths[0]):
+        samples = read_joined(paths, rate_hz=_rate(settings), longest_seconds=settings.longest_seconds, stretch=stretch)
+        return _analysed(samples, settings, name)
+    most = int(settings.longest_seconds * FRAMES_PER_SECOND)
+    frame_LC = np.concatenate([read_matrix(path, most_frames=most) for path in paths])
+    start, end = (None if seconds is None else round(seconds * FRAMES_PER_SECOND) for seconds in
+                  (stretch.start, stretch.end))  # fmt: skip
+    frame_LC = frame_LC[start:end]
+    if settings.channels is not None and frame_LC.shape[1] != settings.channels:
+        raise UserError(
+            f"{name}: found {frame_LC.shape[1]} channels a frame, expected {settings.channels} as in training."
+        )
+    return frame_LC
+
+
+def _analysed(samples: NDArray[np.float32], settings: config.SpeechSource, name: str) -> Frames:
+    from seqsmith.speech.spectrum import FilterBank, log_mel  # torch, which features that are ready need not wait for
+
+    if settings.bins is None:
+        raise UserError(f"{name}: a recording, but this model takes ready-made features (.npy, .npz). Give it those.")
+    try:
+        return log_mel(samples, FilterBank(_rate(settings), settings.bins, settings.window))
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from None
+
+
+def _varied_recording(name: str, settings: config.SpeechSource, random: np.random.Generator) -> Frames:
+    paths, stretch = parse(name)
+    if is_matrix(paths[0]):
+        raise UserError(
+            f"{name}: source.augment.speeds, noise and gain change recordings, found ready-made features. "
+            "Leave them at () and 0, and take source.augment.tempo."
+        )
+    change, rate = settings.augment, _rate(settings)
+    samples = read_joined(paths, rate_hz=rate, longest_seconds=settings.longest_seconds, stretch=stretch)
+    if change.speeds:
+        samples = resampled(samples, rate * float(random.choice(change.speeds)), rate)
+    if change.noise:
+        samples = noisy(samples, random, quietest_decibels=change.noise)
+    if change.gain:
+        samples = louder(samples, random, most_decibels=change.gain)
+    return _analysed(samples, settings, name)
+
+
+def recordings_digest(names: Iterable[str]) -> str:
+    """Changes when a recording does: its path, size and time of change."""
+    seal = hashlib.sha256()
+    seen: dict[str, bytes] = {}
+    for name in names:
+        for path in parse(name)[0]:
+            if path not in seen:
+                check_there([path])
+                status = os.stat(path)
+                seen[path] = f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0".encode()
+            seal.update(seen[path])
+    return seal.hexdigest()
+
+
+def check_there(paths: Sequence[str]) -> None:
+    """Raises UserError where a file of an example is missing, or where samples and features are mixed."""
+    for path in paths:
+        if not os.path.isfile(path):
+            raise UserError(
+                f"{path}: no such recording. Those of a manifest are looked for in its own folder; if they lie "
+                "elsewhere, name their folder: data.audio_folder."
+            )
+    if len({is_matrix(path) for path in paths}) != 1:
+        raise UserError(f"{','.join(paths) or 'a recording'}: recordings and ready-made features cannot be joined.")
+
+
+def _rate(settings: config.SpeechSource) -> int:
+    assert settings.rate_hz is not None, "the settings are resolved before recordings are read"
+    return settings.rate_hz
+
+
+def _file(name: str) -> str:
+    return f"{name}.normalisation.json"

@@ -1,0 +1,182 @@
+"""The whole road for recordings: train, resume, predict, evaluate, score and inspect, on tones made here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seqsmith.cli.main import run
+from seqsmith.demo.tones import write_tones
+from seqsmith.predictor import Predictor
+
+TINY = {
+    "model.encoder.width": 16,
+    "model.encoder.layers": 1,
+    "model.decoder.width": 16,
+    "model.embedding": 8,
+    "train.updates": 4,
+    "train.validate_every": 2,
+    "train.precision": "fp32",
+    "train.threads": 1,
+}
+SETTINGS = [part for key, value in TINY.items() for part in ("--set", f"{key}={value}")]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Tones and a model of them."""
+    folder = tmp_path_factory.mktemp("speech")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEQSMITH_CACHE", str(folder / "cache"))
+        train, _ = write_tones(folder / "tones", recordings=40)
+        assert run(["train", str(train), "--out", str(folder / "run"), "--quiet", *SETTINGS]) == 0
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEQSMITH_CACHE", str(tmp_path / "cache"))
+
+
+def sounds(folder: Path, count: int) -> list[str]:
+    return [str(folder / "tones" / "recordings" / f"{number:05}.wav") for number in range(count)]
+
+
+def test_predict_writes_a_line_for_each_recording_in_order(folder, capsys):
+    names = sounds(folder, 3)
+    assert run(["predict", str(folder / "run/model"), *names, "--format", "tsv"]) == 0
+    rows = [row.split("\t") for row in capsys.readouterr().out.splitlines()]
+    assert [row[0] for row in rows] == names
+
+
+def test_neighbours_change_no_answer(folder):
+    predictor = Predictor.open(folder / "run/model", engine="torch")
+    names = sounds(folder, 4)
+    together = predictor.predict(names)
+    for name, prediction in zip(names, together, strict=True):
+        alone = predictor.predict([name])[0]
+        assert alone.text == prediction.text
+        assert alone.score == pytest.approx(prediction.score, abs=1e-3)
+
+
+@pytest.mark.parametrize("search", [{"ctc": 0.0}, {"ctc": 0.4, "beam": 1}, {"ctc": 1.0}, {"ctc": 1.0, "beam": 1}])
+def test_every_way_to_answer_answers(folder, search):
+    predictor = Predictor.open(folder / "run/model", engine="torch")
+    found = predictor.predict(sounds(folder, 3), **search)
+    assert all(np.isfinite(prediction.score) for prediction in found)
+
+
+def test_words_have_times_within_the_recording(folder, capsys):
+    name = sounds(folder, 1)[0]
+    assert run(["predict", str(folder / "run/model"), name, f"{name}#t=0.1,0.4", "--format", "json"]) == 0
+    whole, part = json.loads(capsys.readouterr().out)
+    assert whole["source"] == name
+    for found in (whole, part):
+        edges = [edge for word in found["words"] for edge in (word["start"], word["end"])]
+        assert edges == sorted(edges)
+        assert " ".join(word["word"] for word in found["words"]) == found["text"]
+    assert all(word["end"] <= 0.4 for word in part["words"])
+
+
+def test_subtitles_are_of_one_recording(folder, capsys):
+    assert run(["predict", str(folder / "run/model"), *sounds(folder, 1), "--format", "vtt"]) == 0
+    assert capsys.readouterr().out.startswith("WEBVTT")
+    assert run(["predict", str(folder / "run/model"), *sounds(folder, 2), "--format", "srt"]) == 2
+    assert "subtitles belong to one recording, found 2" in capsys.readouterr().err
+
+
+def test_manifests_and_standard_input_name_recordings_too(folder, capsys, monkeypatch):
+    manifest = str(folder / "tones/test.tsv")
+    assert run(["predict", str(folder / "run/model"), manifest]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    monkeypatch.setattr("sys.stdin", iter(f"{name}\n" for name in sounds(folder, 4)))
+    assert run(["predict", str(folder / "run/model")]) == 0
+    assert capsys.readouterr().out.splitlines() == lines
+
+
+def test_evaluate_counts_edits_and_score_takes_pairs(folder, capsys):
+    manifest = str(folder / "tones/test.tsv")
+    assert run(["evaluate", str(folder / "run/model"), manifest, "--worst", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert "CER" in shown
+    assert "substitutions" in shown
+    assert run(["score", str(folder / "run/model"), manifest]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 4
+
+
+def test_a_long_recording_is_cut_at_silences_and_joined(folder):
+    predictor = Predictor.open(folder / "run/model", engine="torch")
+    long = ",".join(sounds(folder, 12))
+    prediction = predictor.predict([long])[0]
+    assert len(prediction.parts) > 1
+    assert prediction.text.split() == " ".join(prediction.parts).split()
+    times = predictor.times(prediction)
+    assert [word.text for word in times] == prediction.text.split()
+
+
+def test_resuming_goes_on_as_if_the_run_had_never_stopped(folder, tmp_path):
+    def weights(out: Path) -> bytes:
+        return sorted((out / "checkpoints").iterdir())[-1].joinpath("weights.safetensors").read_bytes()
+
+    train = str(folder / "tones/train.tsv")
+    whole, parted = tmp_path / "whole", tmp_path / "parted"
+    assert run(["train", train, "--out", str(whole), "--quiet", *SETTINGS]) == 0
+    assert run(["train", train, "--out", str(parted), "--quiet", *SETTINGS, "--set", "train.minutes=0.0001"]) == 0
+    text = (parted / "config.toml").read_text().replace("minutes = 0.0001\n", "")
+    (parted / "config.toml").write_text(text)
+    assert run(["train", "--resume", "--out", str(parted), "--quiet"]) == 0
+    assert weights(whole) == weights(parted)
+
+
+def test_inspect_names_broken_recordings_with_their_lines(folder, tmp_path, capsys):
+    good = sounds(folder, 1)[0]
+    (tmp_path / "cut.wav").write_bytes(Path(good).read_bytes()[:-100])
+    rows = [f"{good}\t12", "cut.wav\t34", "gone.wav\t56", f"{good}\t{'7' * 500}"]
+    (tmp_path / "m.tsv").write_text("\n".join(["path\ttext", *rows]) + "\n")
+    assert run(["inspect", str(tmp_path / "m.tsv"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["recordings"] == 2
+    assert [one["line"] for one in found["broken"]] == [3, 4]
+    assert "cut off" in found["broken"][0]["why"]
+    assert "no such recording" in found["broken"][1]["why"]
+    assert found["fast"] == [5]
+    assert run(["inspect", str(tmp_path / "m.tsv")]) == 0
+    assert f"{tmp_path / 'm.tsv'}:3: " in capsys.readouterr().out
+
+
+def test_columns_are_found_by_name_and_recordings_in_another_folder(folder, tmp_path, capsys):
+    manifest = tmp_path / "m.csv"
+    manifest.write_text('speaker,sentence,files,start,end\nann,12,00000.wav,0.0,0.3\nbob,3,"00001.wav,00002.wav",,\n')
+    assert run(["evaluate", str(folder / "run/model"), str(manifest)]) == 2
+    assert "00000.wav: no such recording" in capsys.readouterr().err
+    place = f"data.audio_folder={folder / 'tones/recordings'}"
+    assert run(["evaluate", str(folder / "run/model"), str(manifest), "--set", place]) == 0
+    assert "2 pairs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["notes.txt"], "notes.txt: expected a recording"),
+        (["gone.wav"], "gone.wav: no such recording"),
+        (["a.wav", "--format", "csv"], "a model that hears writes text, tsv, json, jsonl, srt, vtt"),
+    ],
+)
+def test_mistakes_are_said(folder, capsys, arguments, message):
+    assert run(["predict", str(folder / "run/model"), *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_other_options_of_predict_are_refused_where_they_mean_nothing(tmp_path, capsys):
+    pairs = tmp_path / "pairs.tsv"
+    pairs.write_text("".join(f"{'ab' * (n % 5 + 1)}{n}\t{n}\n" for n in range(40)))
+    assert run(["train", str(pairs), "--out", str(tmp_path / "run"), "--quiet", *SETTINGS]) == 0
+    model = str(tmp_path / "run/model")
+    assert run(["predict", model, "a.txt", "b.txt"]) == 2
+    assert "expected one INPUT, found 2" in capsys.readouterr().err
+    assert run(["predict", model, "a.txt", "--format", "srt"]) == 2
+    assert "only models that hear recordings write it" in capsys.readouterr().err

@@ -1,0 +1,113 @@
+"""The way from names to frames: alone as in company, varied by the seed alone, and refused in one sentence."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+from seqsmith import config
+from seqsmith.errors import UserError
+from seqsmith.speech.codec import SpeechCodec, learn_codec, open_codec, recordings_digest
+from speech.sounds import tone, write
+
+RECORDINGS = config.SpeechSource(rate_hz=16_000, bins=20, channels=20, deltas=1, normalise="global")
+FEATURES = config.SpeechSource(rate_hz=16_000, channels=3, deltas=2, normalise="recording")
+
+
+@pytest.fixture
+def names(tmp_path):
+    return [write(tmp_path / f"{hz}.wav", tone(0.4, hz=hz, level=0.1 + hz / 9_000)) for hz in (200, 700, 1500)]
+
+
+def test_a_recording_becomes_the_same_frames_alone_and_in_company(names):
+    codec = learn_codec(names, RECORDINGS)
+    together = codec.encode(names)
+    for name, frame_LC in zip(names, together, strict=True):
+        np.testing.assert_array_equal(codec.encode([name])[0], frame_LC)
+    assert together[0].shape == (38, codec.kept_channels) == (38, 20)
+    assert codec.finished(together[0]).shape == (38, codec.channels) == (38, 40)
+    np.testing.assert_allclose(np.concatenate(together).mean(0), 0.0, atol=1e-4)
+
+
+def test_parts_and_joined_recordings(names):
+    codec = SpeechCodec(RECORDINGS.model_copy(update={"normalise": "none"}), None)
+    whole, part = codec.encode([names[0], f"{names[0]}#t=0.1,0.3"])
+    np.testing.assert_allclose(part, whole[10:28], atol=1e-3)
+    joined = codec.encode([",".join(names)])[0]
+    assert len(joined) == 118  # 1.2 seconds
+
+
+def test_what_is_varied_depends_on_the_seed_alone_and_plain_settings_change_nothing(names):
+    codec = learn_codec(names, RECORDINGS)
+    kept = codec.encode(names)[0]
+    once, again, other = (codec.varied(names[0], kept, seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(once, again)
+    assert once.shape != other.shape or not np.array_equal(once, other)
+    still = config.Augment(tempo=0.0, bands=0, spans=0)
+    plain = SpeechCodec(RECORDINGS.model_copy(update={"augment": still}), codec.normalisation)
+    np.testing.assert_allclose(plain.varied(names[0], kept, 5), codec.finished(kept), atol=1e-6)
+
+
+def test_speed_noise_and_gain_change_the_recording_itself(names):
+    kept = learn_codec(names, RECORDINGS).encode(names)[0]
+    change = config.Augment(tempo=0.0, bands=0, spans=0, speeds=(0.5,), noise=10.0, gain=6.0)
+    codec = SpeechCodec(RECORDINGS.model_copy(update={"augment": change, "normalise": "none"}), None)
+    slower = codec.varied(names[0], kept, 1)
+    assert abs(len(slower) - 2 * len(kept)) <= 3
+    np.testing.assert_array_equal(slower, codec.varied(names[0], kept, 1))
+
+
+def test_the_normalisation_is_saved_with_the_model(names, tmp_path):
+    codec = learn_codec(names, RECORDINGS)
+    assert codec.save(tmp_path, "source") == ["source.normalisation.json"]
+    again = open_codec(tmp_path, "source", RECORDINGS)
+    assert again.same(codec)
+    np.testing.assert_array_equal(again.encode(names)[1], codec.encode(names)[1])
+    assert not open_codec(tmp_path, "source", RECORDINGS.model_copy(update={"window": "hamming"})).same(codec)
+
+
+def test_features_keep_their_numbers_and_their_number_of_channels(tmp_path):
+    matrix = np.random.default_rng(1).standard_normal((30, 3)).astype(np.float32)
+    np.save(tmp_path / "a.npy", matrix)
+    np.save(tmp_path / "wide.npy", np.ones((30, 4), np.float32))
+    codec = learn_codec([str(tmp_path / "a.npy")], FEATURES)
+    frame_LC = codec.encode([str(tmp_path / "a.npy")])[0]
+    np.testing.assert_allclose(frame_LC, (matrix - matrix.mean(0)) / matrix.std(0), atol=1e-4)
+    assert codec.finished(frame_LC).shape == (30, 9)
+    with pytest.raises(UserError, match=r"wide\.npy: found 4 channels a frame, expected 3"):
+        codec.encode([str(tmp_path / "wide.npy")])
+
+
+def test_what_cannot_be_heard_is_said(names, tmp_path):
+    np.save(tmp_path / "a.npy", np.ones((30, 3), np.float32))
+    features = str(tmp_path / "a.npy")
+    codec = learn_codec(names, RECORDINGS)
+    with pytest.raises(UserError, match=r"gone\.wav: no such recording.*data\.audio_folder"):
+        codec.encode([str(tmp_path / "gone.wav")])
+    with pytest.raises(UserError, match="cannot be joined"):
+        codec.encode([f"{names[0]},{features}"])
+    with pytest.raises(UserError, match=r"200\.wav: a recording, but this model takes ready-made features"):
+        SpeechCodec(FEATURES, None).encode([names[0]])
+    loud = FEATURES.model_copy(update={"augment": config.Augment(gain=3.0)})
+    with pytest.raises(UserError, match=r"a\.npy: source\.augment\.speeds, noise and gain change recordings"):
+        SpeechCodec(loud, None).varied(features, np.ones((30, 3), np.float32), 1)
+    short = write(tmp_path / "short.wav", tone(0.01))
+    with pytest.raises(UserError, match=r"short\.wav: a recording of 0\.010 seconds is shorter than one frame"):
+        codec.encode([short])
+
+
+def test_the_digest_of_recordings_changes_with_a_file(names):
+    before = recordings_digest(names)
+    assert recordings_digest(names) == before
+    os.utime(names[1], ns=(1, 1))
+    assert recordings_digest(names) != before
+
+
+def test_long_recordings_are_cut_into_pieces_that_cover_them():
+    codec = SpeechCodec(RECORDINGS.model_copy(update={"longest_piece": 15}), None)
+    frame_LC = np.random.default_rng(1).standard_normal((100, 20)).astype(np.float32)
+    found = codec.pieces(frame_LC)
+    assert max(map(len, found)) <= 15
+    np.testing.assert_array_equal(np.concatenate(found), frame_LC)

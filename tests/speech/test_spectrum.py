@@ -1,0 +1,78 @@
+"""Our filter banks against Kaldi's, and the laws of a spectrum."""
+
+from __future__ import annotations
+
+import math
+
+import kaldi_native_fbank
+import numpy as np
+import pytest
+
+from seqsmith.errors import UserError
+from seqsmith.speech.spectrum import FilterBank, log_mel, mel_bin, triangles
+
+BANKS = [
+    FilterBank(),
+    FilterBank(rate_hz=8_000, bins=64),
+    FilterBank(rate_hz=16_000, bins=40, window="hamming"),
+    FilterBank(rate_hz=22_050, bins=64),
+]
+
+
+def speechlike(seconds: float, rate_hz: int, seed: int = 1) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    time = np.arange(int(seconds * rate_hz)) / rate_hz
+    voice = sum(np.sin(2 * math.pi * 140 * k * time) / k for k in range(1, 12))
+    return (0.05 * voice + 0.002 * random.standard_normal(len(time)) + 0.01).astype(np.float32)
+
+
+def kaldi(sample_X: np.ndarray, bank: FilterBank) -> np.ndarray:
+    options = kaldi_native_fbank.FbankOptions()
+    options.frame_opts.samp_freq = bank.rate_hz
+    options.frame_opts.dither = 0.0
+    options.frame_opts.window_type = bank.window
+    options.mel_opts.num_bins = bank.bins
+    computer = kaldi_native_fbank.OnlineFbank(options)
+    computer.accept_waveform(bank.rate_hz, (sample_X * 32_768).tolist())
+    computer.input_finished()
+    return np.stack([computer.get_frame(index) for index in range(computer.num_frames_ready)])
+
+
+@pytest.mark.parametrize("bank", BANKS, ids=str)
+def test_the_filter_bank_is_kaldis(bank):
+    sample_X = speechlike(0.7, bank.rate_hz)
+    ours, theirs = log_mel(sample_X, bank), kaldi(sample_X, bank)
+    assert ours.shape == theirs.shape
+    np.testing.assert_allclose(ours, theirs, atol=1e-3)
+
+
+@pytest.mark.parametrize("hz", [300.0, 1_000.0, 3_000.0])
+def test_the_energy_of_a_sine_lands_in_its_bin(hz):
+    bank = FilterBank()
+    sample_X = np.sin(2 * math.pi * hz * np.arange(8_000) / bank.rate_hz).astype(np.float32)
+    peak = log_mel(sample_X, bank).mean(0).argmax()
+    assert abs(int(peak) - mel_bin(hz, bank)) <= 1
+
+
+def test_a_frame_depends_on_its_own_samples_alone():
+    bank = FilterBank()
+    sample_X = speechlike(0.5, bank.rate_hz)
+    louder_later = sample_X.copy()
+    louder_later[4_000:] *= 50
+    untouched = 1 + (4_000 - bank.window_samples) // bank.hop_samples
+    np.testing.assert_array_equal(log_mel(sample_X, bank)[:untouched], log_mel(louder_later, bank)[:untouched])
+    np.testing.assert_allclose(log_mel(sample_X[:4_000], bank), log_mel(sample_X, bank)[:untouched], atol=1e-5)
+
+
+def test_digital_silence_is_finite():
+    assert np.isfinite(log_mel(np.zeros(4_000, np.float32), FilterBank())).all()
+
+
+def test_every_bin_of_the_defaults_hears_something():
+    for bank in (FilterBank(), FilterBank(rate_hz=8_000, bins=64)):
+        assert (triangles(bank).sum(0) > 0).all()
+
+
+def test_a_recording_shorter_than_a_frame_is_refused():
+    with pytest.raises(UserError, match=r"0\.006 seconds is shorter than one frame of 0\.025"):
+        log_mel(np.zeros(100, np.float32), FilterBank())
