@@ -20,6 +20,8 @@ from datetime import date
 from pathlib import Path
 from statistics import mean
 
+import fsdd
+
 ROOT = Path(__file__).parents[1]
 RESULTS, TABLE = ROOT / "bench" / "results.jsonl", ROOT / "docs" / "results.md"
 HEAD = """# Results
@@ -27,7 +29,8 @@ HEAD = """# Results
 Written by `python bench/quality.py TASK --seeds ...` from `bench/results.jsonl`, which has intervals and signatures.
 Models are chosen on dev; each test set is scored once. Scores: `exact_match` is the share of answers that are right,
 `ser` (sequence error rate, which G2P papers call WER) the share that are not, `bleu` is on the text as it is in the
-files, with subword marks joined. Minutes are wall-clock on a machine that did other work beside, on so many threads.
+files, with subword marks joined; `mse` is on standardised numbers (docs/series.md has the naive forecasts beside it).
+Minutes are wall-clock on a machine that did other work beside, on so many threads.
 
 | task | set | score | dev | test | each seed | seeds | parameters | minutes | settings beside the defaults | date |
 |---|---|---|---|---|---|---|---|---|---|---|"""
@@ -42,6 +45,8 @@ class Task:
     sets: tuple[tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...]  # (name, train, dev, test) files
     score: str  # of `seqsmith evaluate`
     settings: tuple[str, ...] = ()
+    parts: bool = False  # dev and test are parts of one table of series
+    fsdd: bool = False  # the files are manifests that fsdd.py writes
 
 
 def _g2p(name: str, *settings: str) -> Task:
@@ -53,12 +58,24 @@ def _g2p(name: str, *settings: str) -> Task:
     return Task(name, sets, "ser", settings)
 
 
+def _etth1(horizon: int, family: str) -> Task:
+    """The published protocol: 12, 4 and 4 months of 30 days, standardised, all seven columns, windows at every step."""
+    file = ("ett/ETTh1.csv",)
+    settings = ("series.split_rows=[8640,2880,2880]", f"series.horizon={horizon}", f"model.family={family}")
+    return Task(f"etth1-{horizon}-{family}", (("ETTh1", file, (), file),), "mse", settings, parts=True)
+
+
 def _multi30k(name: str, *settings: str) -> Task:
     parts = tuple(
         tuple(f"multi30k/bpe-en-de/{part}.{language}" for language in ("en", "de"))
         for part in ("train", "valid", "test.2016")
     )
     return Task(name, (("en-de", *parts),), "bleu", settings)
+
+
+def _fsdd(name: str, *, tested: bool = True) -> tuple:
+    train, dev, test = ((f"{name}_{part}.tsv",) for part in ("train", "dev", "test"))
+    return name, train, dev, test if tested else ()
 
 
 INFLECTION = tuple(
@@ -76,7 +93,11 @@ TASKS = {
             "scan",
             (("simple", ("scan/simple_train.tsv",), (), ("scan/simple_test.tsv",)),),
             "exact_match",
-            ("train.updates=6000",),
+            (  # the published model (Lake & Baroni 2018) is two layers without attention, with dropout 0.5
+                *("model.encoder.layers=2", "model.encoder.dropout=0.5"),
+                *("model.decoder.layers=2", "model.decoder.dropout=0.5", "model.decoder.attention=none"),
+                *("train.updates=6000", "train.batch_tokens=384", "train.rate=0.001"),
+            ),
         ),
         _g2p("g2p-lstm", "model.family=lstm"),
         _g2p("g2p-transformer", "model.family=transformer"),
@@ -90,6 +111,10 @@ TASKS = {
             "bleu",
             ("data.source=2", "data.target=1"),
         ),
+        Task("an4", (("an4", ("an4_mfcc/train.tsv",), ("an4_mfcc/dev.tsv",), ()),), "wer"),
+        Task("fsdd-connected", (_fsdd("connected", tested=False),), "wer", fsdd=True),
+        Task("fsdd-speaker", tuple(map(_fsdd, fsdd.SPEAKERS)), "wer", fsdd=True),
+        *(_etth1(horizon, family) for horizon in (24, 96) for family in ("lstm", "gru", "transformer")),
     )
 }
 
@@ -109,17 +134,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     data = Path(os.environ["SEQSMITH_DATA"])
     for name in options.tasks:
         task = TASKS[name]
+        if task.fsdd:
+            fsdd.write_manifests(data, options.out / "fsdd")
+        files_in = options.out / "fsdd" if task.fsdd else data
         values = []
         for data_set in task.sets:
             if options.sets and data_set[0] not in options.sets:
                 continue
-            models = [_train(task, data_set, data, seed, options) for seed in options.seeds]
+            models = [_train(task, data_set, files_in, seed, options) for seed in options.seeds]
             rows = [
-                _score(task, data_set, data, [model], seed, options)
+                _score(task, data_set, files_in, [model], seed, options)
                 for model, seed in zip(models, options.seeds, strict=True)
             ]
             if options.ensemble and len(models) > 1:
-                rows.append(_score(task, data_set, data, models, 0, options))
+                rows.append(_score(task, data_set, files_in, models, 0, options))
             values += [row["test"] for row in rows if row["seeds"] != "all" and row["test"] is not None]
         if values:
             print(f"{name}: mean of {len(values)} runs: {task.score} {mean(values):.2f}", flush=True)
@@ -150,7 +178,8 @@ def _score(task: Task, data_set: tuple, data: Path, runs: list[Path], seed: int,
         row = json.loads(line)
         if key.items() <= row.items() and row["settings"] == [*task.settings, *options.settings]:
             return row
-    values = {part: _evaluate(runs, files, data, task.score) for part, files in (("dev", dev), ("test", test))}
+    reports = {part: _evaluate(runs, files, data, task, part) for part, files in (("dev", dev), ("test", test))}
+    values = {part: report and report["scores"][task.score] for part, report in reports.items()}
     journals = [[json.loads(line) for line in (run / "journal.jsonl").read_text().splitlines()] for run in runs]
     model = [event for event in journals[0] if event["event"] == "model"][-1]
     start = next(event for event in journals[0] if event["event"] == "start")
@@ -168,6 +197,8 @@ def _score(task: Task, data_set: tuple, data: Path, runs: list[Path], seed: int,
         "settings": [*task.settings, *options.settings],
         "date": date.today().isoformat(),
     }
+    if task.parts and reports["test"] is not None:
+        row |= {"beside": reports["test"]["rows"], "last_batch_dropped": reports["test"]["dropped"]}
     with RESULTS.open("a") as file:
         file.write(json.dumps(row) + "\n")
     publish()
@@ -185,14 +216,15 @@ def publish() -> None:
     lines = [HEAD]
     for (task, name, score, together, settings), found in groups.items():
         tests = [row["test"] for row in found if row["test"] is not None]
+        digits = 3 if score == "mse" else 2
         seeds = f"{found[0]['models']} together" if together else ", ".join(str(row["seeds"]) for row in found)
         cells = (
             task,
             name,
             score,
-            f"{mean(row['dev'] for row in found):.2f}",
-            f"{mean(tests):.2f}" if tests else "-",
-            ", ".join(f"{value:.2f}" for value in tests) or "-",
+            f"{mean(row['dev'] for row in found):.{digits}f}",
+            f"{mean(tests):.{digits}f}" if tests else "-",
+            ", ".join(f"{value:.{digits}f}" for value in tests) or "-",
             seeds,
             f"{found[0]['parameters']:,}",
             f"{mean(row['minutes'] for row in found):.1f} on {found[0]['threads']}",
@@ -208,15 +240,19 @@ def publish() -> None:
     TABLE.write_text("\n".join(lines) + "\n")
 
 
-def _evaluate(runs: list[Path], files: Sequence[str], data: Path, score: str) -> dict | None:
+def _evaluate(runs: list[Path], files: Sequence[str], data: Path, task: Task, part: str) -> dict | None:
     if not files:
         return None
     report = runs[0] / "report.json"
     command = [*_seqsmith(), "evaluate", str(runs[0] / "model"), *(str(data / file) for file in files)]
     for other in runs[1:]:
         command += ["--with", str(other / "model")]
-    subprocess.run([*command, "--score", score, "--report", str(report)], check=True, stdout=subprocess.DEVNULL)
-    return json.loads(report.read_text())["scores"][score]
+    if task.parts:
+        command += ["--part", part, "--set", "series.drop_last=32"]
+    else:
+        command += ["--score", task.score]
+    subprocess.run([*command, "--report", str(report)], check=True, stdout=subprocess.DEVNULL)
+    return json.loads(report.read_text())
 
 
 def _parameters(run: Path) -> int:

@@ -39,11 +39,14 @@ def batch_of(rows: int) -> Batch:
 @pytest.mark.parametrize("decoder", SIDES, ids=lambda side: side["kind"])
 def test_the_gpu_computes_what_the_cpu_computes(encoder: dict, decoder: dict) -> None:
     model, batch, device = model_of(encoder, decoder).double().eval(), batch_of(7), torch.device("cuda")
+    sources = [
+        id_L[: int(length)].tolist() for id_L, length in zip(batch.source.id_BL, batch.source.length_B, strict=True)
+    ]
     expected = model(batch).scores.logits()
-    answers = TorchEngine((model,), torch.device("cpu")).answer(batch, config.Search(beam=3))
+    answers = TorchEngine((model,), torch.device("cpu")).answer(sources, config.Search(beam=3))
     model.to(device)
     torch.testing.assert_close(model(batch.to(device)).scores.logits().cpu(), expected, rtol=1e-9, atol=1e-9)
-    found = TorchEngine((model,), device).answer(batch, config.Search(beam=3))
+    found = TorchEngine((model,), device).answer(sources, config.Search(beam=3))
     assert [answer[0].ids for answer in found] == [answer[0].ids for answer in answers]
 
 

@@ -117,7 +117,7 @@ def test_the_model_is_the_mean_of_the_best_checkpoints_or_the_best_whichever_is_
         run(settings(data, train={"average": average, "score": "loss"}), folder)
         best = min(events(folder, "validation"), key=lambda event: event["value"])
         said = events(folder, "model")[0]["weights"]
-        made = Predictor.open(folder / "model").engine.models[0].state_dict()
+        made = open_bundle(folder / "model").model.state_dict()
         checkpoint = load_checkpoint(folder / "checkpoints" / f"step-{best['update']:08d}").weights
         is_best = torch.equal(made["outlet.bias"], checkpoint["outlet.bias"])
         assert is_best == said.startswith(f"The model is the checkpoint of update {best['update']}:")

@@ -3,6 +3,7 @@
 B batch          S source steps    T target steps    L steps of either side    P real positions of a whole batch
 D model width    H heads           K head width      F feed-forward width      C channels of a frame (mel bins, ...)
 V vocabulary     W beam width      N = B*W search rows   G gates (4 of an LSTM, 3 of a GRU) times width   R = B*H
+E known covariates of a step       M steps of a series that are one step of the model       Q numbers said for a number
 """
 
 from __future__ import annotations
@@ -65,6 +66,43 @@ class Frames:
         return Frames(self.x_BLC.to(device, non_blocking=True), self.valid_BL.to(device, non_blocking=True))
 
 
+@dataclass(frozen=True)
+class Values:
+    """A batch of contexts of series, scaled; what is missing, padding included, is 0 and not seen."""
+
+    x_BLC: Tensor  # float32
+    seen_BLC: Tensor  # bool
+    known_BLE: Tensor  # float32: what is known of every step, as its hour of the day
+    valid_BL: Tensor  # bool, True = real
+
+    def to(self, device: torch.device) -> Values:
+        parts = (self.x_BLC, self.seen_BLC, self.known_BLE, self.valid_BL)
+        return Values(*(x.to(device, non_blocking=True) for x in parts))
+
+
+@dataclass(frozen=True)
+class Future:
+    """What follows the contexts: what is known of it, and the numbers to be forecast where there are any."""
+
+    x_BLC: Tensor  # float32, scaled like the contexts
+    seen_BLC: Tensor  # bool, False = missing or padding: never in the loss
+    known_BLE: Tensor
+    begin_BMC: Tensor  # the last numbers of the context, which a decoder that is fed numbers is fed first
+    shift_BC: Tensor  # x * spread + shift is a number in the units of the scores
+    spread_BC: Tensor
+    count: int  # of the numbers seen: how many terms the loss has
+
+    def previous(self) -> Tensor:
+        """What a decoder has seen before each step: `begin`, then the numbers without the last ones -> x_BLC."""
+        kept = self.x_BLC.shape[1] - self.begin_BMC.shape[1]
+        return torch.cat([self.begin_BMC, self.x_BLC[:, :kept]], dim=1)
+
+    def to(self, device: torch.device) -> Future:
+        parts = (self.x_BLC, self.seen_BLC, self.known_BLE, self.begin_BMC, self.shift_BC, self.spread_BC)
+        x, seen, known, begin, shift, spread = (part.to(device, non_blocking=True) for part in parts)
+        return Future(x, seen, known, begin, shift, spread, self.count)
+
+
 Source = Tokens | Frames
 
 
@@ -78,6 +116,18 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         return Batch(self.source.to(device), self.target and self.target.to(device), self.example_B)
+
+
+@dataclass(frozen=True)
+class SeriesBatch:
+    """Windows of series that are computed together."""
+
+    source: Values
+    target: Future
+    example_B: Tensor  # int64: which windows these are
+
+    def to(self, device: torch.device) -> SeriesBatch:
+        return SeriesBatch(self.source.to(device), self.target.to(device), self.example_B)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Raw values to features and back: the one place that knows every modality. So far there is one, text."""
+"""Raw values to features and back: the one place that knows text and speech. Series have a road of their own."""
 
 from __future__ import annotations
 
@@ -6,45 +6,86 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Self
+from typing import Any, Self, assert_never
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from seqsmith import config
-from seqsmith.batch import END, UNKNOWN, Batch, Tokens, tokens
-from seqsmith.data.plan import Plan
-from seqsmith.data.prepare import Column, Encoded
+from seqsmith.data.columns import Role
+from seqsmith.data.prepare import Column
+from seqsmith.speech import codec as speech
+from seqsmith.speech import columns as speech_columns
+from seqsmith.speech.codec import SpeechCodec
+from seqsmith.text import columns as text_columns
 from seqsmith.text.codec import TextCodec, open_codec
+from seqsmith.text.vocabulary import END, UNKNOWN
 
 Texts = dict[str, list[str]]
-"""Columns of texts by role: source, target, features."""
+"""Columns of texts by role: source, target, features. The source of speech are the names of recordings."""
+
+Item = list[int] | NDArray[np.float32]
+"""One source: ids ended by END, or frames [steps, channels]."""
+
+
+def roles(settings: config.Settings, data: config.Data | None = None) -> list[Role]:
+    """The columns that a model of these settings reads; `data` says how, if not as in training."""
+    data = data or settings.data
+    return text_columns.roles(data) if isinstance(settings.source, config.TextSource) else speech_columns.roles(data)
 
 
 @dataclass(frozen=True)
 class Featuriser:
     """Both sides of a model's data."""
 
-    source: TextCodec
+    source: TextCodec | SpeechCodec
     target: TextCodec
 
     @classmethod
     def open(cls, folder: Path, settings: config.Settings) -> Self:
         """Read the vocabularies of a model folder."""
         separator = settings.data.features_separator
-        return cls(
-            open_codec(folder, "source", settings.source, separator),
-            open_codec(folder, "target", settings.target, separator),
-        )
+        source: TextCodec | SpeechCodec
+        match settings.source:
+            case config.TextSource():
+                source = open_codec(folder, "source", settings.source, separator)
+            case config.SpeechSource():
+                source = speech.open_codec(folder, "source", settings.source)
+            case config.SeriesSource():
+                raise AssertionError("series have a featuriser of their own")
+            case _:
+                assert_never(settings.source)
+        return cls(source, open_codec(folder, "target", settings.target, separator))
 
     def save(self, folder: Path) -> None:
         self.source.save(folder, "source")
         self.target.save(folder, "target")
 
-    def sources(self, texts: Texts) -> list[list[int]]:
-        """Source ids, each ended by END."""
+    @property
+    def takes_features(self) -> bool:
+        """Whether a source comes with a column of features."""
+        return isinstance(self.source, TextCodec) and bool(self.source.features.symbols)
+
+    @property
+    def text_source(self) -> TextCodec:
+        """The source's codec where it is one of text."""
+        assert isinstance(self.source, TextCodec)
+        return self.source
+
+    @property
+    def channels(self) -> int | None:
+        """Numbers of a frame of the source; None where it is text."""
+        return self.source.channels if isinstance(self.source, SpeechCodec) else None
+
+    def sources(self, texts: Texts) -> list[Any]:
+        """Each source as it is kept: ids ended by END, or frames that `finished` makes ready."""
+        if isinstance(self.source, SpeechCodec):
+            return self.source.encode(texts["source"])
         return [[*ids, END] for ids in self.source.encode(texts["source"], texts.get("features"))]
+
+    def finished(self, kept: Any) -> Any:
+        """A source as the model takes it."""
+        return self.source.finished(kept) if isinstance(self.source, SpeechCodec) else kept
 
     def targets(self, texts: Texts) -> list[list[int]]:
         """Target ids, each ended by END."""
@@ -52,23 +93,22 @@ class Featuriser:
 
     def columns(self, data: config.Data) -> dict[str, Column]:
         """Both sides as `data.prepare.encode` wants them."""
-        sides = (
-            ("source", self.sources, data.longest_source, self.source.size),
-            ("target", self.targets, data.longest_target, self.target.size),
-        )
-        return {
-            name: Column(encoder, longest, np.uint16 if size <= 2**16 else np.int32)
-            for name, encoder, longest, size in sides
-        }
+        target = Column(self.targets, data.longest_target, _dtype(self.target))
+        if isinstance(self.source, SpeechCodec):
+            # normalised frames are small numbers of three digits, which half precision holds
+            dtype = np.float32 if self.source.settings.normalise == "none" else np.float16
+            source = Column(self.sources, data.longest_source, dtype, (self.source.kept_channels,))
+        else:
+            source = Column(self.sources, data.longest_source, _dtype(self.source))
+        return {"source": source, "target": target}
 
     def same_ids(self, other: Featuriser) -> bool:
         """Whether ids mean the same to both."""
-        pairs = ((self.source, other.source), (self.target, other.target))
-        return all(
-            (a.size, a.form, a.lowercase) == (b.size, b.form, b.lowercase)
-            and a.pieces(range(a.size)) == b.pieces(range(b.size))
-            for a, b in pairs
-        )
+        if isinstance(self.source, SpeechCodec) and isinstance(other.source, SpeechCodec):
+            return self.source.same(other.source) and _same_ids(self.target, other.target)
+        if isinstance(self.source, SpeechCodec) or isinstance(other.source, SpeechCodec):
+            return False
+        return _same_ids(self.source, other.source) and _same_ids(self.target, other.target)
 
     def target_of_source(self) -> list[int]:
         """For each source id the target id that looks the same, or UNKNOWN; what the copy outlet points with.
@@ -77,13 +117,17 @@ class Featuriser:
         """
         pieces = self.target.pieces(range(self.target.size))
         id_of = {piece: number for number, piece in enumerate(pieces) if number > END}
-        text = self.source.pieces(range(self.source.tokeniser.size))
+        source = self.text_source
+        text = source.pieces(range(source.tokeniser.size))
         same = [number if number <= END else id_of.get(piece, UNKNOWN) for number, piece in enumerate(text)]
-        return same + [UNKNOWN] * (self.source.size - len(same))
+        return same + [UNKNOWN] * (source.size - len(same))
 
     def digest(self) -> str:
         """What the ids depend on, for the cache: normalisation and the bytes of the vocabularies."""
-        sides = (self.source.form, self.source.lowercase, self.target.form, self.target.lowercase)
+        if isinstance(self.source, SpeechCodec):
+            sides: tuple[object, ...] = (self.source.digest(), self.target.form, self.target.lowercase)
+        else:
+            sides = (self.source.form, self.source.lowercase, self.target.form, self.target.lowercase)
         seal = hashlib.sha256(repr(sides).encode())
         with TemporaryDirectory() as folder:
             self.save(Path(folder))
@@ -92,51 +136,11 @@ class Featuriser:
         return seal.hexdigest()
 
 
-@dataclass(frozen=True)
-class TrainingBatches:
-    """The batches of one epoch over an encoded corpus, made when asked for.
-
-    With subword regularisation each example is cut anew, by the seed (seed, epoch, example).
-    """
-
-    encoded: Encoded
-    plan: Plan
-    featuriser: Featuriser
-    settings: config.Settings
-    epoch: int
-
-    def __len__(self) -> int:
-        return len(self.plan)
-
-    def __getitem__(self, index: int) -> Batch:
-        examples = self.plan[index]
-        return Batch(
-            self._side(examples, "source", self.settings.source),
-            self._side(examples, "target", self.settings.target),
-            torch.from_numpy(examples),
-        )
-
-    def _side(self, examples: NDArray[np.int64], side: str, settings: config.TextSource | config.TextTarget) -> Tokens:
-        if not (isinstance(settings.tokeniser, config.Sentencepiece) and settings.tokeniser.sampling):
-            column = self.encoded.source if side == "source" else self.encoded.target
-            return tokens([column[example] for example in examples.tolist()])
-        codec = self.featuriser.source if side == "source" else self.featuriser.target
-        has_features = side == "source" and "features" in self.encoded.gathered.text
-        return tokens(
-            [
-                [
-                    *codec.encode_sampled(
-                        self.encoded.text(example, side),
-                        self.encoded.text(example, "features") if has_features else None,
-                        _noise_seed(self.settings.seed, self.epoch, example, side),
-                    ),
-                    END,
-                ]
-                for example in examples.tolist()
-            ]
-        )
+def _dtype(codec: TextCodec) -> type[np.uint16] | type[np.int32]:
+    """The smallest that holds every id."""
+    return np.uint16 if codec.size <= 2**16 else np.int32
 
 
-def _noise_seed(seed: int, epoch: int, example: int, side: str) -> int:
-    digest = hashlib.blake2b(f"{seed}:{epoch}:{example}:{side}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little")
+def _same_ids(left: TextCodec, right: TextCodec) -> bool:
+    same = (left.size, left.form, left.lowercase) == (right.size, right.form, right.lowercase)
+    return same and left.pieces(range(left.size)) == right.pieces(range(right.size))

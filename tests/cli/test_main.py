@@ -109,7 +109,7 @@ def test_a_slip_in_typing_is_one_line_that_names_what_is_near(
     [
         (["predict", "m", "--beam", "zero"], "Invalid value for '--beam'", "See --help."),
         (["predict", "m", "--beam", "0"], "Invalid value for '--beam'", "See --help."),
-        (["predict", "m", "--format", "xml"], "Invalid value for '--format'", "'jsonl'. See --help."),
+        (["predict", "m", "--format", "xml"], "Invalid value for '--format'", "'vtt'. See --help."),
         (["demo", "--pairs", "3"], "Invalid value for '--pairs'", "See --help."),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

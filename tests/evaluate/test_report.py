@@ -18,9 +18,10 @@ def test_every_score_has_a_title() -> None:
 
 def test_the_table_has_a_line_for_each_score_with_value_interval_and_signature() -> None:
     scores = score_texts(OUTPUTS, REFERENCES, NAMES, resamples=50, seed=7)
-    header, *lines, made = render(scores).splitlines()
+    header, *rest, made = render(scores).splitlines()
+    lines, edits = rest[: len(scores)], rest[len(scores) :]
     assert header.split() == ["score", "value", "95", "%", "interval", "better", "signature"]
-    assert len(lines) == len(scores)
+    assert [line.split(":")[0] for line in edits] == ["WER", "CER", "PER"]
     for line, score in zip(lines, scores, strict=True):
         assert line.startswith(TITLES[score.name])
         assert f"{score.value:.2f}" in line
@@ -28,6 +29,11 @@ def test_the_table_has_a_line_for_each_score_with_value_interval_and_signature()
         assert line.endswith(score.signature)
         assert line.index(score.signature) == header.index("signature")
     assert made == "Intervals: bootstrap:percentile|level:95|resamples:50|seed:7"
+
+
+def test_an_error_rate_tells_its_edits() -> None:
+    table = render(score_texts(["a x c", "d"], ["a b c", "d e"], ["wer"], resamples=0))
+    assert table.splitlines()[-1] == "WER: 1 substitutions, 1 deletions and 0 insertions in 5 words"
 
 
 def test_without_an_interval_the_table_claims_none() -> None:

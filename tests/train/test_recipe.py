@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from seqsmith import config
 from seqsmith.data.statistics import TextStatistics
-from seqsmith.engine.pytorch import longest_answer
 from seqsmith.errors import UserError
 from seqsmith.model.build import build_model
+from seqsmith.search.answer import longest_answers
 from seqsmith.train.recipe import Recipe, Side, choose, lines, longest_ratio
 
 pytestmark = pytest.mark.unwatched  # no tensors here
@@ -133,6 +132,14 @@ def test_a_rule_chooses_by_the_data_and_says_why(
 def test_a_transformer_is_for_enough_pairs() -> None:
     value, reason = chosen(recipe(ENGLISH, GREEK, pairs=29_000), "model.family")
     assert (value, reason) == ("transformer", "29,000 pairs are enough for a Transformer")
+
+
+def test_a_small_transformer_learns_fast_from_few_pairs() -> None:
+    made = recipe(ENGLISH, GREEK, pairs=29_000)
+    assert chosen(made, "train.rate")[0] == 0.004
+    assert chosen(made, "model.encoder.dropout")[0] == 0.2
+    mixed = recipe(ENGLISH, GREEK, pairs=29_000, model={"decoder": "lstm"})
+    assert chosen(mixed, "train.rate")[0] == 0.002
 
 
 def test_a_wide_transformer_learns_slowly() -> None:
@@ -313,8 +320,8 @@ def test_an_answer_may_be_as_long_as_nearly_all_targets_are(lengths: list[tuple[
     source, target = np.array(lengths, np.int32).T
     ratio = longest_ratio(source, target, extra=extra)
     assert ratio >= 1.0
-    allowed = longest_answer(torch.tensor(source), config.Search(longest_ratio=ratio, longest_extra=extra))
-    assert (allowed.numpy() >= target).mean() >= 1 - 1 / len(lengths)
+    allowed = longest_answers(source.tolist(), config.Search(longest_ratio=ratio, longest_extra=extra))
+    assert (np.array(allowed) >= target).mean() >= 1 - 1 / len(lengths)
 
 
 def test_one_absurd_pair_in_many_does_not_lengthen_all_answers() -> None:

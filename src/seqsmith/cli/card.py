@@ -8,8 +8,10 @@ from typing import assert_never
 
 from seqsmith import __version__, config, runtime
 from seqsmith.bundle import Bundle
+from seqsmith.evaluate.forecast import render_forecasts
 from seqsmith.evaluate.report import render
 from seqsmith.evaluate.scores import Score
+from seqsmith.featurise_series import SeriesFeaturiser
 
 
 def model_card(
@@ -18,9 +20,11 @@ def model_card(
     """What the model is, what it was trained on, how good it is and how to use it."""
     settings = bundle.settings
     data = "\n".join(f"- {_corpus(corpus)}" for corpus in settings.data.train)
-    takes_features = bool(bundle.featuriser.source.features.symbols)
+    takes_features = bundle.featuriser.takes_features
     lines = "lines of a source, a tab and its features" if takes_features else "lines"
     features = ', features=["..."]' if takes_features else ""
+    hears = bundle.featuriser.channels is not None
+    use = f"{name} *.wav  # a line for each recording" if hears else f"{name} < input.txt  # {lines} in, lines out"
     return f"""# {name}
 
 A sequence-to-sequence model trained with seqsmith {__version__} on {pairs:,} pairs in {duration(minutes)}:
@@ -38,13 +42,85 @@ On {dev_pairs:,} dev pairs, by which the checkpoint was chosen too, so a test se
 
 ## Use
 ```sh
-seqsmith predict {name} < input.txt  # {lines} in, lines out
+seqsmith predict {use}
 ```
 ```python
 import seqsmith
 
 model = seqsmith.load("{name}")
 print(model.predict(["..."]{features})[0].text)
+```
+`config.toml` holds every setting, `selfcheck.jsonl` a sample of the dev pairs, on which faster engines are checked, and
+`MANIFEST.json` the size and SHA-256 of every file.
+"""
+
+
+def series_card(
+    settings: config.Settings,
+    featuriser: SeriesFeaturiser,
+    *,
+    parameters: int,
+    windows: int,
+    rows: Sequence[tuple[str, dict[str, float]]],
+    minutes: float,
+    name: str,
+) -> str:
+    """The same of a model of series."""
+    f = featuriser
+    step = "" if f.clock is None else f", in steps of {f.clock}"
+    return f"""# {name}
+
+A model of series trained with seqsmith {__version__} on {windows:,} windows in {duration(minutes)}:
+{describe(settings.model)}, {parameters:,} parameters.
+
+## Data
+- {"".join(_corpus(corpus) for corpus in settings.data.train)}{step}
+- forecasts {f.horizon:,} steps of {", ".join(f.columns[: f.targets])} from {f.context:,} steps
+
+## Scores
+On the dev part, by which the checkpoint was chosen too, so a test part of its own will score a little lower. MSE, MAE
+and CRPS are in standard deviations of the training part.
+
+```
+{render_forecasts(rows)}
+```
+
+## Use
+```sh
+seqsmith predict {name} history.csv --horizon {f.horizon}
+```
+```python
+import seqsmith
+
+model = seqsmith.load("{name}")
+print(model.predict("history.csv", horizon={f.horizon})[0].mean_TC)
+```
+`config.toml` holds every setting, `MANIFEST.json` the size and SHA-256 of every file.
+"""
+
+
+def vectors_card(
+    settings: config.Settings, *, rows: Sequence[tuple[str, dict[str, float]]], pairs: int, minutes: float, name: str
+) -> str:
+    """The same of a model of vector sequences."""
+    return f"""# {name}
+
+A model of vector sequences trained with seqsmith {__version__} on {pairs:,} pairs in {duration(minutes)}:
+{describe(settings.model)}.
+
+## Data
+- {"".join(_corpus(corpus) for corpus in settings.data.train)}
+
+## Scores
+On the dev pairs, by which the checkpoint was chosen too; MSE and MAE in standard deviations of the training targets.
+
+```
+{render_forecasts(rows)}
+```
+
+## Use
+```sh
+seqsmith predict {name} x.npz --out y.npz  # source/NAME in, target/NAME out
 ```
 `config.toml` holds every setting, `MANIFEST.json` the size and SHA-256 of every file.
 """
@@ -67,12 +143,14 @@ def describe(model: config.Model) -> str:
     return f"{_side(model.encoder, 'encoder')}, {_side(model.decoder, 'decoder')}"
 
 
-def _side(side: config.RecurrentEncoder | config.RecurrentDecoder | config.Transformer | None, name: str) -> str:
+def _side(side: config.Encoder | config.Decoder | None, name: str) -> str:
     assert side is not None, "the model is resolved before it is described"
     shape = f"{side.layers}x{side.width} {name}"
     match side:
         case config.Transformer():
             return f"Transformer {shape}"
+        case config.Conformer():
+            return f"Conformer {shape}"
         case config.RecurrentEncoder():
             return f"{'bidirectional ' if side.bidirectional else ''}{side.kind.upper()} {shape}"
         case config.RecurrentDecoder():

@@ -10,10 +10,10 @@ from seqsmith import config
 from seqsmith.cli.evaluate import read_pairs
 from seqsmith.cli.program import command
 from seqsmith.cli.train import train
-from seqsmith.cli.validate import score_answers
 from seqsmith.cli.write import replacing
 from seqsmith.demo.dates import write_demo
 from seqsmith.errors import UserError
+from seqsmith.evaluate.answers import score_answers
 from seqsmith.evaluate.heatmap import heatmap
 from seqsmith.evaluate.report import render
 from seqsmith.predictor import Predictor
@@ -24,7 +24,7 @@ _SHOWN = 10
 def demo(folder: Path | None, *, pairs: int, settings: dict[str, Any]) -> int:
     """Write data, train with no setting but the given ones, score on dates held out, show answers and a picture."""
     if folder is None:
-        folder = _first_free("demo")
+        folder = first_free("demo")
     elif folder.exists():
         raise UserError(f"{folder}: exists already. Remove it, or choose another --out.")
     train_file, test_file = write_demo(folder / "data", pairs=pairs)
@@ -37,7 +37,7 @@ def demo(folder: Path | None, *, pairs: int, settings: dict[str, Any]) -> int:
     return 0
 
 
-def _first_free(name: str) -> Path:
+def first_free(name: str) -> Path:
     """`demo`, or `demo-2` and so on: nothing is written over."""
     names = (Path(f"{name}-{number}" if number > 1 else name) for number in count(1))
     return next(folder for folder in names if not folder.exists())
@@ -45,7 +45,7 @@ def _first_free(name: str) -> Path:
 
 def _show(folder: Path, train_file: Path, test_file: Path) -> None:
     model = folder / "run" / "model"
-    predictor = Predictor.open(model)
+    predictor = Predictor.open(model, engine="torch")
     texts = read_pairs(config.Corpus(path=str(test_file)), predictor.settings, {}).texts
     sources, targets = texts["source"], texts["target"]
     outputs = [prediction.text for prediction in predictor.predict(sources)]

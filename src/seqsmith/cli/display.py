@@ -94,11 +94,12 @@ def validation_line(event: Event, update: Event | None = None) -> str:
     parts = [f"update {event['update']:>7,}", f"epoch {event['epoch']:>3}"]
     if update is not None:
         parts.append(f"train {update['nats_per_token']:.3f}")
-    parts.append(f"dev {event['dev_nats_per_token']:.3f} nats/token")
+    if "dev_nats_per_token" in event:  # a model of series has a loss of another unit
+        parts.append(f"dev {event['dev_nats_per_token']:.3f} nats/token")
     if event["name"] != "loss":
         parts.append(score_of(event))
     if update is not None:
-        parts.append(f"{update['tokens_per_second']:,.0f} tokens/s")
+        parts.append(f"{update['tokens_per_second']:,.0f} {event.get('unit', 'tokens')}/s")
     if event["best"]:
         parts.append("best so far")
     return "  ".join(parts)
@@ -106,5 +107,5 @@ def validation_line(event: Event, update: Event | None = None) -> str:
 
 def score_of(event: Event) -> str:
     """The dev score of a validation, as `BLEU 31.20`."""
-    digits = 3 if event["name"] == "loss" else 2
+    digits = event.get("digits", 3 if event["name"] == "loss" else 2)
     return f"{TITLES.get(event['name'], event['name'])} {event['value']:.{digits}f}"

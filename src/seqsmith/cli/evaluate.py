@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -11,17 +10,19 @@ from typing import Any
 
 from seqsmith import config, runtime
 from seqsmith.cli.predict import Remarks
-from seqsmith.cli.validate import bleu_words, final_scores, score_answers
+from seqsmith.cli.program import note
+from seqsmith.cli.validate import final_scores
 from seqsmith.cli.write import replacing
+from seqsmith.data.columns import placed
 from seqsmith.data.corpus import Counts, read_rows
 from seqsmith.data.files import shown
 from seqsmith.data.printable import printable
 from seqsmith.errors import UserError, nearest
+from seqsmith.evaluate.answers import bleu_words, score_answers
 from seqsmith.evaluate.report import Example, as_dict, render, render_paired, worst
 from seqsmith.evaluate.scores import NAMES, Paired, paired_test
-from seqsmith.featurise import Texts
+from seqsmith.featurise import Texts, roles
 from seqsmith.predictor import Predictor
-from seqsmith.text.columns import roles
 from seqsmith.text.marks import joined
 
 
@@ -39,6 +40,7 @@ def evaluate(
     *,
     against: list[Path],
     names: list[str],
+    engine: str,
     search: dict[str, Any],
     data: dict[str, Any],
     report: Path | None,
@@ -49,9 +51,9 @@ def evaluate(
         if name not in NAMES:
             raise UserError(f"--score {name}: no such score.{nearest(name, NAMES)}")
     runtime.keep_memory()
-    runtime.use_threads(None)
-    predictor = Predictor.open(*folders).with_search(**search)
-    other = Predictor.open(*against).with_search(**search) if against else None
+    options: dict[str, Any] = {"engine": engine, "threads": runtime.threads(None), "say": note}
+    predictor = Predictor.open(*folders, **options).with_search(**search)
+    other = Predictor.open(*against, **options).with_search(**search) if against else None
     with nullcontext() if report is None else replacing(report) as file:
         given = read_pairs(corpus, predictor.settings, data)
         outputs = _outputs(predictor, given)
@@ -64,6 +66,7 @@ def evaluate(
             "models": [str(folder) for folder in folders],
             "data": [corpus.path, *([corpus.target] if corpus.target else [])],
             "pairs": len(outputs),
+            "engine": predictor.engine.name,
             "search": predictor.settings.search.model_dump(exclude_none=True),
             "scores": as_dict(scores),
         }
@@ -85,8 +88,7 @@ def evaluate(
 
 def score(folders: list[Path], corpus: config.Corpus, *, data: dict[str, Any]) -> None:
     """Print the log-probability of each pair, in nats."""
-    runtime.use_threads(None)
-    predictor = Predictor.open(*folders)
+    predictor = Predictor.open(*folders, engine="torch", threads=runtime.threads(None))
     texts = read_pairs(corpus, predictor.settings, data).texts
     for value in predictor.score(texts["source"], texts["target"], features=texts.get("features")):
         print(f"{value:.6f}")
@@ -94,16 +96,18 @@ def score(folders: list[Path], corpus: config.Corpus, *, data: dict[str, Any]) -
 
 def read_pairs(corpus: config.Corpus, settings: config.Settings, data: dict[str, Any]) -> GivenPairs:
     """All pairs of a file, read as the training data was where the user says nothing else."""
-    table = settings.data.model_dump(exclude={"train", "dev"}, exclude_none=True)
+    table = settings.data.model_dump(exclude={"train", "dev", "audio_folder"}, exclude_none=True)
     reading = config.build({"data": {**table, **data}}, where="evaluate").data
     counts = Counts()
     given = GivenPairs()
-    for block in read_rows(corpus, roles(reading), reading, counts):
+    columns = roles(settings, reading)
+    for rows in read_rows(corpus, columns, reading, counts):
+        block = placed(rows, columns, Path(corpus.path).parent)
         given.line += block.line
         for role, column in block.fields.items():
             given.texts.setdefault(role, []).extend(column)
     for sentence in counts.sentences():
-        print(f"seqsmith: {sentence}", file=sys.stderr)
+        note(sentence)
     return given
 
 
@@ -113,7 +117,7 @@ def _outputs(predictor: Predictor, given: GivenPairs) -> list[str]:
     for prediction in predictions:
         remarks.note(prediction, "jsonl")
     for sentence in remarks.lines(predictor.settings):
-        print(f"seqsmith: {sentence}", file=sys.stderr)
+        note(sentence)
     return [prediction.text for prediction in predictions]
 
 

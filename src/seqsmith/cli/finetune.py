@@ -17,6 +17,8 @@ from seqsmith.model.seq2seq import Seq2Seq
 from seqsmith.train.checkpoint import tensors_of
 
 _RATE = 0.0005  # gentler than from nothing
+_SPOKEN = ("target_inlet.embedding", "outlet.weight", "outlet.bias", "outlet.vocabulary.", "ctc.")
+"""Weights with a row for each id of the target."""
 
 
 def inherited_settings(table: Mapping[str, Any], older: config.Settings) -> dict[str, Any]:
@@ -42,7 +44,7 @@ def inherit(model: Seq2Seq, featuriser: Featuriser, older: Bundle) -> None:
 
     Raises UserError where the settings ask for another architecture than the older model has.
     """
-    source_rows = torch.tensor(featuriser.source.inherited(older.featuriser.source))
+    source_rows = torch.tensor(_source_rows(featuriser, older.featuriser), dtype=torch.int64)
     target_rows = torch.tensor(featuriser.target.inherited(older.featuriser.target))
     own, old = tensors_of(model), tensors_of(older.model)
     one = "target_inlet.embedding.weight" not in own  # a joint vocabulary with one embedding, the source's
@@ -55,7 +57,7 @@ def inherit(model: Seq2Seq, featuriser: Featuriser, older: Bundle) -> None:
     for name, tensor in own.items():
         if name.startswith("source_inlet.embedding"):
             _copy_rows(tensor, old[name], source_rows)
-        elif name.startswith(("target_inlet.embedding", "outlet.weight", "outlet.bias", "outlet.vocabulary.")):
+        elif name.startswith(_SPOKEN):
             _copy_rows(tensor, old[name], spoken_rows)
         elif name.endswith("target_of_source_V"):
             continue  # made from the new vocabularies
@@ -66,6 +68,15 @@ def inherit(model: Seq2Seq, featuriser: Featuriser, older: Bundle) -> None:
                 f"train.start_from: that model's {name} has shape {tuple(old[name].shape)}, these settings ask for "
                 f"{tuple(tensor.shape)}: leave the model settings as they were."
             )
+
+
+def _source_rows(featuriser: Featuriser, older: Featuriser) -> list[int]:
+    """For each source id the older one; recordings have none, but must be analysed in the same way."""
+    if featuriser.channels is None and older.channels is None:
+        return featuriser.text_source.inherited(older.text_source)
+    if featuriser.channels != older.channels:
+        raise UserError("train.start_from: that model takes another kind of source. Start from one of the same kind.")
+    return []
 
 
 def _copy_rows(new: Tensor, old: Tensor, rows: Tensor) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,12 @@ from seqsmith.cli.display import Display
 from seqsmith.cli.prepare import Prepared
 from seqsmith.cli.program import command
 from seqsmith.cli.validate import Validator, final_scores
+from seqsmith.engine.selfcheck import Pair, save_sample
 from seqsmith.errors import UserError
 from seqsmith.evaluate.report import as_dict, render
 from seqsmith.folder import check_folder
+from seqsmith.model_folder import SAMPLE
+from seqsmith.predictor import Prediction
 from seqsmith.train.checkpoint import average_weights, evaluated_weights, load_tensors
 from seqsmith.train.loop import Trainer
 
@@ -25,7 +28,7 @@ def finish(prepared: Prepared, trainer: Trainer, validator: Validator, run: Path
     settings, model = prepared.settings, validator.model
     if not trainer.progress.best:
         trainer.validate_now()
-    chosen = _best_weights(trainer, validator, display.say)
+    chosen = best_weights(trainer, display.say)
     display.say(chosen)
     predictions = validator.answers(beam=None, most=None)
     scores = validator.scores(predictions, final_scores(settings), resamples=1000)
@@ -41,7 +44,8 @@ def finish(prepared: Prepared, trainer: Trainer, validator: Validator, run: Path
         minutes=minutes,
         name=str(folder),
     )
-    bundle.save(folder, card=card)
+    sample = _sample(prepared, predictions)
+    bundle.save(folder, card=card, beside=lambda place: save_sample(sample, place / SAMPLE))
     event: dict[str, Any] = {"event": "model", "weights": chosen, "scores": as_dict(scores), "minutes": minutes}
     trainer.tell(event)
     display.say(
@@ -51,6 +55,20 @@ def finish(prepared: Prepared, trainer: Trainer, validator: Validator, run: Path
     )
 
 
+def _sample(prepared: Prepared, predictions: list[Prediction]) -> list[Pair]:
+    """Dev pairs with the answers of torch, on which other engines will be checked; they take text alone."""
+    if prepared.settings.source.kind != "text":
+        return []
+    targets = prepared.pairs.dev_texts("target", None)
+    features: Sequence[str | None] = prepared.pairs.dev_texts("features", None) or [None] * len(targets)
+    rows = zip(predictions, targets, features, strict=True)
+    return [
+        Pair(answer.source, target, answer.text, column)
+        for answer, target, column in rows
+        if answer.source.strip() and not answer.cut_source
+    ]
+
+
 def _printed(prepared: Prepared) -> str:
     """The shell command that prints the first source of dev, with its features if it has any."""
     fields = [prepared.pairs.dev_texts(role, 1) for role in ("source", "features")]
@@ -58,19 +76,19 @@ def _printed(prepared: Prepared) -> str:
     return f"echo {texts[0]}" if len(texts) == 1 else f"printf '%s\\t%s\\n' {' '.join(texts)}"
 
 
-def _best_weights(trainer: Trainer, validator: Validator, say: Callable[[str], None]) -> str:
+def best_weights(trainer: Trainer, say: Callable[[str], None]) -> str:
     """Load the better of the best checkpoint and the mean of the best few, by the dev score; says which it is."""
     best = list(_whole(trainer, say))
     if not best:
         raise UserError(f"{trainer.folder}: none of the best checkpoints is whole. Start a new run in another --out.")
     updates = [update for _, update in best]
-    validator.model.eval()
+    trainer.model.eval()
     if len(best) > 1:
-        load_tensors(validator.model, average_weights(trainer.folder, updates), where="average")
-        if validator.validate().score >= best[0][0]:
+        load_tensors(trainer.model, average_weights(trainer.folder, updates), where="average")
+        if trainer.validate().score >= best[0][0]:
             return f"The model is the mean of the {len(updates)} best checkpoints: it is the best on dev."
-    best_weights = evaluated_weights(trainer.folder / f"step-{updates[0]:08d}")
-    load_tensors(validator.model, best_weights, where="checkpoint")
+    weights = evaluated_weights(trainer.folder / f"step-{updates[0]:08d}")
+    load_tensors(trainer.model, weights, where="checkpoint")
     return f"The model is the checkpoint of update {updates[0]:,}: it is the best on dev."
 
 

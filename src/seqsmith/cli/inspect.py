@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from seqsmith import config
+from seqsmith.cli.inspect_series import inspect_series_model, inspect_table, inspect_vector_model
+from seqsmith.cli.inspect_speech import inspect_manifest
 from seqsmith.cli.program import command
 from seqsmith.data.inspect import inspect_corpus
+from seqsmith.data.kinds import guess_kind
 from seqsmith.data.printable import printable
 from seqsmith.errors import UserError
 from seqsmith.evaluate.report import TITLES
+from seqsmith.model_folder import is_series_model, is_vector_model
 from seqsmith.text.columns import roles
 
 Found = tuple[list[str], dict[str, Any]]
@@ -25,17 +29,28 @@ def inspect(
     *,
     dev: config.Corpus | None,
     test: config.Corpus | None,
-    data: dict[str, Any],
+    sections: dict[str, dict[str, Any]],
     as_json: bool,
 ) -> None:
     """Print the report on a file of pairs, a model folder or a run folder."""
     folder = Path(path)
     if target is not None or not folder.is_dir():
-        settings = config.build({"data": data}, where="inspect").data
-        report = inspect_corpus(config.Corpus(path=path, target=target), roles(settings), settings, dev=dev, test=test)
-        lines, table = list(report.lines()), report.as_dict()
+        settings = config.build({"data": sections["data"]}, where="inspect").data
+        corpus = config.Corpus(path=path, target=target)
+        if sections["series"] or guess_kind(corpus, settings).kind == "series":
+            series = config.build({"series": sections["series"]}, where="inspect").series or config.Series()
+            lines, table = inspect_table(path, series)
+        elif guess_kind(corpus, settings).kind == "speech":
+            lines, table = inspect_manifest(corpus, settings)
+        else:
+            report = inspect_corpus(corpus, roles(settings), settings, dev=dev, test=test)
+            lines, table = list(report.lines()), report.as_dict()
     elif (folder / "journal.jsonl").is_file():
         lines, table = _run(folder)
+    elif is_series_model(folder):
+        lines, table = inspect_series_model(folder)
+    elif is_vector_model(folder):
+        lines, table = inspect_vector_model(folder)
     elif (folder / "MANIFEST.json").is_file():
         lines, table = _model(folder)
     else:
@@ -71,7 +86,7 @@ def _model(folder: Path) -> Found:
     table: dict[str, Any] = {
         "model": describe(settings.model),
         "parameters": runtime.parameter_count(bundle.model),
-        "source_symbols": bundle.featuriser.source.size,
+        "source_symbols": 0 if bundle.featuriser.channels else bundle.featuriser.text_source.size,
         "target_symbols": bundle.featuriser.target.size,
         "bytes": sum(file.stat().st_size for file in folder.iterdir()),
         "settings": settings.model_dump(mode="json", exclude_none=True),
@@ -110,7 +125,10 @@ def _run(folder: Path) -> Found:
     if finished:
         scores = by_kind["model"]["scores"]
         lines.append(f"  {by_kind['model']['weights']}")
-        lines += [f"  dev {TITLES[name]} {score['value']:.2f}" for name, score in scores.items()]
+        lines += [
+            f"  dev {TITLES[name]} {score['value']:.2f}" if name in TITLES else f"  dev {name} {score['value']:.4g}"
+            for name, score in scores.items()
+        ]
         table["scores"] = scores
     return lines, {**table, "settings": settings.model_dump(mode="json", exclude_none=True)}
 

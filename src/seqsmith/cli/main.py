@@ -32,6 +32,10 @@ Models = Annotated[
     typer.Option("--with", metavar="MODEL", help="A further model of the same vocabularies: an ensemble. Repeatable."),
 ]
 Beam = Annotated[int | None, typer.Option(metavar="WIDTH", min=1, help="Width of the beam; 1 is greedy.")]
+Engine = Annotated[
+    Literal["auto", "torch", "ctranslate2", "onnx"],
+    typer.Option(metavar="NAME", help="Who answers: auto (the fastest that answers as torch does), torch, ..."),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="A setting of search or data, as search.longest=50. Repeatable."),
@@ -137,22 +141,27 @@ def _two(option: str, files: list[str] | None) -> tuple[str | None, str | None]:
 def predict(
     model: Model,
     source: Annotated[
-        str, typer.Argument(metavar="INPUT", help="The sources: lines, or a column of a table; - is standard input.")
-    ] = "-",
+        list[str] | None,
+        typer.Argument(metavar="INPUT", help="Lines, a table, or recordings; - or none: standard input."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write here, in the format of the suffix.", show_default=False)
     ] = None,
     form: Annotated[
-        Literal["text", "tsv", "csv", "jsonl"] | None,
-        typer.Option("--format", metavar="FORMAT", help="text, tsv, csv or jsonl; text if nothing says otherwise."),
+        Literal["text", "tsv", "csv", "jsonl", "json", "srt", "vtt"] | None,
+        typer.Option("--format", metavar="FORMAT", help="text, tsv, csv, jsonl; of recordings also json, srt, vtt."),
     ] = None,
     beam: Beam = None,
     nbest: Annotated[int | None, typer.Option(metavar="N", min=1, help="Answers to each source.")] = None,
     attention: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw where the decoder looked for the first answer, as SVG.")
     ] = None,
+    horizon: Annotated[
+        int | None, typer.Option(metavar="STEPS", min=1, help="Of a model of series: how far to forecast.")
+    ] = None,
     also: Models = None,
     set_: Set = None,
+    engine: Engine = "auto",
     threads: Annotated[int | None, typer.Option(metavar="N", min=1, help="Threads; all cores if left out.")] = None,
 ) -> None:
     """Answer each line of the input with a line of output, in order; an empty line with an empty one.
@@ -163,18 +172,22 @@ def predict(
     \b
     echo 'Two men are talking.' | seqsmith predict run/model
     seqsmith predict run/model INPUT.txt --out ANSWERS.tsv --nbest 5
+    seqsmith predict run/model *.wav --format json
+    seqsmith predict run/model HISTORY.csv --horizon 96 --out FUTURE.csv
     """
-    from seqsmith.cli.predict import predict as run
+    from seqsmith.cli.answering import answer
 
     sections = _sections(set_, "search", "data")
-    run(
+    answer(
         [model, *(also or [])],
-        source,
+        source or [],
         output=out,
         form=form,
         search=sections["search"] | _given(beam=beam, nbest=nbest),
         data=sections["data"],
         attention=attention,
+        horizon=horizon,
+        engine=engine,
         threads=threads,
     )
 
@@ -194,7 +207,15 @@ def evaluate(
     ] = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write everything as JSON.")] = None,
     worst: Annotated[int, typer.Option(metavar="N", min=0, help="Show so many of the worst answers.")] = 0,
+    part: Annotated[
+        Literal["train", "dev", "test", "all"],
+        typer.Option(metavar="PART", help="Of a table of series: train, dev, test (as the model was trained) or all."),
+    ] = "all",
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the worst and median forecasts, as SVG or PNG.")
+    ] = None,
     beam: Beam = None,
+    engine: Engine = "torch",
     also: Models = None,
     set_: Set = None,
 ) -> None:
@@ -205,14 +226,18 @@ def evaluate(
     seqsmith evaluate run/model SOURCES.txt TARGETS.txt --against other/model --score bleu --report REPORT.json
     """
     from seqsmith import config
+    from seqsmith.cli.answering import evaluate_numbers
     from seqsmith.cli.evaluate import evaluate as run
 
-    sections = _sections(set_, "search", "data")
+    sections = _sections(set_, "search", "data", "series")
+    if evaluate_numbers(model, data, part=part, names=score, series=sections["series"], report=report, plot=plot):
+        return
     run(
         [model, *(also or [])],
         config.Corpus(path=data, target=target),
         against=against or [],
         names=score or [],
+        engine=engine,
         search=sections["search"] | _given(beam=beam),
         data=sections["data"],
         report=report,
@@ -255,7 +280,8 @@ def inspect(
         None if first is None else config.Corpus(path=first, target=second)
         for first, second in (_two("--dev", dev), _two("--test", test))
     )
-    run(path, target, dev=dev_corpus, test=test_corpus, data=_sections(set_, "data")["data"], as_json=json)
+    sections = _sections(set_, "data", "series")
+    run(path, target, dev=dev_corpus, test=test_corpus, sections=sections, as_json=json)
 
 
 @app.command(short_help="Show it all on dates in eleven languages, in three minutes.")
@@ -265,10 +291,21 @@ def demo(
         typer.Option(metavar="FOLDER", help="Where data, run and picture go; demo, demo-2, ... if left out."),
     ] = None,
     pairs: Annotated[int, typer.Option(metavar="N", min=30, help="How many dates to write.")] = 30_000,
+    speech: Annotated[bool, typer.Option("--speech", help="Show it on touch-tone recordings instead.")] = False,
+    series: Annotated[bool, typer.Option("--series", help="Show it on measurements of three shops instead.")] = False,
     set_: SetTrain = None,
 ) -> None:
     """Write dates in eleven languages, train on them with no setting at all, score, and show what the model does."""
     from seqsmith import config
+
+    if speech:
+        from seqsmith.cli.demo_speech import demo_speech
+
+        raise typer.Exit(demo_speech(out, settings=config.override({}, set_ or [])))
+    if series:
+        from seqsmith.cli.demo_series import demo_series
+
+        raise typer.Exit(demo_series(out, settings=config.override({}, set_ or [])))
     from seqsmith.cli.demo import demo as run
 
     raise typer.Exit(run(out, pairs=pairs, settings=config.override({}, set_ or [])))

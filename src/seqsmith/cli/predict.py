@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any, Literal, TextIO, assert_never
 
 from seqsmith import config, runtime
+from seqsmith.cli.program import note
 from seqsmith.cli.write import replacing
 from seqsmith.data.corpus import Counts, read_every_row, read_lines
 from seqsmith.data.files import suffix
 from seqsmith.errors import UserError
 from seqsmith.evaluate.heatmap import heatmap
+from seqsmith.model_folder import SAMPLE
 from seqsmith.predictor import Candidate, Prediction, Predictor
 from seqsmith.text.columns import roles
 
@@ -71,15 +73,18 @@ def predict(
     search: dict[str, Any],
     data: dict[str, Any],
     attention: Path | None,
+    engine: str,
     threads: int | None,
 ) -> None:
     """Answer every row of the input; writes to `output` or standard output."""
     runtime.keep_memory()
-    runtime.use_threads(threads)
-    predictor = Predictor.open(*folders).with_search(**search)
+    opened = Predictor.open(*folders, engine=engine, threads=runtime.threads(threads), say=note)
+    if engine != "torch" and (folders[0] / SAMPLE).exists():  # else there was nothing to choose
+        note(opened.why)
+    predictor = opened.with_search(**search)
     form = form or _FORMATS.get("" if output is None else output.suffix.lower(), "text")
     several = predictor.settings.search.nbest > 1
-    has_features = bool(predictor.featuriser.source.features.symbols)
+    has_features = predictor.featuriser.takes_features
     counts, remarks = Counts(), Remarks()
     blocks = _blocks(input_path, _reading(predictor.settings, data), counts, has_features=has_features)
     with _opened(output) as file:
@@ -93,7 +98,7 @@ def predict(
                 file.write(_rendered(prediction, form, remarks.rows if several else None))
                 file.flush()
     for sentence in (*counts.sentences(), *remarks.lines(predictor.settings)):
-        print(f"seqsmith: {sentence}", file=sys.stderr)
+        note(sentence)
 
 
 # ------------------------------------------------------------------------------------------------ input
@@ -179,4 +184,4 @@ def _draw(predictor: Predictor, prediction: Prediction, features: str | None, pa
     title = f"{prediction.source} → {prediction.text}"
     with replacing(path) as file:
         file.write(heatmap(found.weight_TS, found.source, found.target, title=title))
-    print(f"seqsmith: where the decoder looked for the first answer is drawn in {path}", file=sys.stderr)
+    note(f"where the decoder looked for the first answer is drawn in {path}")

@@ -12,16 +12,20 @@ from numpy.typing import NDArray
 from seqsmith import config, runtime
 from seqsmith.bundle import Bundle
 from seqsmith.data.files import shown
+from seqsmith.data.kinds import guess_kind
 from seqsmith.data.prepare import Encoded, Gathered, encode, gather
 from seqsmith.data.split import default_dev_pairs, split_dev
 from seqsmith.errors import UserError
-from seqsmith.featurise import Featuriser
+from seqsmith.featurise import Featuriser, roles
+from seqsmith.objective.alignment import steps_of
+from seqsmith.speech.codec import learn_codec, recordings_digest
+from seqsmith.speech.survey import survey
 from seqsmith.text.codec import train_codec
-from seqsmith.text.columns import roles
 from seqsmith.text.normalise import normalise
 from seqsmith.text.tokenise import train_tokeniser
 from seqsmith.train.recipe import Side, choose, longest_ratio
 from seqsmith.train.recipe import lines as recipe_lines
+from seqsmith.train.speech_recipe import choose_speech
 
 Say = Callable[[str], None]
 _SAMPLE = 20_000  # texts that the rules look at
@@ -50,8 +54,10 @@ class Pairs:
             yield from column.texts(self.train_rows[start : start + _BLOCK])
 
     def dev_texts(self, role: str, most: int | None = None) -> list[str]:
-        column = self.dev.text.get(role)
-        return [] if column is None else column.texts(self.dev_rows[:most])
+        """All texts of the dev set, or so many from all over it, since a file may be sorted."""
+        column, count = self.dev.text.get(role), len(self.dev_rows)
+        rows = self.dev_rows if most is None or most >= count else self.dev_rows[np.arange(most) * count // most]
+        return [] if column is None else column.texts(rows)
 
 
 @dataclass(frozen=True)
@@ -65,24 +71,38 @@ class Prepared:
     dev: Encoded
 
 
-def read_pairs(data: config.Data, *, seed: int, say: Say) -> Pairs:
+def read_pairs(settings: config.Settings, *, say: Say) -> Pairs:
     """Read train and dev, or split dev off."""
-    cache = runtime.cache_folder()
-    train = gather(data.train, roles(data), data, cache)
+    cache, data, seed = runtime.cache_folder(), settings.data, settings.seed
+    train = gather(data.train, roles(settings), data, cache)
     _tell_counts(train, "training", say)
     if data.dev:
-        dev = gather(data.dev, roles(data), data, cache)
+        dev = gather(data.dev, roles(settings), data, cache)
         _tell_counts(dev, "dev", say)
         if ("features" in train.text) != ("features" in dev.text):
             raise UserError("data.features: found in only one of the training and the dev set; give it to both.")
         return Pairs(train, np.arange(len(train)), dev, np.arange(len(dev)))
     count = data.dev_pairs or default_dev_pairs(len(train))
-    train_rows, dev_rows = split_dev(train.source_hash, train.target_hash, count, seed)
+    speech = isinstance(settings.source, config.SpeechSource)  # different recordings may well say the same
+    train_rows, dev_rows = split_dev(train.source_hash, train.source_hash if speech else train.target_hash, count, seed)
     say(
         f"No dev set given: {len(dev_rows):,} of the {len(train):,} pairs are split off (seed {seed}); "
-        "no source or target of theirs is left in training."
+        f"no {'recording' if speech else 'source or target'} of theirs is left in training."
     )
     return Pairs(train, train_rows, train, dev_rows)
+
+
+def with_kind(table: Mapping[str, Any], say: Say) -> Mapping[str, Any]:
+    """The table with the kind of its sources, found from the data where nothing says it."""
+    source = table.get("source", {})
+    if isinstance(source, str) or (isinstance(source, Mapping) and "kind" in source):
+        return table
+    data = config.draft({"data": table.get("data", {})}, where="settings").data
+    guess = guess_kind(data.train[0], data)
+    if guess.kind != "speech":
+        return table
+    say(f"  source.kind=speech  ({guess.reason})")
+    return config.merge(table, {"source": {"kind": "speech"}})
 
 
 def _tell_counts(gathered: Gathered, name: str, say: Say) -> None:
@@ -93,8 +113,14 @@ def _tell_counts(gathered: Gathered, name: str, say: Say) -> None:
 
 def resolve(table: Mapping[str, Any], pairs: Pairs, say: Say) -> config.Settings:
     """Fill every open setting by the recipe and say why."""
-    sides = [Side(pairs.train.statistics[role], pairs.train_sample(role)) for role in ("source", "target")]
-    recipe = choose(*sides, pairs=len(pairs.train_rows), table=table)
+    target = Side(pairs.train.statistics["target"], pairs.train_sample("target"))
+    kind = table.get("source", {})
+    if "speech" in (kind, kind.get("kind") if isinstance(kind, Mapping) else None):
+        found = survey(pairs.train_sample("source"))
+        recipe = choose_speech(replace(found, recordings=len(pairs.train_rows)), target, table=table)
+    else:
+        source = Side(pairs.train.statistics["source"], pairs.train_sample("source"))
+        recipe = choose(source, target, pairs=len(pairs.train_rows), table=table)
     for line in recipe_lines(recipe):
         say(f"  {line}")
     return config.build(recipe.resolved(), where="settings")
@@ -103,6 +129,10 @@ def resolve(table: Mapping[str, Any], pairs: Pairs, say: Say) -> config.Settings
 def learn_codecs(settings: config.Settings, pairs: Pairs) -> Featuriser:
     """Learn the vocabularies from the training set."""
     source, target = settings.source, settings.target
+    if isinstance(source, config.SpeechSource):
+        return Featuriser(learn_codec(pairs.train_sample("source"), source),
+                          train_codec(pairs.train_texts("target"), target))  # fmt: skip
+    assert isinstance(source, config.TextSource)
     features = pairs.train_texts("features")
     texts = [pairs.train_texts(role) for role in ("source", "target")]
     separator = settings.data.features_separator
@@ -135,7 +165,9 @@ def grow_codecs(older: Bundle, pairs: Pairs, *, separator: str = ";") -> Featuri
     `separator` stands between the features of the new data, whatever stood between those of the older.
     """
     target = replace(older.featuriser.target, separator=separator)
-    source = replace(older.featuriser.source, separator=separator)
+    if older.featuriser.channels is not None:
+        return Featuriser(older.featuriser.source, target.grown(pairs.train_texts("target")))
+    source = replace(older.featuriser.text_source, separator=separator)
     source = source.grown(pairs.train_texts("source"), pairs.train_texts("features"))
     if not older.settings.joint_vocabulary:
         return Featuriser(source, target.grown(pairs.train_texts("target")))
@@ -148,27 +180,66 @@ def encode_pairs(settings: config.Settings, pairs: Pairs, featuriser: Featuriser
     key = featuriser.digest()
     columns = featuriser.columns(settings.data)
     encoded = [
-        encode(gathered, rows, columns, key=key, cache=runtime.cache_folder())
+        encode(gathered, rows, columns, key=key + _recordings(settings, gathered), cache=runtime.cache_folder())
         for gathered, rows in ((pairs.train, pairs.train_rows), (pairs.dev, pairs.dev_rows))
     ]
     for name, column in (("training", encoded[0]), ("dev", encoded[1])):
         for side, tally in column.counts.items():
             if tally.count:
                 say(
-                    f"  {tally.count:,} {name} pairs left out: their {side} is over {columns[side].longest:,} tokens "
-                    f"(data.longest_{side}), the first at {tally.places[0]}."
+                    f"  {tally.count:,} {name} pairs left out: their {side} is over {columns[side].longest:,} "
+                    f"{'frames' if columns[side].channels else 'tokens'} (data.longest_{side}), "
+                    f"the first at {tally.places[0]}."
                 )
-    say(
-        f"Vocabulary: {featuriser.source.size:,} source and {featuriser.target.size:,} target symbols; "
-        f"{int(encoded[0].source.lengths.sum()):,} source and {int(encoded[0].target.lengths.sum()):,} target tokens."
-    )
+    amounts = [int(side.lengths.sum()) for side in (encoded[0].source, encoded[0].target)]
+    if featuriser.channels is None:
+        known = f"{featuriser.text_source.size:,} source and {featuriser.target.size:,} target symbols"
+        say(f"Vocabulary: {known}; {amounts[0]:,} source and {amounts[1]:,} target tokens.")
+    else:
+        known = f"{featuriser.target.size:,} target symbols, {featuriser.channels} channels a frame"
+        say(f"Vocabulary: {known}; {amounts[0]:,} source frames and {amounts[1]:,} target tokens.")
     return encoded[0], encoded[1]
 
 
+def _recordings(settings: config.Settings, gathered: Gathered) -> str:
+    """What the files that a manifest names were like; nothing where sources are texts."""
+    if isinstance(settings.source, config.TextSource):
+        return ""
+    return recordings_digest(gathered.text["source"].texts(np.arange(len(gathered))))
+
+
+def tell_impossible(settings: config.Settings, train: Encoded, say: Say) -> None:
+    """Say how many targets need more steps of the encoder than their recordings give, so that CTC leaves them out."""
+    if not settings.model.ctc:
+        return
+    steps = steps_of(train.source.lengths, settings.model)
+    needed = np.array([_steps_needed(train.target[example]) for example in range(len(train))])
+    short = np.flatnonzero(steps < needed)
+    if len(short):
+        say(
+            f"  {len(short):,} of {len(train):,} training targets are longer than their recordings after subsampling, "
+            f"the first at {train.gathered.where(int(train.row[short[0]]))}: CTC learns nothing from these. "
+            "Are transcripts and recordings mixed up? If not, lower model.subsample."
+        )
+
+
+def _steps_needed(ids: NDArray[np.integer[Any]]) -> int:
+    """A step for each id but END, and one between equal neighbours."""
+    said = ids[:-1]
+    return len(said) + int((said[1:] == said[:-1]).sum())
+
+
 def with_answer_length(settings: config.Settings, train: Encoded) -> config.Settings:
-    """Settle how long answers may be, which only the encoded lengths tell."""
+    """Settle how long answers may be, and pieces of recordings, which only the encoded lengths tell."""
+    speech = isinstance(settings.source, config.SpeechSource)
+    if isinstance(settings.source, config.SpeechSource) and settings.source.longest_piece is None:
+        longest = max(200, int(train.source.lengths.max()))
+        source = settings.source.model_copy(update={"longest_piece": longest})
+        settings = settings.model_copy(update={"source": source})
     if settings.search.longest is not None or settings.search.longest_ratio is not None:
         return settings
-    ratio = longest_ratio(train.source.lengths, train.target.lengths, extra=settings.search.longest_extra)
+    least = 0.01 if speech else 1.0
+    extra = settings.search.longest_extra
+    ratio = longest_ratio(train.source.lengths, train.target.lengths, extra=extra, least=least)
     search = settings.search.model_copy(update={"longest_ratio": ratio})
     return settings.model_copy(update={"search": search})

@@ -1,4 +1,4 @@
-"""Commands that are told to the user, so that they can be typed as they stand."""
+"""What is told beside the output: remarks on stderr, and commands that can be typed as they stand."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
+
+
+def note(sentence: str) -> None:
+    """Say something on stderr, where it is in nobody's way."""
+    print(f"seqsmith: {sentence}", file=sys.stderr)
 
 
 def command(*words: str | Path) -> str:

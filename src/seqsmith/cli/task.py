@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import torch
 from torch import nn
 
 from seqsmith import config
-from seqsmith.batch import Batch
 from seqsmith.cli.display import Display
 from seqsmith.objective.token import Loss
 from seqsmith.train.loop import Batches, Trainer, Validation
@@ -28,7 +27,7 @@ class Task(Protocol):
     def data_digest(self) -> str: ...
     def with_settings(self, settings: config.Settings) -> Self: ...
 
-    def loss(self, batch: Batch, own_share: float) -> Loss:
+    def loss(self, batch: Any, own_share: float) -> Loss:
         """Of a batch, with a share of the model's own answers fed back to it (scheduled sampling)."""
 
     def batches(self, epoch: int) -> Batches:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from seqsmith import config, runtime
 from seqsmith.batch import Batch
+from seqsmith.batches import TrainingBatches
 from seqsmith.bundle import Bundle, new_model, open_bundle
 from seqsmith.cli.card import describe
 from seqsmith.cli.display import Display
@@ -26,13 +27,15 @@ from seqsmith.cli.prepare import (
     learn_codecs,
     read_pairs,
     resolve,
+    tell_impossible,
     with_answer_length,
+    with_kind,
 )
 from seqsmith.cli.validate import Validator
 from seqsmith.data.plan import plan_epoch
 from seqsmith.data.prepare import Encoded
 from seqsmith.errors import UserError
-from seqsmith.featurise import Featuriser, TrainingBatches
+from seqsmith.featurise import Featuriser
 from seqsmith.folder import check_folder, write_folder
 from seqsmith.model.seq2seq import Seq2Seq
 from seqsmith.objective.teacher import teacher_forced
@@ -70,8 +73,15 @@ class TextTask:
         return replace(self, prepared=prepared, validator=replace(self.validator, prepared=prepared))
 
     def loss(self, batch: Batch, own_share: float) -> Loss:
-        smoothing, coverage = self.settings.train.label_smoothing or 0.0, self.settings.model.coverage
-        return teacher_forced(self.model, batch, smoothing=smoothing, own_words=own_share, coverage=coverage)
+        model = self.settings.model
+        return teacher_forced(
+            self.model,
+            batch,
+            smoothing=self.settings.train.label_smoothing or 0.0,
+            own_words=own_share,
+            coverage=model.coverage,
+            ctc=model.ctc or 0.0,
+        )
 
     def batches(self, epoch: int) -> TrainingBatches:
         return _batches(self.prepared, epoch)
@@ -91,11 +101,13 @@ def open_text_task(table: Mapping[str, Any], run: Path, device: torch.device, *,
     older = open_bundle(Path(start_from)) if isinstance(start_from, str) and not begun else None
     if older is not None and not resume:
         table = inherited_settings(table, older.settings)
+    table = table if resume or older is not None else with_kind(table, say)
     draft = config.draft(table, where="settings")
-    pairs = read_pairs(draft.data, seed=draft.seed, say=say)
+    pairs = read_pairs(draft, say=say)
     settings = draft if resume else resolve(table, pairs, say)
     featuriser = _featuriser(settings, pairs, run, older, resume=resume)
     train, dev = encode_pairs(settings, pairs, featuriser, say)
+    tell_impossible(settings, train, say)
     prepared = Prepared(with_answer_length(settings, train), pairs, featuriser, train, dev)
     if not len(_batches(prepared, 0)):
         raise UserError("data.train: the weights of the corpora leave no pair to train on: raise a weight.")
@@ -127,9 +139,10 @@ def _batches(prepared: Prepared, epoch: int) -> TrainingBatches:
     settings = prepared.settings
     train = prepared.train
     assert settings.train.batch_tokens is not None
+    sides = (train.source.lengths, train.target.lengths)
     plan = plan_epoch(
-        train.source.lengths,
-        train.target.lengths,
+        # what is padded costs most on the target's side of text, and on the side of the many frames of speech
+        *(sides if isinstance(settings.source, config.TextSource) else sides[::-1]),
         batch_tokens=settings.train.batch_tokens,
         seed=settings.seed,
         epoch=epoch,

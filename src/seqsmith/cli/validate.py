@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,13 +13,13 @@ from seqsmith import config
 from seqsmith.batch import Batch, tokens
 from seqsmith.cli.prepare import Prepared
 from seqsmith.data.plan import sequential_plan
-from seqsmith.engine.pytorch import TorchEngine
-from seqsmith.evaluate.scores import Score, score_texts
+from seqsmith.engine.pytorch import TorchEngine, source_batch
+from seqsmith.evaluate.answers import score_answers
+from seqsmith.evaluate.scores import Score
 from seqsmith.evaluate.symptoms import symptoms
 from seqsmith.model.seq2seq import Seq2Seq
 from seqsmith.objective.teacher import teacher_forced
 from seqsmith.predictor import Prediction, Predictor
-from seqsmith.text.marks import joined
 from seqsmith.train.loop import Validation
 
 _MOST_PAIRS = 1000  # of the dev set that are answered at each validation
@@ -65,7 +64,8 @@ class Validator:
         with torch.inference_mode():
             for index in range(len(plan)):
                 examples = plan[index].tolist()
-                source, target = (tokens([side[e] for e in examples]) for side in (dev.source, dev.target))
+                source = source_batch([self.prepared.featuriser.finished(dev.source[e]) for e in examples])
+                target = tokens([dev.target[e] for e in examples])
                 batch = Batch(source, target, torch.from_numpy(plan[index])).to(self.device)
                 found = teacher_forced(self.model, batch, smoothing=0.0)
                 total, count = total + float(found.truth_nats), count + found.count
@@ -97,32 +97,11 @@ class Validator:
         return report
 
 
-def score_answers(
-    settings: config.Settings,
-    outputs: Sequence[str],
-    references: Sequence[str],
-    names: Sequence[str],
-    *,
-    resamples: int,
-) -> list[Score]:
-    """Score answers as words: marked subwords are joined, and BLEU takes text that came already split as it is."""
-    return score_texts(
-        [joined(text) for text in outputs],
-        [joined(text) for text in references],
-        names,
-        tokenize=bleu_words(settings),
-        resamples=resamples,
-    )
-
-
-def bleu_words(settings: config.Settings) -> Literal["none"] | None:
-    """BLEU's tokeniser: none where the targets came already split, None to choose it by their script."""
-    kind = None if settings.target.tokeniser is None else settings.target.tokeniser.kind
-    return "none" if kind == "symbols" else None
-
-
 def final_scores(settings: config.Settings) -> tuple[str, ...]:
     """The scores that belong beside the chosen one."""
+    if isinstance(settings.source, config.SpeechSource):
+        chosen = settings.train.score
+        return ("wer", "cer", "ser") if chosen in (None, "loss", "wer", "cer", "ser") else (chosen, "wer", "cer", "ser")
     kind = None if settings.target.tokeniser is None else settings.target.tokeniser.kind
     running = kind in ("sentencepiece", "words") or settings.train.score in ("bleu", "chrf")
     names = (

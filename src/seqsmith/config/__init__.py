@@ -1,6 +1,18 @@
 """Settings: the tables, and how they are read and written."""
 
 from seqsmith.config.reading import build, draft, dump, merge, override, read_table
+from seqsmith.config.series import (
+    AbsoluteError,
+    Gaussian,
+    HuberError,
+    Quantiles,
+    Series,
+    SeriesSource,
+    SquaredError,
+    StudentT,
+    ValueLoss,
+)
+from seqsmith.config.speech import Augment, Conformer, SpeechSource
 from seqsmith.config.tables import (
     Bytes,
     Characters,
@@ -31,31 +43,43 @@ from seqsmith.config.tables import (
 )
 
 __all__ = [
+    "AbsoluteError",
+    "Augment",
     "Bytes",
     "Characters",
     "Column",
+    "Conformer",
     "Constant",
     "Corpus",
     "Cosine",
     "Data",
     "Decoder",
     "Encoder",
+    "Gaussian",
+    "HuberError",
     "InverseSqrt",
     "Model",
     "Plateau",
+    "Quantiles",
     "RecurrentDecoder",
     "RecurrentEncoder",
     "Schedule",
     "Score",
     "Search",
     "Sentencepiece",
+    "Series",
+    "SeriesSource",
     "Settings",
+    "SpeechSource",
+    "SquaredError",
+    "StudentT",
     "Symbols",
     "TextSource",
     "TextTarget",
     "Tokeniser",
     "Train",
     "Transformer",
+    "ValueLoss",
     "Words",
     "build",
     "draft",

@@ -9,23 +9,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
-Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Positive = Annotated[float, Field(gt=0.0)]
-Count = Annotated[int, Field(ge=0)]
-
-
-class Table(BaseModel):
-    """A frozen table of settings: unknown keys are refused, numbers keep their type, floats are finite."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-def _kind_from_string(value: object) -> object:
-    return {"kind": value} if isinstance(value, str) else value
-
+from seqsmith.config.series import Series, SeriesSource
+from seqsmith.config.speech import Conformer, SourceKind, SpeechSource
+from seqsmith.config.table import Count, Fraction, Positive, Rate, Table, kind_from_string
 
 # ------------------------------------------------------------------------------------------------ data
 
@@ -48,6 +36,7 @@ class Data(Table):
     target: Column | None = None  # None: the column called target, else the second
     features: Column | None = None  # None: no features
     features_separator: str = ";"
+    audio_folder: str | None = None  # where the recordings of a manifest lie; None: in the folder of the manifest
     header: bool | None = None  # None: found from the first line
     bad_utf8: Literal["error", "skip", "replace"] = "error"
     empty: Literal["skip", "error"] = "skip"
@@ -94,7 +83,7 @@ class Symbols(Table):
 Tokeniser = Annotated[
     Sentencepiece | Characters | Bytes | Words | Symbols,
     Field(discriminator="kind"),
-    BeforeValidator(_kind_from_string),
+    BeforeValidator(kind_from_string),
 ]
 
 
@@ -120,6 +109,7 @@ class RecurrentEncoder(Table):
     layers: PositiveInt = 1
     width: PositiveInt = 512  # of the output: each direction has half of it
     bidirectional: bool = True
+    pyramid: bool = False  # each layer but the first takes two neighbours as one step (Chan et al. 2016)
     residual: bool = False
     layer_norm: bool = False
     dropout: Rate = 0.3  # on the input of each layer and on the output
@@ -190,8 +180,10 @@ def _divides(width: int, heads: int) -> None:
         raise ValueError(f"width {width} is not divisible by heads {heads}")
 
 
-Encoder = Annotated[RecurrentEncoder | Transformer, Field(discriminator="kind"), BeforeValidator(_kind_from_string)]
-Decoder = Annotated[RecurrentDecoder | Transformer, Field(discriminator="kind"), BeforeValidator(_kind_from_string)]
+Encoder = Annotated[
+    RecurrentEncoder | Transformer | Conformer, Field(discriminator="kind"), BeforeValidator(kind_from_string)
+]
+Decoder = Annotated[RecurrentDecoder | Transformer, Field(discriminator="kind"), BeforeValidator(kind_from_string)]
 
 
 class Model(Table):
@@ -202,6 +194,8 @@ class Model(Table):
     share_embeddings: Literal["none", "target", "all"] | None = None  # output tied to target, or to target and source
     copy_source: bool = False  # pointer-generator (See et al. 2017)
     coverage: Annotated[float, Field(ge=0.0)] = 0.0  # weight of the coverage loss; needs copy_source
+    subsample: Literal[1, 2, 4, 8] | None = None  # frames of speech to one step of the encoder
+    ctc: Fraction | None = None  # weight of the CTC loss, beside the decoder's; 0: no CTC head; for speech
 
     @model_validator(mode="after")
     def _fits(self) -> Model:
@@ -241,7 +235,7 @@ class Constant(Table):
 
 
 Schedule = Annotated[
-    InverseSqrt | Cosine | Plateau | Constant, Field(discriminator="kind"), BeforeValidator(_kind_from_string)
+    InverseSqrt | Cosine | Plateau | Constant, Field(discriminator="kind"), BeforeValidator(kind_from_string)
 ]
 Score = Literal["bleu", "chrf", "exact_match", "wer", "cer", "rouge_l", "loss"]
 
@@ -284,6 +278,7 @@ class Search(Table):
     longest_ratio: Positive | None = None
     longest_extra: PositiveInt = 10
     batch_tokens: PositiveInt = 8192
+    ctc: Fraction | None = None  # weight of the CTC head while answering; 1: the decoder is not asked
 
     @model_validator(mode="after")
     def _enough(self) -> Search:
@@ -295,9 +290,10 @@ class Search(Table):
 class Settings(Table):
     seed: Count = 1
     data: Data = Data()
-    source: TextSource = TextSource()
+    source: Annotated[TextSource | SpeechSource | SeriesSource, Field(discriminator="kind"), SourceKind] = TextSource()
     target: TextTarget = TextTarget()
     joint_vocabulary: bool | None = None  # one tokeniser for both sides
     model: Model = Model()
     train: Train = Train()
     search: Search = Search()
+    series: Series | None = None  # None: the source is no series

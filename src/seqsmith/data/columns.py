@@ -41,7 +41,16 @@ def placed(rows: Rows, roles: Sequence[Role], beside: Path) -> Rows:
                 ",".join(os.path.abspath(folder / name.strip()) for name in text.split(","))
                 for text in fields[role.name]
             ]
+    parts = [fields.pop(name, None) for name in ("start", "end")]
+    if any(parts):
+        starts, ends = (part or [""] * len(rows.line) for part in parts)
+        fields["source"] = [_part(*row) for row in zip(fields["source"], starts, ends, strict=True)]
     return replace(rows, fields=fields)
+
+
+def _part(path: str, start: str, end: str) -> str:
+    """The part of a recording between two times in seconds, in the notation of W3C Media Fragments."""
+    return f"{path}#t={start.strip()},{end.strip()}" if start.strip() or end.strip() else path
 
 
 def choose(

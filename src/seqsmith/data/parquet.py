@@ -23,12 +23,16 @@ def read_parquet(path: str, roles: Sequence[Role]) -> Iterator[Rows]:
 def read_parquet_cells(path: str) -> Iterator[tuple[list[int], list[list[str]]]]:
     """All rows as text, the names of the columns first (as row 0); numbers and times as Python writes them."""
     with _opened(path) as file:
-        yield [0], [list(file.schema_arrow.names)]
-        first = 1
+        lines, rows = [0], [list(file.schema_arrow.names)]
         for batch in file.iter_batches(batch_size=ROWS):
-            columns = [["" if value is None else str(value) for value in column.to_pylist()] for column in batch.columns]
-            yield list(range(first, first + batch.num_rows)), [list(row) for row in zip(*columns, strict=True)]
-            first += batch.num_rows
+            columns = [
+                ["" if value is None else str(value) for value in column.to_pylist()] for column in batch.columns
+            ]
+            first = lines[-1] + 1
+            lines += range(first, first + batch.num_rows)
+            rows += [list(row) for row in zip(*columns, strict=True)]
+            yield lines, rows
+            lines, rows = lines[-1:], []
 
 
 @contextmanager

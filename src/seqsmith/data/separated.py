@@ -92,6 +92,8 @@ def _layout(first: list[str], where: str, roles: Sequence[Role], settings: confi
     header = settings.header
     if header is None:
         header = any(isinstance(role.column, str) for role in roles) or {"source", "target"} <= set(first)
+        known = [{role.name, *role.names} for role in roles if role.names]
+        header = header or (bool(known) and all(names & set(first) for names in known))
     names = first if header else None
     hint = _hint(first[0], comma=comma) if len(first) == 1 else ""
     column = choose(roles, names, width=len(first), where=where, kind=_kind(comma), hint=hint)

@@ -46,7 +46,19 @@ def render(scores: Sequence[Score]) -> str:
         sign = "%" if score.unit == "percent" else ""
         rows.append((TITLES[score.name], f"{score.value:.2f}", sign, bounds, score.better, score.signature))
     made = {score.interval for score in scores} - {"none"}
-    return "\n".join([*_aligned(rows, right=(1,)), *(f"Intervals: {interval}" for interval in sorted(made))])
+    below = [_edits(score) for score in scores if "substitutions" in score.counts]
+    below += [f"Intervals: {interval}" for interval in sorted(made)]
+    return "\n".join([*_aligned(rows, right=(1,)), *below])
+
+
+def _edits(score: Score) -> str:
+    """What an error rate was counted from."""
+    counts = score.counts
+    length, unit = next((count, name) for name, count in counts.items() if name.startswith("reference_"))
+    return (
+        f"{TITLES[score.name]}: {counts['substitutions']:,} substitutions, {counts['deletions']:,} deletions and "
+        f"{counts['insertions']:,} insertions in {length:,} {unit.removeprefix('reference_')}"
+    )
 
 
 def render_paired(tests: Sequence[Paired]) -> str:

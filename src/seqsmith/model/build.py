@@ -8,34 +8,43 @@ from torch import nn
 
 from seqsmith import config
 from seqsmith.errors import UserError
-from seqsmith.model.inlet import TokenInlet, new_embedding
+from seqsmith.model.conformer import ConformerEncoder
+from seqsmith.model.forecast import Forecast, FutureInlet, ValueInlet, ValueOutlet
+from seqsmith.model.inlet import FrameInlet, TokenInlet, new_embedding
 from seqsmith.model.outlet import CopyOutlet, VocabularyOutlet
 from seqsmith.model.recurrent import RecurrentDecoder, RecurrentEncoder
 from seqsmith.model.seq2seq import Seq2Seq
 from seqsmith.model.transformer import TransformerDecoder, TransformerEncoder
 
+EncoderSettings = config.RecurrentEncoder | config.Transformer | config.Conformer
+AnyEncoder = RecurrentEncoder | TransformerEncoder | ConformerEncoder
+
 
 def build_model(
-    settings: config.Model, *, source_size: int, target_size: int, target_of_source: list[int] | None = None
+    settings: config.Model,
+    *,
+    source_size: int,
+    target_size: int,
+    target_of_source: list[int] | None = None,
+    channels: int | None = None,
 ) -> Seq2Seq:
     """A new model with random weights for vocabularies of these sizes (special ids included).
 
-    `target_of_source` maps source ids to the target ids that look the same; the copy outlet needs it. Raises UserError
-    for settings that do not fit each other.
+    `target_of_source` maps source ids to the target ids that look the same; the copy outlet needs it. With `channels`
+    the source is frames of so many numbers and has no vocabulary. Raises UserError for settings that do not fit each
+    other.
     """
     assert settings.encoder is not None
     assert settings.decoder is not None
     assert settings.embedding is not None
-    source_embedding = new_embedding(source_size, settings.embedding)
-    target_embedding = source_embedding
-    if settings.share_embeddings != "all":
+    source_inlet: TokenInlet | FrameInlet
+    if channels is None:
+        source_embedding = new_embedding(source_size, settings.embedding)
+        source_inlet = _inlet(source_embedding, settings.encoder)
+        target_embedding = _target_embedding(settings, source_embedding, source_size, target_size)
+    else:
+        source_inlet = _frame_inlet(settings, channels)
         target_embedding = new_embedding(target_size, settings.embedding)
-    elif source_size != target_size:
-        raise UserError(
-            f"model.share_embeddings: 'all' needs one vocabulary, found {source_size} source and {target_size} target "
-            "symbols. Set joint_vocabulary = true, or share only 'target'."
-        )
-    source_inlet = _inlet(source_embedding, settings.encoder)
     encoder = _encoder(settings.encoder, source_inlet.width)
     target_inlet = _inlet(target_embedding, settings.decoder)
     tied = None if settings.share_embeddings == "none" else target_embedding
@@ -46,32 +55,77 @@ def build_model(
         assert target_of_source is not None
         outlet = CopyOutlet(vocabulary, decoder.output_width, target_of_source=target_of_source)
     return Seq2Seq(
+        source_inlet=source_inlet,
+        encoder=encoder,
+        target_inlet=target_inlet,
+        decoder=decoder,
+        outlet=outlet,
+        ctc=VocabularyOutlet(target_size, encoder.width, tied=None) if settings.ctc else None,
+    )
+
+
+def build_forecast(
+    settings: config.Model, series: config.Series, *, channels: int, targets: int, known: int
+) -> Forecast:
+    """A new model with random weights for contexts of `channels` columns, of which the first `targets` are forecast."""
+    assert settings.encoder is not None
+    assert settings.decoder is not None
+    assert series.patch is not None
+    assert series.loss is not None
+    source_inlet = ValueInlet(channels, known, patch=series.patch, width=settings.encoder.width)
+    encoder = _encoder(settings.encoder, source_inlet.width)
+    fed = targets if series.decoding == "autoregressive" else 0
+    target_inlet = FutureInlet(fed, known, patch=series.patch, width=settings.decoder.width)
+    decoder = _decoder(settings, encoder, target_inlet.width, tied=False)
+    outlet = ValueOutlet(decoder.output_width, targets, patch=series.patch, outputs=series.loss.outputs)
+    return Forecast(
         source_inlet=source_inlet, encoder=encoder, target_inlet=target_inlet, decoder=decoder, outlet=outlet
     )
 
 
-def _inlet(
-    embedding: nn.Embedding, settings: config.RecurrentEncoder | config.RecurrentDecoder | config.Transformer
-) -> TokenInlet:
-    transformer = isinstance(settings, config.Transformer)
+def _target_embedding(
+    settings: config.Model, source_embedding: nn.Embedding, source_size: int, target_size: int
+) -> nn.Embedding:
+    assert settings.embedding is not None
+    if settings.share_embeddings != "all":
+        return new_embedding(target_size, settings.embedding)
+    if source_size != target_size:
+        raise UserError(
+            f"model.share_embeddings: 'all' needs one vocabulary, found {source_size} source and {target_size} target "
+            "symbols. Set joint_vocabulary = true, or share only 'target'."
+        )
+    return source_embedding
+
+
+def _frame_inlet(settings: config.Model, channels: int) -> FrameInlet:
+    """As wide as the encoder that follows it."""
+    assert settings.encoder is not None
+    if settings.copy_source:
+        raise UserError("model.copy_source: copies source tokens, and recordings have none. Set it to false.")
+    if settings.share_embeddings == "all":
+        raise UserError("model.share_embeddings: 'all' needs a source of text, found recordings. Set it to 'target'.")
+    return FrameInlet(channels, settings.encoder.width, factor=settings.subsample or 1)
+
+
+def _inlet(embedding: nn.Embedding, settings: EncoderSettings | config.RecurrentDecoder) -> TokenInlet:
+    transformer = isinstance(settings, config.Transformer | config.Conformer)
     return TokenInlet(embedding, width=settings.width if transformer else None, scaled=transformer)
 
 
-def _encoder(
-    settings: config.RecurrentEncoder | config.Transformer, input_width: int
-) -> RecurrentEncoder | TransformerEncoder:
+def _encoder(settings: EncoderSettings, input_width: int) -> AnyEncoder:
     match settings:
         case config.RecurrentEncoder():
             return RecurrentEncoder(settings, input_width)
         case config.Transformer():
             return TransformerEncoder(settings)
+        case config.Conformer():
+            return ConformerEncoder(settings)
     assert_never(settings)
 
 
 def _decoder(
-    settings: config.Model, encoder: RecurrentEncoder | TransformerEncoder, input_width: int, *, tied: bool
+    settings: config.Model, encoder: AnyEncoder, input_width: int, *, tied: bool
 ) -> RecurrentDecoder | TransformerDecoder:
-    assert settings.embedding is not None
     match settings.decoder:
         case config.RecurrentDecoder():
             if settings.decoder.attention == "dot" and encoder.width != settings.decoder.width:
@@ -84,7 +138,7 @@ def _decoder(
                 input_width=input_width,
                 memory_width=encoder.width,
                 context_width=encoder.context_width,
-                output_width=settings.embedding if tied else settings.decoder.width,
+                output_width=settings.embedding if tied and settings.embedding else settings.decoder.width,
             )
         case config.Transformer():
             if tied and settings.embedding != settings.decoder.width:

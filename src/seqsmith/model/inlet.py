@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqsmith.batch import Source, Tokens
+from seqsmith.batch import Frames, Source, Tokens
+from seqsmith.model.subsample import Subsample
 
 
 class TokenInlet(nn.Module):
@@ -29,6 +30,25 @@ class TokenInlet(nn.Module):
         """A whole source -> x_BSD and valid_BS."""
         assert isinstance(source, Tokens)
         return self(source.id_BL), source.valid_BL
+
+
+class FrameInlet(nn.Module):
+    """Frames of speech, subsampled by convolutions; without subsampling a linear layer."""
+
+    def __init__(self, channels: int, width: int, *, factor: int):
+        super().__init__()
+        self.subsample = Subsample(channels, width, factor=factor) if factor > 1 else None
+        self.project = nn.Linear(channels, width) if factor == 1 else None
+        self.width = width
+
+    def enter(self, source: Source) -> tuple[Tensor, Tensor]:
+        """A whole source -> x_BSD and valid_BS, of one step for `factor` frames."""
+        assert isinstance(source, Frames)
+        if self.project is not None:
+            return self.project(source.x_BLC), source.valid_BL
+        assert self.subsample is not None
+        x_BSD, valid_BS = self.subsample(source.x_BLC, source.valid_BL)
+        return x_BSD, valid_BS
 
 
 def new_embedding(size: int, width: int) -> nn.Embedding:

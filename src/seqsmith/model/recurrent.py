@@ -22,6 +22,7 @@ from seqsmith.config import RecurrentEncoder as EncoderSettings
 from seqsmith.model.attention import MultiHead, SingleHead, padding_bias
 from seqsmith.model.layers import Dropout
 from seqsmith.model.memory import Decoded, Memory
+from seqsmith.model.subsample import joined_pairs
 
 Cell = Literal["lstm", "gru"]
 Hidden = tuple[Tensor, ...]
@@ -127,7 +128,10 @@ class Between(nn.Module):
 
 
 class RecurrentEncoder(nn.Module):
-    """x_BSC -> Memory. The context vector is the last layer's final state: h, and c of an LSTM, of each direction."""
+    """x_BSC -> Memory. The context vector is the last layer's final state: h, and c of an LSTM, of each direction.
+
+    A pyramid joins two neighbours before each layer but the first, so its memory has fewer steps.
+    """
 
     def __init__(self, settings: EncoderSettings, input_width: int):
         super().__init__()
@@ -136,7 +140,8 @@ class RecurrentEncoder(nn.Module):
         dropout = Dropout(settings.dropout, shared_axis=1 if settings.variational else None)
         self.dropout = dropout
         each = settings.width // 2 if settings.bidirectional else settings.width
-        widths = [input_width] + [settings.width] * (settings.layers - 1)
+        self.pyramid = settings.pyramid
+        widths = [input_width] + [settings.width * (2 if settings.pyramid else 1)] * (settings.layers - 1)
         self.layers = nn.ModuleList(
             RecurrentLayer(settings.kind, width, each, bidirectional=settings.bidirectional) for width in widths
         )
@@ -146,12 +151,14 @@ class RecurrentEncoder(nn.Module):
         )
 
     def forward(self, x_BSC: Tensor, valid_BS: Tensor) -> Memory:
-        x = self.dropout(x_BSC)
+        x, valid = self.dropout(x_BSC), valid_BS
         final: Hidden = ()
         for layer, between in zip(self.layers, self.between, strict=True):
-            y, final = layer(x, valid_BL=valid_BS, start=None)
+            if self.pyramid and layer is not self.layers[0]:
+                x, valid = joined_pairs(x, valid)
+            y, final = layer(x, valid_BL=valid, start=None)
             x = between(y, x)
-        return Memory(x, valid_BS, torch.cat(final, dim=1))
+        return Memory(x, valid, torch.cat(final, dim=1))
 
 
 class RecurrentDecoder(nn.Module):

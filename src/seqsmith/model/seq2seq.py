@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from seqsmith.batch import Aligned, Batch, Output, Source, State, Tokens
 from seqsmith.model.inlet import TokenInlet
+from seqsmith.model.layers import exact
 from seqsmith.model.memory import Decoded, Memory
 from seqsmith.model.outlet import CopyOutlet, VocabularyOutlet
 
@@ -91,6 +92,12 @@ class Seq2Seq(nn.Module):
             return None
         return Aligned(self.ctc(memory.x_BSD[memory.valid_BS]), memory.valid_BS.sum(1))
 
+    def ctc_log_p(self, memory: Memory) -> Tensor:
+        """The CTC head's log-probabilities at each encoder step, padding included -> log_p_BSV."""
+        assert self.ctc is not None
+        log_p_PV: Tensor = exact(self.ctc(memory.x_BSD.flatten(0, 1)).logits()).log_softmax(-1)
+        return log_p_PV.view(*memory.valid_BS.shape, -1)
+
     def _decode(self, target: Tokens, memory: Memory, previous_BT: Tensor | None) -> Decoded:
         previous_BT = target.previous() if previous_BT is None else previous_BT
         return self.decoder(self.target_inlet(previous_BT), memory)
@@ -104,7 +111,10 @@ class Seq2Seq(nn.Module):
 
     def start(self, source: Source) -> State:
         """The state that `step` takes first: one row a source."""
-        memory = self.encode(source)
+        return self.started(source, self.encode(source))
+
+    def started(self, source: Source, memory: Memory) -> State:
+        """The same of a source that is encoded already."""
         shared = {"decoder": self.decoder.look(memory)}
         if isinstance(self.outlet, CopyOutlet):
             assert isinstance(source, Tokens)

@@ -61,7 +61,7 @@ class Positions(nn.Module):
         return None if self.relative is None else self.relative(first, num_query, num_key)
 
 
-def _self_attention(settings: Settings) -> MultiHead:
+def self_attention(settings: Settings) -> MultiHead:
     return MultiHead(
         settings.width,
         memory_width=settings.width,
@@ -72,7 +72,7 @@ def _self_attention(settings: Settings) -> MultiHead:
     )
 
 
-def _feed_forward(settings: Settings) -> FeedForward:
+def feed_forward(settings: Settings) -> FeedForward:
     return FeedForward(settings.width, settings.feed_forward, activation=settings.activation, dropout=settings.dropout)
 
 
@@ -83,8 +83,8 @@ def _add(left: Tensor | None, right: Tensor | None) -> Tensor | None:
 class EncoderLayer(nn.Module):
     def __init__(self, settings: Settings):
         super().__init__()
-        self.self_part, self.self_attention = Part(settings), _self_attention(settings)
-        self.forward_part, self.feed_forward = Part(settings), _feed_forward(settings)
+        self.self_part, self.self_attention = Part(settings), self_attention(settings)
+        self.forward_part, self.feed_forward = Part(settings), feed_forward(settings)
 
     def forward(self, x_BSD: Tensor, bias: Tensor) -> Tensor:
         inner_BSD = self.self_part.enter(x_BSD)
@@ -120,7 +120,7 @@ class TransformerEncoder(nn.Module):
 class DecoderLayer(nn.Module):
     def __init__(self, settings: Settings, memory_width: int):
         super().__init__()
-        self.self_part, self.self_attention = Part(settings), _self_attention(settings)
+        self.self_part, self.self_attention = Part(settings), self_attention(settings)
         self.cross_part = Part(settings)
         self.cross_attention = MultiHead(
             settings.width,
@@ -129,7 +129,7 @@ class DecoderLayer(nn.Module):
             key_value_heads=settings.key_value_heads,
             dropout=settings.attention_dropout,
         )
-        self.forward_part, self.feed_forward = Part(settings), _feed_forward(settings)
+        self.forward_part, self.feed_forward = Part(settings), feed_forward(settings)
 
     def attend_self(self, x_BTD: Tensor, past: tuple[Tensor, Tensor] | None, bias: Tensor | None) -> tuple[Tensor, Any]:
         """The part over the target so far; `past` are the keys and values of earlier steps -> (x_BTD, past)."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from seqsmith.batch import Batch, Output, Tokens
+from seqsmith.objective.alignment import alignment_loss, mixed
 from seqsmith.objective.token import Loss, token_loss
 
 Forward = Callable[[Batch, Tensor | None], Output]
@@ -16,19 +17,28 @@ Forward = Callable[[Batch, Tensor | None], Output]
 
 
 def teacher_forced(
-    forward: Forward, batch: Batch, *, smoothing: float, own_words: float = 0.0, coverage: float = 0.0
+    forward: Forward,
+    batch: Batch,
+    *,
+    smoothing: float,
+    own_words: float = 0.0,
+    coverage: float = 0.0,
+    ctc: float = 0.0,
 ) -> Loss:
     """Cross-entropy of the target, of which a share of `own_words` is fed back as the model would have said it.
 
-    With `coverage` that many times the overlap of the attention is added (See et al. 2017, equation 13).
+    With `coverage` that many times the overlap of the attention is added (See et al. 2017, equation 13); `ctc` is the
+    weight of the CTC head, if the model has one.
     """
     assert batch.target is not None
     previous_BT = own_previous(forward, batch, own_words) if own_words > 0.0 else None
     said = forward(batch, previous_BT)
     loss = token_loss(said.scores, batch.target.id_P, smoothing=smoothing)
-    if coverage == 0.0:
-        return loss
-    return replace(loss, loss_nats=loss.loss_nats + coverage * overlap(said.attention_PS, batch.target))
+    if coverage:
+        loss = replace(loss, loss_nats=loss.loss_nats + coverage * overlap(said.attention_PS, batch.target))
+    if ctc and said.aligned is not None:
+        return mixed(loss, alignment_loss(said.aligned, batch.target), weight=ctc)
+    return loss
 
 
 @torch.no_grad()

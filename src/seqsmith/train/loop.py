@@ -12,13 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from seqsmith import config, runtime
-from seqsmith.batch import Batch
 from seqsmith.errors import Diverged
 from seqsmith.objective.token import Loss
 from seqsmith.train.checkpoint import (
@@ -38,10 +37,10 @@ _TELL_EVERY_SECONDS = 0.5
 
 
 class Batches(Protocol):
-    """The batches of an epoch, planned before it begins."""
+    """The batches of an epoch, planned before it begins. Each has a target with a count, and moves `to` a device."""
 
     def __len__(self) -> int: ...
-    def __getitem__(self, index: int) -> Batch: ...
+    def __getitem__(self, index: int) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class Trainer:
     """All that a run works with. Functions stand for what training must not know: models, search, scores."""
 
     model: nn.Module
-    loss: Callable[[Batch, float], Loss]  # of a batch and the share of own words to feed back (scheduled sampling)
+    loss: Callable[[Any, float], Loss]  # of a batch and the share of own words to feed back (scheduled sampling)
     batches: Callable[[int], Batches]  # of an epoch
     validate: Callable[[], Validation]  # of the model as it is
     settings: config.Train
@@ -137,7 +136,7 @@ class Trainer:
 
     # -------------------------------------------------------------------------------------- one update
 
-    def _update(self, batches: Sequence[Batch]) -> None:
+    def _update(self, batches: Sequence[Any]) -> None:
         """One step of the optimizer on the mean loss over all target positions of the batches."""
         began = perf_counter()
         progress = self.progress
@@ -149,7 +148,7 @@ class Trainer:
         for batch in batches:
             with runtime.precision_context(self.precision, self.device):
                 loss = self.loss(batch.to(self.device), share)
-            (loss.loss_nats / count).backward()  # type: ignore[no-untyped-call]
+            (loss.loss_nats / count).backward()
             losses.append(loss)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
         progress.update += 1

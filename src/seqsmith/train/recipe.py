@@ -119,7 +119,7 @@ def _toml(value: Any) -> str:
 
 def choose(source: Side, target: Side, *, pairs: int, table: Mapping[str, Any]) -> Recipe:
     """All choices that can be made before the vocabularies are known."""
-    recipe = Recipe(_spelt_out(table))
+    recipe = Recipe(spelt_out(table))
     source_kind, target_kind = (_tokeniser(recipe, name, side, pairs) for name, side in
                                 (("source", source), ("target", target)))  # fmt: skip
     joint = _joint(recipe, source, target, source_kind, target_kind)
@@ -136,7 +136,7 @@ def choose(source: Side, target: Side, *, pairs: int, table: Mapping[str, Any]) 
     return recipe
 
 
-def _spelt_out(table: Mapping[str, Any]) -> Mapping[str, Any]:
+def spelt_out(table: Mapping[str, Any]) -> Mapping[str, Any]:
     """The table with `encoder = "gru"` as `encoder = { kind = "gru" }`, so that rules fill in what it leaves open."""
     for section, name in (pair.split(".") for pair in _CHOICES):
         choice = table.get(section, {}).get(name)
@@ -214,7 +214,7 @@ _TRANSDUCTION = (  # one right answer: transliteration, inflection, dates, comma
 _TRANSLATION = (  # running text
     Size(
         1_500_000,
-        {"layers": 4, "width": 128, "heads": 4, "feed_forward": 256, "dropout": 0.3},
+        {"layers": 4, "width": 128, "heads": 4, "feed_forward": 256, "dropout": 0.2},
         {"layers": 1, "width": 512, "dropout": 0.5},
         256,
         7_000,
@@ -290,10 +290,14 @@ def _training(recipe: Recipe, size: Size, *, steps: float, amount: str) -> None:
         updates = epochs * each
     else:
         updates = recipe.said("train.updates")
-    widths = [recipe.value(f"model.{side}.width") for side in ("encoder", "decoder")]
-    wide = "transformer" in _kinds(recipe) and max(widths) >= 512
-    rate = 0.0007 if wide else 0.002
-    recipe.take("train.rate", rate, "a wide Transformer" if wide else "a small model")
+    kinds = {side: recipe.value(f"model.{side}.kind") for side in ("encoder", "decoder")}
+    widths = [recipe.value(f"model.{side}.width") for side, kind in kinds.items() if kind == "transformer"]
+    if widths and max(widths) >= 512:
+        recipe.take("train.rate", 0.0007, "a wide Transformer")
+    elif len(widths) == 2 and max(widths) <= 128 and size is _TRANSLATION[0]:
+        recipe.take("train.rate", 0.004, "a small Transformer, which has many updates to make of few pairs")
+    else:
+        recipe.take("train.rate", 0.002, "a small model")
     if recipe.said("train.schedule.kind") is None:
         recipe.take("train.schedule.kind", "cosine", "the number of updates is known")
         recipe.take("train.schedule.warmup", max(1, min(4_000, updates // 10)), "a tenth of the updates")
@@ -315,10 +319,12 @@ def _score(source: Side, target: Side, kind: Kind) -> tuple[config.Score, str]:
     return "exact_match", "each source has one right answer"
 
 
-def longest_ratio(source_length: NDArray[np.int32], target_length: NDArray[np.int32], *, extra: int) -> float:
+def longest_ratio(
+    source_length: NDArray[np.int32], target_length: NDArray[np.int32], *, extra: int, least: float = 1.0
+) -> float:
     """How many target tokens a source token may have: half as much again as all but one in a thousand pairs need."""
     need = (target_length.astype(np.float64) - extra) / source_length
-    return round(max(1.0, 1.5 * float(np.quantile(need, 0.999))), 2)
+    return round(max(least, 1.5 * float(np.quantile(need, 0.999))), 2)
 
 
 def _rounded(number: float) -> str:

@@ -24,7 +24,9 @@ class TensorBoard:
             case "update":
                 curves = {f"train/{name}": event[name] for name in _CURVES}
             case "validation":
-                curves = {"dev/nats_per_token": event["dev_nats_per_token"], f"dev/{event['name']}": event["value"]}
+                curves = {f"dev/{event['name']}": event["value"]}
+                if "dev_nats_per_token" in event:
+                    curves["dev/nats_per_token"] = event["dev_nats_per_token"]
             case _:
                 return
         for name, value in curves.items():

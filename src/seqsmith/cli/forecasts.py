@@ -1,0 +1,47 @@
+"""Forecasts of many windows beside the naive ones: the rows of every table that is shown of a model of series."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from seqsmith.evaluate.forecast import Sums, score_block
+from seqsmith.evaluate.naive import repeat_last, repeat_season
+from seqsmith.featurise_series import Encoded, Numbers
+from seqsmith.forecaster import LEVELS, Forecaster
+from seqsmith.series.windows import Windows
+
+Row = tuple[str, dict[str, float]]
+_BLOCK = 256
+
+
+def score_windows(forecaster: Forecaster, encoded: Encoded, windows: Windows) -> Sums:
+    """The model's sums over the windows."""
+    interval = forecaster.interval
+    total = Sums()
+    for block, mean, value in forecaster.blocks(encoded, windows):
+        total += score_block(
+            encoded.truths(block),
+            mean,
+            forecaster.yardstick,
+            value_ETCQ=value,
+            levels=LEVELS,
+            interval=interval,
+        )
+    return total
+
+
+def score_rows(forecaster: Forecaster, encoded: Encoded, windows: Windows) -> list[Row]:
+    """The model first, then what it must beat."""
+    f, linear = forecaster.featuriser, forecaster.baselines.linear
+    naive: dict[str, Callable[[Numbers], Numbers]] = {"repeat last": lambda x: repeat_last(x, f.horizon)}
+    if 1 < f.season <= f.context:
+        naive[f"repeat {f.season} steps"] = lambda x: repeat_season(x, f.horizon, f.season)
+    naive["linear"] = linear.forecast
+    sums = {name: Sums() for name in naive}
+    for start in range(0, len(windows), _BLOCK):
+        block = Windows(windows.series_E[start : start + _BLOCK], windows.start_E[start : start + _BLOCK])
+        context_ESC, truth = encoded.contexts(block)[..., : f.targets], encoded.truths(block)
+        for name, forecast in naive.items():
+            sums[name] += score_block(truth, forecast(context_ESC), forecaster.yardstick)
+    own = score_windows(forecaster, encoded, windows)
+    return [("model", own.scores()), *((name, total.scores()) for name, total in sums.items())]

@@ -1,0 +1,197 @@
+"""Tables of measurements on their way to examples: read, split by time, every open setting resolved, scaled."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from seqsmith import config
+from seqsmith.data.files import shown
+from seqsmith.errors import UserError
+from seqsmith.evaluate.forecast import naive_error
+from seqsmith.evaluate.naive import Linear
+from seqsmith.featurise_series import Encoded, Examples, Numbers, SeriesFeaturiser, fit_featuriser
+from seqsmith.forecaster import Baselines
+from seqsmith.series.calendar import fitting_cycles
+from seqsmith.series.split import Part, Split, split
+from seqsmith.series.table import Table, read_table
+from seqsmith.series.windows import Windows, windows
+from seqsmith.train.recipe import lines as recipe_lines
+from seqsmith.train.series_recipe import SeriesFacts, choose_series
+
+Say = Callable[[str], None]
+_MOST_FITTED = 20_000  # windows that the linear baseline is fitted on
+_BLOCK = 512
+
+
+@dataclass(frozen=True)
+class PreparedSeries:
+    """All that a run needs of its table, or of its table and another one for dev."""
+
+    settings: config.Settings
+    featuriser: SeriesFeaturiser
+    train: Encoded
+    train_windows: Windows
+    dev: Encoded
+    dev_windows: Windows
+    baselines: Baselines
+    digest: str
+
+    @property
+    def examples(self) -> Examples:
+        return Examples.of(self.train, self.train_windows)
+
+
+def prepare_series(table: Mapping[str, Any], *, resume: bool, say: Say) -> PreparedSeries:
+    """Read the tables and settle everything. Raises UserError where they are too short for the windows asked for."""
+    table = {**table, "series": table.get("series", {})}
+    draft = config.draft(table, where="settings")
+    series = draft.series
+    assert series is not None
+    refuse_text_settings(draft)
+    measured, dev_table = _read(draft, series, say)
+    splits = splits_of(measured, series, with_dev=dev_table is None)
+    settings = draft if resume else _resolved(table, measured, dev_table, splits, say)
+    series = settings.series
+    assert series is not None
+    assert series.season is not None
+    assert series.stride is not None
+    train_parts = [one.part("train") for one in splits]
+    spans = [
+        int(group.time_L[end - 1] - group.time_L[begin])
+        for group, (begin, end) in zip(measured.groups, train_parts, strict=True)
+        if end > begin
+    ]
+    cycles = series.calendar
+    if cycles is None:
+        cycles = fitting_cycles(measured.clock, span_us=max(spans), context=series.context or 0)
+    elif cycles and measured.clock is None:
+        raise UserError("series.calendar: the table has no time column, so nothing is known of the calendar.")
+    featuriser = fit_featuriser(measured, train_parts, series, cycles=cycles, season=series.season)
+    train = featuriser.encode(measured.groups)
+    train_windows = _windows(train_parts, series, series.stride, "train", measured, shortest=series.context)
+    short = len(measured.groups) - len(np.unique(train_windows.series_E))
+    if short:
+        say(
+            f"Series that are too short to train on ({series.context:,} steps of context and {series.horizon:,} of "
+            f"horizon): {short:,} of {len(measured.groups):,}."
+        )
+    dev = train if dev_table is None else featuriser.encode(dev_table.groups)
+    dev_parts = (
+        [one.part("dev") for one in splits] if dev_table is None else [(0, len(group)) for group in dev_table.groups]
+    )
+    dev_windows = _windows(dev_parts, series, 1, "dev", dev_table or measured, shortest=None)
+    parts = [x[begin:end, : featuriser.targets] for x, (begin, end) in zip(train.x, train_parts, strict=True)]
+    error_C = naive_error([featuriser.target_scaling.inverse(part) for part in parts], series.season)
+    linear = Linear.fit(_blocks(train, train_windows))
+    prepared = PreparedSeries(
+        settings, featuriser, train, train_windows, dev, dev_windows, Baselines(linear, error_C), ""
+    )
+    return PreparedSeries(**{**vars(prepared), "digest": _digest(prepared)})
+
+
+def splits_of(table: Table, series: config.Series, *, with_dev: bool = True) -> list[Split]:
+    """Where the parts of each series end."""
+    dev_share = series.dev_share if with_dev else 0.0
+    return [
+        split(len(group), rows=series.split_rows, dev_share=dev_share, test_share=series.test_share)
+        for group in table.groups
+    ]
+
+
+def part_windows(featuriser: SeriesFeaturiser, splits: list[Split], part: Part) -> Windows:
+    """All windows of a part, whose first contexts may be shorter than the model's where a series begins."""
+    return windows(
+        [one.part(part) for one in splits],
+        context=featuriser.context,
+        horizon=featuriser.horizon,
+        shortest_context=None if part != "all" else min(featuriser.context, featuriser.season),
+    )
+
+
+def refuse_text_settings(settings: config.Settings) -> None:
+    """Raise UserError for settings that would do nothing where answers are numbers."""
+    if settings.train.score is not None:
+        raise UserError(f"train.score: found {settings.train.score!r}; models of numbers are chosen by their own loss.")
+    if settings.train.start_from is not None:
+        raise UserError("train.start_from: models of numbers cannot be fine-tuned yet. Train on all data at once.")
+
+
+def _read(settings: config.Settings, series: config.Series, say: Say) -> tuple[Table, Table | None]:
+    train, dev = settings.data.train, settings.data.dev
+    for corpora, name in ((train, "train"), (dev, "dev")):
+        if len(corpora) > 1 or any(corpus.target is not None for corpus in corpora):
+            raise UserError(f"data.{name}: series are read from one table; put them into one with a column of groups.")
+    tables = []
+    for corpus in (*train, *dev):
+        table = read_table(corpus.path, series)
+        clock = "no time column" if table.clock is None else f"steps of {table.clock}"
+        say(
+            f"{shown(corpus.path)}: {table.rows:,} rows, {len(table.groups):,} series of {len(table.columns)} columns, "
+            f"{clock}."
+        )
+        for sentence in table.findings.sentences(series):
+            say(sentence)
+        tables.append(table)
+    if len(tables) > 1 and (tables[0].columns, tables[0].covariates) != (tables[1].columns, tables[1].covariates):
+        raise UserError(f"{tables[1].path}: its columns differ from those of {tables[0].path}. Give both the same.")
+    return tables[0], tables[1] if len(tables) > 1 else None
+
+
+def _resolved(
+    table: Mapping[str, Any], measured: Table, dev_table: Table | None, splits: list[Split], say: Say
+) -> config.Settings:
+    trained = [one.part("train") for one in splits]
+    dev = [one.part("dev") for one in splits] if dev_table is None else [(0, len(group)) for group in dev_table.groups]
+    clock = measured.clock
+    facts = SeriesFacts(
+        steps=max(end - begin for begin, end in trained),
+        dev_steps=max(end - begin for begin, end in dev),
+        numbers=sum(end - begin for begin, end in trained) * measured.targets,
+        columns=measured.targets,
+        season=1 if clock is None else clock.season,
+        season_reason="no time column" if clock is None else f"steps of {clock}",
+    )
+    recipe = choose_series(facts, table)
+    say("Chosen from the data (whatever is set is left as it is):")
+    for line in recipe_lines(recipe):
+        say(f"  {line}")
+    return config.build(recipe.resolved(), where="settings")
+
+
+def _windows(
+    parts: list[tuple[int, int]], series: config.Series, stride: int, name: str, table: Table, *, shortest: int | None
+) -> Windows:
+    """The windows of a part. Raises UserError where there is none."""
+    assert series.context is not None
+    assert series.horizon is not None
+    found = windows(parts, context=series.context, horizon=series.horizon, stride=stride, shortest_context=shortest)
+    if len(found):
+        return found
+    longest = max(end - begin for begin, end in parts)
+    raise UserError(
+        f"{table.path}: no window of {series.context:,} steps of context and {series.horizon:,} of horizon fits into "
+        f"the {name} part, whose longest series has {longest:,} steps. Set series.context or series.horizon lower, or "
+        "give more data."
+    )
+
+
+def _blocks(encoded: Encoded, chosen: Windows) -> Iterator[tuple[Numbers, Numbers]]:
+    every = max(1, len(chosen) // _MOST_FITTED)
+    for start in range(0, len(chosen), _BLOCK * every):
+        piece = slice(start, start + _BLOCK * every, every)
+        block = Windows(chosen.series_E[piece], chosen.start_E[piece])
+        yield encoded.contexts(block)[..., : encoded.featuriser.targets], encoded.truths(block)
+
+
+def _digest(prepared: PreparedSeries) -> str:
+    """What the examples depend on beside the settings."""
+    seal = hashlib.sha256(repr(prepared.featuriser.as_dict()).encode())
+    for encoded, chosen in ((prepared.train, prepared.train_windows), (prepared.dev, prepared.dev_windows)):
+        for array in (*encoded.x, *encoded.known, chosen.series_E, chosen.start_E):
+            seal.update(np.ascontiguousarray(array).tobytes())
+    return seal.hexdigest()

@@ -1,0 +1,174 @@
+"""The verbs for models of series: predict writes the future, evaluate scores it beside the naive forecasts."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from seqsmith import __version__, config, runtime
+from seqsmith.cli.forecasts import score_rows
+from seqsmith.cli.program import note
+from seqsmith.cli.series_data import part_windows, splits_of
+from seqsmith.cli.write import replacing
+from seqsmith.data.printable import printable
+from seqsmith.errors import UserError, nearest
+from seqsmith.evaluate.forecast import NAMES, at_level, render_forecasts
+from seqsmith.evaluate.linechart import Panel, linechart, save_png
+from seqsmith.featurise_series import Encoded
+from seqsmith.forecaster import LEVELS, Forecaster, as_rows
+from seqsmith.series.split import Part
+from seqsmith.series.table import Table
+from seqsmith.series.windows import Windows, whole_batches
+
+_SHOWN = 3  # of the worst windows and of the median ones that are drawn
+
+
+def predict_series(
+    folder: Path,
+    history: str,
+    *,
+    horizon: int | None,
+    output: Path | None,
+    form: Literal["text", "tsv", "csv", "jsonl"] | None,
+    threads: int | None,
+) -> None:
+    """Write a row for each step to come: time, then forecast, low and high of each column."""
+    runtime.use_threads(threads)
+    forecaster = Forecaster.open(folder)
+    table = forecaster.read(history)
+    for sentence in table.findings.sentences(_series(forecaster)):
+        note(sentence)
+    rows = list(as_rows(forecaster.predict(table, horizon=horizon)))
+    if table.layout.group is None:
+        for row in rows:
+            del row["group"]
+    suffix = "" if output is None else output.suffix.lower()
+    form = form or ("tsv" if suffix == ".tsv" else "jsonl" if suffix in (".jsonl", ".ndjson") else "csv")
+    with nullcontext(sys.stdout) if output is None else replacing(output) as file:
+        if form == "jsonl":
+            for row in rows:
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            return
+        writer = csv.writer(file, delimiter="\t" if form in ("tsv", "text") else ",", lineterminator="\n")
+        writer.writerow([printable(name) for name in rows[0]])
+        writer.writerows([f"{v:.6g}" if isinstance(v, float) else printable(v) for v in row.values()] for row in rows)
+    lower, upper = forecaster.interval
+    note(f"low and high are where the truth should lie {upper - lower:.0%} of the time.")
+
+
+def evaluate_series(
+    folder: Path,
+    data: str,
+    *,
+    part: Part,
+    names: list[str],
+    series: dict[str, Any],
+    report: Path | None,
+    plot: Path | None,
+) -> None:
+    """Score the forecasts of all windows of a table, or of a part of it, beside the naive ones."""
+    for name in names:
+        if name not in NAMES:
+            raise UserError(f"--score {name}: no such score of a series.{nearest(name, NAMES)}")
+    runtime.keep_memory()
+    runtime.use_threads(None)
+    forecaster = Forecaster.open(folder)
+    settings = _series(forecaster).model_dump(exclude_none=True) | series
+    checked = config.build({"series": settings}, where="evaluate").series
+    assert checked is not None
+    forecaster = Forecaster(
+        forecaster.settings.model_copy(update={"series": checked}),
+        forecaster.featuriser,
+        forecaster.engine,
+        forecaster.baselines,
+    )
+    table = forecaster.read(data)
+    for sentence in table.findings.sentences(checked):
+        note(sentence)
+    encoded = forecaster.featuriser.encode(table.groups)
+    windows = part_windows(forecaster.featuriser, splits_of(table, checked), part)
+    if not len(windows):
+        raise UserError(
+            f"{table.path}: no window of {forecaster.featuriser.context:,} steps of context and "
+            f"{forecaster.featuriser.horizon:,} of horizon fits into the part `{part}`."
+        )
+    rows = score_rows(forecaster, encoded, windows)
+    print(f"{len(windows):,} windows of {printable(table.path, longest=1000)} ({part})")
+    print(_chosen(rows, names))
+    found = _report(forecaster, folder, data, part, len(windows), rows)
+    kept = whole_batches(len(windows), checked.drop_last)
+    if checked.drop_last and 0 < kept < len(windows):
+        dropped = score_rows(forecaster, encoded, Windows(windows.series_E[:kept], windows.start_E[:kept]))
+        print(f"\n{kept:,} windows: the last incomplete batch of {checked.drop_last} is left out, as in published code")
+        print(_chosen(dropped, names))
+        found["dropped"] = {"windows": kept, "rows": dict(dropped)}
+    if plot is not None:
+        _draw(forecaster, encoded, windows, table, plot)
+        print(f"\nThe {_SHOWN} worst and the {_SHOWN} median windows are drawn in {plot}")
+    if report is not None:
+        with replacing(report) as file:
+            json.dump(found, file, ensure_ascii=False, indent=1)
+            file.write("\n")
+
+
+def _series(forecaster: Forecaster) -> config.Series:
+    assert forecaster.settings.series is not None
+    return forecaster.settings.series
+
+
+def _chosen(rows: list[tuple[str, dict[str, float]]], names: list[str]) -> str:
+    chosen = [(row, {name: v for name, v in scores.items() if not names or name in names}) for row, scores in rows]
+    return render_forecasts(chosen)
+
+
+def _report(
+    forecaster: Forecaster, folder: Path, data: str, part: str, windows: int, rows: list[tuple[str, dict[str, float]]]
+) -> dict[str, Any]:
+    f = forecaster.featuriser
+    signature = f"part:{part}|windows:{windows}|context:{f.context}|horizon:{f.horizon}|seqsmith:{__version__}"
+    scores = {name: {"value": v, "low": v, "high": v, "signature": signature} for name, v in rows[0][1].items()}
+    return {"models": [str(folder)], "data": [data], "windows": windows, "scores": scores, "rows": dict(rows)}
+
+
+def _draw(forecaster: Forecaster, encoded: Encoded, windows: Windows, table: Table, path: Path) -> None:
+    errors = []
+    for block, mean, _ in forecaster.blocks(encoded, windows):
+        squared = (encoded.truths(block) - mean) ** 2
+        seen = ~np.isnan(squared)
+        errors.append(np.where(seen, squared, 0.0).sum((1, 2)) / np.maximum(1, seen.sum((1, 2))))
+    order = np.argsort(-np.concatenate(errors), kind="stable")
+    middle = max(0, len(order) // 2 - _SHOWN // 2)
+    chosen = {"worst": order[:_SHOWN], "median": order[middle : middle + _SHOWN]}
+    panels = [
+        _panel(forecaster, encoded, Windows(windows.series_E[[index]], windows.start_E[[index]]), table, name)
+        for name, indices in chosen.items()
+        for index in indices.tolist()
+    ]
+    title = f"Forecasts of {Path(table.path).name}"
+    if path.suffix.lower() == ".png":
+        save_png(panels, path, title=title)
+        return
+    with replacing(path) as file:
+        file.write(linechart(panels, title=title))
+
+
+def _panel(forecaster: Forecaster, encoded: Encoded, window: Windows, table: Table, name: str) -> Panel:
+    """The column of the window whose forecast is farthest off."""
+    f, scaling = forecaster.featuriser, forecaster.featuriser.target_scaling
+    mean, value = (part[0] for part in forecaster.forecast(encoded, window))
+    truth = encoded.truths(window)[0]
+    column = int(np.nan_to_num((truth - mean) ** 2).sum(0).argmax())
+    history = scaling.inverse(encoded.contexts(window)[0, -3 * f.horizon :, : f.targets])
+    group = table.groups[int(window.series_E[0])]
+    when = str(window.start_E[0]) if f.clock is None else f.clock.written(int(group.time_L[int(window.start_E[0])]))
+    low, high = (scaling.inverse(at_level(value, LEVELS, level))[:, column] for level in forecaster.interval)
+    title = f"{name}: {f.columns[column]}{f' of {group.name}' if group.name else ''} from {when}"
+    return Panel(
+        title, history[:, column], scaling.inverse(truth)[:, column], scaling.inverse(mean)[:, column], low, high
+    )

@@ -1,0 +1,51 @@
+"""The verbs for models of vector sequences: predict writes answers, evaluate scores them."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from seqsmith import runtime
+from seqsmith.cli.program import note
+from seqsmith.cli.vector_task import score_vectors
+from seqsmith.cli.write import replacing
+from seqsmith.errors import UserError
+from seqsmith.evaluate.forecast import render_forecasts
+from seqsmith.mapper import Mapper
+from seqsmith.series.vectors import read_vectors
+
+
+def predict_vectors(folder: Path, path: str, *, output: Path | None, threads: int | None) -> None:
+    """Write target/NAME for each source/NAME into an .npz file."""
+    if output is None or output.suffix.lower() != ".npz":
+        raise UserError("predict: answers are arrays; name a file for them that ends in .npz: --out ANSWERS.npz")
+    runtime.use_threads(threads)
+    mapper = Mapper.open(folder)
+    given = read_vectors(path, needs_target=False)
+    answers = mapper.predict(given.source)
+    part = output.with_name(f"{output.name}.part.npz")
+    try:
+        np.savez(part, **{f"target/{name}": one for name, one in zip(given.names, answers, strict=True)})  # type: ignore[arg-type]
+        os.replace(part, output)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise UserError(f"{output}: cannot be written: {error.strerror or error}.") from None
+    note(f"{len(answers):,} answers are in {output}")
+
+
+def evaluate_vectors(folder: Path, path: str, *, report: Path | None) -> None:
+    """Score the answers beside the mean of the training targets."""
+    runtime.use_threads(None)
+    mapper, given = Mapper.open(folder), read_vectors(path)
+    found, expected = given.target[0].shape[1], mapper.featuriser.widths[1]
+    if found != expected:
+        raise UserError(f"{path}: its targets have {found} numbers a step; the model says {expected}.")
+    rows = score_vectors(mapper, given)
+    print(f"{len(given.source):,} pairs of {path}\n{render_forecasts(rows)}")
+    if report is not None:
+        with replacing(report) as file:
+            json.dump({"models": [str(folder)], "data": [path], "pairs": len(given.source), "rows": dict(rows)}, file)
+            file.write("\n")

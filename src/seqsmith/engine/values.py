@@ -1,0 +1,61 @@
+"""Forecasts by torch: one call of a direct model, a roll-out of an autoregressive one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from seqsmith import config
+from seqsmith.batch import Future, SeriesBatch
+from seqsmith.model.forecast import Forecast
+from seqsmith.objective.value import point, quantiles
+from seqsmith.search.rollout import mean_rollout, path_quantiles, sample_paths
+
+
+@dataclass(frozen=True)
+class ValueEngine:
+    """A model of series, ready to forecast."""
+
+    model: Forecast
+    device: torch.device
+    kind: config.ValueLoss
+    paths: int  # that are drawn from an autoregressive model that says distributions
+    seed: int = 1
+
+    @torch.inference_mode()
+    def forecast(self, batch: SeriesBatch, levels: tuple[float, ...]) -> tuple[Tensor, Tensor | None]:
+        """The forecast, and its quantiles if the model says distributions, in standard units, on the CPU
+        -> mean_BLC, and with the levels as a last axis."""
+        batch = batch.to(self.device)
+        target = batch.target
+        if self.model.is_direct:
+            number_BLCQ = self.model(batch)
+            at_levels = quantiles(number_BLCQ, self.kind, levels)
+        else:
+            state = self.model.start(batch.source)
+            future = {"begin_BMC": target.begin_BMC, "known_BLE": target.known_BLE}
+            number_BLCQ = mean_rollout(self.model.step, state, **future, kind=self.kind)
+            at_levels = None
+            if self.kind.outputs > 1:
+                paths = sample_paths(self.model.step, state, **future, kind=self.kind, paths=self.paths, seed=self.seed)
+                at_levels = path_quantiles(paths, levels)
+        mean_BLC = _unscaled(point(number_BLCQ, self.kind), target)
+        if at_levels is not None:
+            at_levels = _unscaled(at_levels.transpose(2, 3), target).transpose(2, 3).cpu()
+        return mean_BLC.cpu(), at_levels
+
+
+def new_engine(settings: config.Settings, model: Forecast, device: torch.device) -> ValueEngine:
+    """The engine of a model of numbers, on this device."""
+    series = settings.series
+    assert series is not None
+    assert series.loss is not None
+    return ValueEngine(model.to(device), device, series.loss, series.samples, settings.seed)
+
+
+def _unscaled(value: Tensor, target: Future) -> Tensor:
+    """From the units of the window to standard ones; columns come last."""
+    shape = (len(value), *(1 for _ in range(value.dim() - 2)), -1)
+    return value * target.spread_BC.view(shape) + target.shift_BC.view(shape)

@@ -1,0 +1,272 @@
+"""THE way to use a model of series: a table of the past in, rows of the future out, with intervals.
+
+Where the model says no distribution, intervals come from its errors on the dev windows at the same step of the horizon
+(split conformal prediction, Vovk et al. 2005); the checkpoint was chosen there too, so they are a little narrow. A
+horizon longer than the model's is forecast piece by piece, each fed what was forecast before.
+
+Axes: E windows, Q levels.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from seqsmith import config, runtime
+from seqsmith.engine.values import ValueEngine, new_engine
+from seqsmith.errors import UserError
+from seqsmith.evaluate.forecast import Yardstick, at_level
+from seqsmith.evaluate.naive import Linear
+from seqsmith.featurise_series import Encoded, Numbers, SeriesFeaturiser
+from seqsmith.folder import write_folder
+from seqsmith.model.build import build_forecast
+from seqsmith.model.forecast import Forecast
+from seqsmith.model_folder import SERIES, WEIGHTS, check_model_folder
+from seqsmith.series.table import Group, Table, check_same_columns, read_table
+from seqsmith.series.windows import Windows
+from seqsmith.train.checkpoint import load_tensors, save_tensors, tensors_of
+
+LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+_BLOCK = 1024  # examples that are forecast at once
+
+
+@dataclass(frozen=True)
+class SeriesForecast:
+    """The future of one series, in the units of its table."""
+
+    group: str
+    times: tuple[str, ...]  # time stamps, or numbers of steps after the last where the table has none
+    columns: tuple[str, ...]
+    mean_TC: NDArray[np.floating]
+    low_TC: NDArray[np.floating]
+    high_TC: NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """What is kept of the training data to measure by."""
+
+    linear: Linear
+    naive_error_C: NDArray[np.float64]
+    error_TCQ: Numbers | None = None  # quantiles of the model's errors on dev, at LEVELS
+
+
+@dataclass(frozen=True)
+class Forecaster:
+    """A model of series, ready for use."""
+
+    settings: config.Settings
+    featuriser: SeriesFeaturiser
+    engine: ValueEngine
+    baselines: Baselines
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str], *, device: str = "auto") -> Self:
+        """Open a model folder. Raises UserError when it is missing, damaged, newer than this, or no model of series."""
+        path = Path(folder)
+        check_model_folder(path)
+        settings = config.build(config.read_table(path / "config.toml"), where=str(path / "config.toml"))
+        place = runtime.choose_device(device)  # type: ignore[arg-type]
+        try:
+            table = json.loads((path / SERIES).read_text(encoding="utf-8"))
+            kept = load_file(path / "baselines.safetensors")
+            weights = load_file(path / WEIGHTS)
+        except FileNotFoundError:
+            raise UserError(f"{path}: not a model of series: it has no {SERIES}.") from None
+        except SafetensorError as error:
+            raise UserError(f"{path}: not a file of weights: {error}.") from None
+        featuriser = SeriesFeaturiser.from_dict(table)
+        model = new_forecast(settings, featuriser)
+        load_tensors(model, weights, where=str(path / WEIGHTS))
+        errors = kept["error_TCQ"].numpy() if "error_TCQ" in kept else None
+        baselines = Baselines(Linear(kept["linear_ST"].numpy()), kept["naive_error_C"].numpy(), errors)
+        return cls(settings, featuriser, new_engine(settings, model.eval(), place), baselines)
+
+    def save(self, folder: Path, *, card: str) -> None:
+        """Write the model folder, whole or not at all; `card` is its README.md."""
+        kept = {
+            "linear_ST": torch.from_numpy(self.baselines.linear.weight_ST),
+            "naive_error_C": torch.from_numpy(self.baselines.naive_error_C),
+        }
+        if self.baselines.error_TCQ is not None:
+            kept["error_TCQ"] = torch.from_numpy(self.baselines.error_TCQ)
+
+        def fill(temporary: Path) -> None:
+            (temporary / "config.toml").write_text(config.dump(self.settings), encoding="utf-8")
+            (temporary / "README.md").write_text(card, encoding="utf-8")
+            table = json.dumps(self.featuriser.as_dict(), indent=1, ensure_ascii=False)
+            (temporary / SERIES).write_text(table + "\n", encoding="utf-8")
+            save_tensors(kept, temporary / "baselines.safetensors")
+            save_tensors(tensors_of(self.engine.model), temporary / WEIGHTS)
+
+        write_folder(folder, fill)
+
+    # ------------------------------------------------------------------------------------------- the future
+
+    def predict(self, history: str | os.PathLike[str] | Table, *, horizon: int | None = None) -> list[SeriesForecast]:
+        """The next `horizon` steps of each series of a table that has the model's columns.
+
+        A model with covariates reads those of the future from rows that follow the last numbers. Raises UserError.
+        """
+        table = history if isinstance(history, Table) else self.read(os.fspath(history))
+        horizon = horizon or self.featuriser.horizon
+        if horizon < 1:
+            raise UserError(f"horizon: found {horizon}, expected at least 1 step.")
+        groups = [self._ready(table, group, horizon) for group in table.groups]
+        encoded = self.featuriser.encode([group for group, _ in groups])
+        encoded = replace(
+            encoded,
+            x=tuple(x[: len(group) - extra] for x, (group, extra) in zip(encoded.x, groups, strict=True)),
+        )
+        mean, value = self._rolled(encoded, horizon)
+        scaling, interval = self.featuriser.target_scaling, self.interval
+        found = []
+        for index, (group, extra) in enumerate(groups):
+            low, high = (scaling.inverse(at_level(value[index], LEVELS, level)) for level in interval)
+            times = tuple(self._times(group, extra, horizon))
+            columns = self.featuriser.columns[: self.featuriser.targets]
+            found.append(SeriesForecast(group.name, times, columns, scaling.inverse(mean[index]), low, high))
+        return found
+
+    def read(self, path: str) -> Table:
+        """A table by the settings that the model was trained with. Raises UserError where columns are missing."""
+        f, series = self.featuriser, self.settings.series
+        assert series is not None
+        settings = series.model_copy(update={"targets": f.columns[: f.targets], "covariates": f.covariates})
+        table = read_table(path, settings)
+        check_same_columns(table, columns=f.columns, covariates=f.covariates)
+        if f.clock is not None and table.clock is not None and not table.clock.same_step(f.clock):
+            raise UserError(f"{path}: its rows follow each other by {table.clock}, those the model knows by {f.clock}.")
+        order = [table.columns.index(name) for name in f.columns]
+        groups = tuple(replace(group, value_LC=group.value_LC[:, order]) for group in table.groups)
+        return replace(table, groups=groups, columns=f.columns)
+
+    def _ready(self, table: Table, group: Group, horizon: int) -> tuple[Group, int]:
+        """The group with future rows of covariates, and how many rows these are."""
+        f = self.featuriser
+        seen = np.flatnonzero(~np.isnan(group.value_LC).all(1))
+        if not len(seen):
+            raise UserError(f"{table.path}: the series {group.name or 'of the table'} has no number to go on from.")
+        extra = len(group) - 1 - int(seen[-1]) if f.covariates else 0
+        if f.covariates and extra < horizon:
+            raise UserError(
+                f"{table.path}: the model needs {', '.join(f.covariates)} for all {horizon:,} steps to come, found "
+                f"{extra:,} rows after the last numbers. Add rows that have the covariates and no numbers."
+            )
+        missing = -(-horizon // f.horizon) * f.horizon + f.patch - extra
+        if missing <= 0:
+            return group, extra
+        last = int(group.time_L[-1])
+        times = last + np.arange(1, missing + 1) if f.clock is None else f.clock.after(last, missing)
+        blank = np.full((missing, group.value_LC.shape[1]), np.nan)
+        known = np.full((missing, group.known_LE.shape[1]), np.nan)
+        longer = Group(
+            group.name,
+            np.concatenate([group.time_L, times]),
+            np.concatenate([group.value_LC, blank]),
+            np.concatenate([group.known_LE, known]),
+        )
+        return longer, extra + missing
+
+    def _times(self, group: Group, extra: int, horizon: int) -> Iterator[str]:
+        for number, time in enumerate(group.time_L[len(group) - extra :][:horizon], 1):
+            yield str(number) if self.featuriser.clock is None else self.featuriser.clock.written(int(time))
+
+    def _rolled(self, encoded: Encoded, horizon: int) -> tuple[Numbers, Numbers]:
+        """Piece by piece -> mean_ETC and value_ETCQ of a longer horizon."""
+        means, values = [], []
+        for _ in range(-(-horizon // self.featuriser.horizon)):
+            ends = np.array([len(x) for x in encoded.x])
+            mean, value = self.forecast(encoded, Windows(np.arange(len(ends)), ends))
+            means.append(mean)
+            values.append(value)
+            blank = np.full((mean.shape[1], len(self.featuriser.columns) - mean.shape[2]), np.nan, np.float32)
+            pieces = (np.concatenate([piece, blank], axis=1) for piece in mean)
+            longer = tuple(np.concatenate([x, piece]) for x, piece in zip(encoded.x, pieces, strict=True))
+            encoded = Encoded(encoded.featuriser, longer, encoded.known)
+        return np.concatenate(means, axis=1)[:, :horizon], np.concatenate(values, axis=1)[:, :horizon]
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The levels of its lower and upper end."""
+        assert self.settings.series is not None
+        tail = (1 - self.settings.series.interval) / 2
+        return tail, 1 - tail
+
+    # ------------------------------------------------------------------------------------------- windows
+
+    @property
+    def yardstick(self) -> Yardstick:
+        return Yardstick(self.featuriser.target_scaling, self.baselines.naive_error_C)
+
+    def forecast(self, encoded: Encoded, windows: Windows) -> tuple[Numbers, Numbers]:
+        """What comes after each window's context, in standard units -> mean_ETC, value_ETCQ at LEVELS."""
+        blocks = list(self.blocks(encoded, windows))
+        return np.concatenate([mean for _, mean, _ in blocks]), np.concatenate([value for _, _, value in blocks])
+
+    def blocks(self, encoded: Encoded, windows: Windows) -> Iterator[tuple[Windows, Numbers, Numbers]]:
+        """The windows in blocks that fit into memory, each with its forecast."""
+        f = self.featuriser
+        size = max(1, _BLOCK // (f.targets if f.independent else 1))
+        for start in range(0, len(windows), size):
+            block = Windows(windows.series_E[start : start + size], windows.start_E[start : start + size])
+            yield block, *self._block(encoded, block)
+
+    def _block(self, encoded: Encoded, windows: Windows) -> tuple[Numbers, Numbers]:
+        f = self.featuriser
+        if f.independent:
+            each = Windows(np.repeat(windows.series_E, f.targets), np.repeat(windows.start_E, f.targets))
+            batch = encoded.batch(each, channel_E=np.tile(np.arange(f.targets), len(windows)))
+        else:
+            batch = encoded.batch(windows)
+        mean, value = (
+            None if part is None else _by_window(part.float().numpy()[:, : f.horizon], f)
+            for part in self.engine.forecast(batch, LEVELS)
+        )
+        assert mean is not None
+        if value is None:
+            error = self.baselines.error_TCQ
+            value = mean[..., None] + (0.0 if error is None else error)
+            value = np.broadcast_to(value, (*mean.shape, len(LEVELS)))
+        return mean, value
+
+
+def _by_window(part: Numbers, featuriser: SeriesFeaturiser) -> Numbers:
+    """Rows of one column each back to windows of all."""
+    if not featuriser.independent:
+        return part
+    windows = part.reshape(-1, featuriser.targets, *part.shape[1:])
+    return np.moveaxis(windows[..., 0] if part.ndim == 3 else windows[..., 0, :], 1, 2)
+
+
+def new_forecast(settings: config.Settings, featuriser: SeriesFeaturiser) -> Forecast:
+    """A model with random weights for this table."""
+    assert settings.series is not None
+    return build_forecast(
+        settings.model,
+        settings.series,
+        channels=featuriser.channels,
+        targets=featuriser.target_channels,
+        known=featuriser.known,
+    )
+
+
+def as_rows(forecasts: list[SeriesForecast]) -> Iterator[dict[str, Any]]:
+    """A dict for each step of each series: group, time, then forecast, low and high of each column."""
+    for found in forecasts:
+        for step, time in enumerate(found.times):
+            row: dict[str, Any] = {"group": found.group, "time": time}
+            for column, name in enumerate(found.columns):
+                row[name] = found.mean_TC[step, column]
+                row[f"{name} low"], row[f"{name} high"] = found.low_TC[step, column], found.high_TC[step, column]
+            yield row

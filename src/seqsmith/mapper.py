@@ -1,0 +1,98 @@
+"""THE way to use a model of vector sequences: matrices in, matrices out."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from seqsmith import config, runtime
+from seqsmith.data.plan import sequential_plan
+from seqsmith.engine.values import ValueEngine, new_engine
+from seqsmith.errors import UserError
+from seqsmith.featurise_vectors import VectorFeaturiser
+from seqsmith.folder import write_folder
+from seqsmith.model.build import build_forecast
+from seqsmith.model.forecast import Forecast
+from seqsmith.model_folder import VECTORS, WEIGHTS, check_model_folder
+from seqsmith.series.vectors import Matrix
+from seqsmith.train.checkpoint import load_tensors, save_tensors, tensors_of
+
+_STEPS = 16_384  # of a batch, padding included
+
+
+@dataclass(frozen=True)
+class Mapper:
+    """A model of vector sequences, ready for use."""
+
+    settings: config.Settings
+    featuriser: VectorFeaturiser
+    engine: ValueEngine
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str], *, device: str = "auto") -> Self:
+        """Open a model folder. Raises UserError when it is missing, damaged, newer than this, or of another kind."""
+        path = Path(folder)
+        check_model_folder(path)
+        settings = config.build(config.read_table(path / "config.toml"), where=str(path / "config.toml"))
+        try:
+            table = json.loads((path / VECTORS).read_text(encoding="utf-8"))
+            weights = load_file(path / WEIGHTS)
+        except FileNotFoundError:
+            raise UserError(f"{path}: not a model of vector sequences: it has no {VECTORS}.") from None
+        except SafetensorError as error:
+            raise UserError(f"{path}: not a file of weights: {error}.") from None
+        featuriser = VectorFeaturiser.from_dict(table)
+        model = new_mapping(settings, featuriser)
+        load_tensors(model, weights, where=str(path / WEIGHTS))
+        place = runtime.choose_device(device)  # type: ignore[arg-type]
+        return cls(settings, featuriser, new_engine(settings, model.eval(), place))
+
+    def save(self, folder: Path, *, card: str) -> None:
+        """Write the model folder, whole or not at all; `card` is its README.md."""
+
+        def fill(temporary: Path) -> None:
+            (temporary / "config.toml").write_text(config.dump(self.settings), encoding="utf-8")
+            (temporary / "README.md").write_text(card, encoding="utf-8")
+            (temporary / VECTORS).write_text(json.dumps(self.featuriser.as_dict(), indent=1) + "\n", encoding="utf-8")
+            save_tensors(tensors_of(self.engine.model), temporary / WEIGHTS)
+
+        write_folder(folder, fill)
+
+    def predict(self, sources: Sequence[Matrix], *, steps: Sequence[int] | None = None) -> list[Matrix]:
+        """The answer to each source [steps, numbers], in the units of the targets.
+
+        An answer has as many steps as `steps` says, else as many as the training pairs have for a source so long.
+        Raises UserError where the sources are not as wide as those of the training.
+        """
+        width = self.featuriser.widths[0]
+        for number, source in enumerate(sources, 1):
+            if source.ndim != 2 or source.shape[1] != width or not len(source):
+                raise UserError(
+                    f"source {number:,}: found the shape {source.shape}; the model takes steps of {width} numbers."
+                )
+        wanted = list(steps) if steps is not None else [self.featuriser.steps(source) for source in sources]
+        answers: list[Matrix] = [np.zeros((0, 0), np.float32)] * len(sources)
+        lengths = np.array([max(len(source), n) for source, n in zip(sources, wanted, strict=True)], np.int64)
+        plan = sequential_plan(lengths, _STEPS)
+        for index in range(len(plan)):
+            rows = plan[index]
+            blank = [np.zeros((wanted[row], self.featuriser.widths[1]), np.float32) for row in rows]
+            mean, _ = self.engine.forecast(self.featuriser.batch([sources[row] for row in rows], blank, rows), (0.5,))
+            for row, answer in zip(rows.tolist(), mean.float().numpy(), strict=True):
+                answers[row] = self.featuriser.target_scaling.inverse(answer[: wanted[row]]).astype(np.float32)
+        return answers
+
+
+def new_mapping(settings: config.Settings, featuriser: VectorFeaturiser) -> Forecast:
+    """A model with random weights for vectors as wide as these."""
+    assert settings.series is not None
+    channels, targets = featuriser.widths
+    return build_forecast(settings.model, settings.series, channels=channels, targets=targets, known=0)

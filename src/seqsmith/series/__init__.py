@@ -1,0 +1,1 @@
+"""Tables of numbers and sequences of vectors: reading, time, windows, scaling, calendar."""

@@ -1,0 +1,156 @@
+"""Time stamps and the step between them.
+
+A time is a whole number of microseconds since 1970, in UTC where the table names offsets, else as the table has it.
+Months have no fixed length, so a step is a number of microseconds or of months.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Times = NDArray[np.int64]
+
+SECOND = 1_000_000
+MINUTE, HOUR, DAY = 60 * SECOND, 3_600 * SECOND, 86_400 * SECOND
+_EPOCH = datetime(1970, 1, 1)
+_STAMP = re.compile(
+    r"(\d{4})[-/](\d{1,2})(?:[-/](\d{1,2}))?"
+    r"(?:[ T](\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?)?\s*(Z|[+-]\d{2}:?\d{2})?"
+)
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """A time stamp as it was read: microseconds since 1970 (UTC if it has an offset), and the offset in minutes."""
+
+    time_us: int
+    offset_minutes: int | None
+
+
+def parse(text: str) -> Stamp | None:
+    """ISO 8601 and its usual relatives: 2016-07-01, 2016/7/1 0:00, 2016-07-01T00:00:00.5+02:00. None for other text."""
+    match = _STAMP.fullmatch(text.strip())
+    if match is None:
+        return None
+    parts = zip(match.group(1, 2, 3, 4, 5, 6), (0, 0, 1, 0, 0, 0), strict=True)
+    year, month, day, hour, minute, second = (int(part or default) for part, default in parts)
+    try:
+        time = datetime(year, month, day, hour, minute, second)
+    except ValueError:
+        return None
+    micros = (time - _EPOCH) // timedelta(microseconds=1) + int((match[7] or "")[:6].ljust(6, "0"))
+    if match[8] is None:
+        return Stamp(micros, None)
+    offset = 0 if match[8] == "Z" else _minutes(match[8])
+    return Stamp(micros - offset * MINUTE, offset)
+
+
+def _minutes(text: str) -> int:
+    sign = -1 if text[0] == "-" else 1
+    return sign * (int(text[1:3]) * 60 + int(text[-2:]))
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How the steps of a table follow each other."""
+
+    unit: Literal["microsecond", "month"]
+    count: int
+    offset_minutes: int | None = None  # of the time stamps as they are written; None: they name no offset
+
+    def after(self, last_us: int, steps: int) -> Times:
+        """The times of the next `steps` steps."""
+        if self.unit == "microsecond":
+            return last_us + self.count * np.arange(1, steps + 1, dtype=np.int64)
+        last = _EPOCH + timedelta(microseconds=int(last_us))
+        return np.array([_micros(_plus_months(last, self.count * step)) for step in range(1, steps + 1)], np.int64)
+
+    def same_step(self, other: Clock) -> bool:
+        return (self.unit, self.count) == (other.unit, other.count)
+
+    def written(self, time_us: int) -> str:
+        """The time stamp as ISO 8601: the date alone where steps are whole days at midnight."""
+        local = _EPOCH + timedelta(microseconds=int(time_us)) + timedelta(minutes=self.offset_minutes or 0)
+        if self.offset_minutes is not None:
+            return local.replace(tzinfo=timezone(timedelta(minutes=self.offset_minutes))).isoformat(" ")
+        whole_days = self.unit == "month" or self.count % DAY == 0
+        return local.date().isoformat() if whole_days and local.time() == local.min.time() else local.isoformat(" ")
+
+    @property
+    def season(self) -> int:
+        """The steps of the cycle that data of this step mostly has: a day, else a week, else a year."""
+        if self.unit == "month":
+            return max(1, 12 // self.count)
+        for cycle in (DAY, 7 * DAY):
+            if self.count < cycle and cycle % self.count == 0:
+                return cycle // self.count
+        return 52 if self.count == 7 * DAY else 1
+
+    def __str__(self) -> str:
+        if self.unit == "month":
+            return "a month" if self.count == 1 else f"{self.count} months"
+        for size, name in ((7 * DAY, "week"), (DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (SECOND, "second")):
+            if self.count % size == 0:
+                number = self.count // size
+                return f"{'an' if name == 'hour' else 'a'} {name}" if number == 1 else f"{number} {name}s"
+        return f"{self.count / SECOND:g} seconds"
+
+
+def find_clock(groups: Sequence[Times], offset_minutes: int | None = None) -> Clock | None:
+    """The step that most neighbouring times of the same group have; None where no group has two times.
+
+    Times must rise. Where the steps are months (28 days and more, on the same day of the month or on its last), the
+    step is counted in months.
+    """
+    steps = np.concatenate([np.diff(times) for times in groups] or [np.zeros(0, np.int64)])
+    if not len(steps):
+        return None
+    value, number = np.unique(steps, return_counts=True)
+    common = int(value[number.argmax()])
+    if common >= 28 * DAY:
+        months = np.concatenate([np.diff(_months(times)) for times in groups])
+        value, number = np.unique(months, return_counts=True)
+        if value[number.argmax()] > 0 and all(_same_day(times) for times in groups):
+            return Clock("month", int(value[number.argmax()]), offset_minutes)
+    return Clock("microsecond", common, offset_minutes)
+
+
+def places(times: Times, clock: Clock) -> Times | None:
+    """How many steps each time is after the first; None where a time falls between the steps."""
+    if clock.unit == "month":
+        passed = _months(times) - _months(times)[:1]
+        return passed // clock.count if (passed % clock.count == 0).all() else None
+    passed = times - times[:1]
+    return passed // clock.count if (passed % clock.count == 0).all() else None
+
+
+def _months(times: Times) -> Times:
+    return times.astype("datetime64[us]").astype("datetime64[M]").astype(np.int64)
+
+
+def _same_day(times: Times) -> bool:
+    dates = times.astype("datetime64[us]").astype("datetime64[D]")
+    days = (dates - dates.astype("datetime64[M]")).astype(np.int64)
+    is_last = (dates + 1).astype("datetime64[M]") != dates.astype("datetime64[M]")
+    return bool(len(np.unique(days)) <= 1 or is_last.all())
+
+
+def _plus_months(time: datetime, months: int) -> datetime:
+    """The same day so many months later; the last day of a month stays the last."""
+    month = time.year * 12 + time.month - 1 + months
+    first = time.replace(year=month // 12, month=month % 12 + 1, day=1)
+    following = month + 1
+    last = first.replace(year=following // 12, month=following % 12 + 1) - timedelta(days=1)
+    was_last = (time + timedelta(days=1)).month != time.month
+    return first.replace(day=last.day if was_last else min(time.day, last.day))
+
+
+def _micros(time: datetime) -> int:
+    return (time - _EPOCH) // timedelta(microseconds=1)

@@ -1,0 +1,140 @@
+"""Which column of a table of measurements is what: time, group, numbers to forecast, covariates known beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from seqsmith import config
+from seqsmith.data.counts import Counts
+from seqsmith.data.files import shown, suffix
+from seqsmith.data.parquet import read_parquet_cells
+from seqsmith.data.printable import printable
+from seqsmith.data.separated import read_records
+from seqsmith.errors import UserError, nearest
+from seqsmith.series.clock import parse
+
+TABLES = (".csv", ".tsv", ".parquet")
+_TIME_NAMES = ("time", "date", "timestamp", "datetime", "ds")
+_SAMPLE = 200  # rows that tell the kinds of the columns
+
+Block = tuple[list[int], list[list[str]]]
+"""Lines, and the cells of the rows that start there."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The names of the columns by what they are."""
+
+    where: str  # the file as messages call it
+    names: tuple[str, ...]  # of all columns, in order
+    time: str | None
+    group: str | None
+    values: tuple[str, ...]  # targets first, then what is only looked at
+    targets: int
+    covariates: tuple[str, ...]
+
+
+def read_cells(path: str, settings: config.Series) -> tuple[Layout, Iterator[tuple[list[int], dict[str, list[str]]]]]:
+    """The layout, and the rows that are not blank in blocks of columns. Raises UserError where rows differ in width."""
+    blocks = _records(path)
+    first = next((block for block in blocks if block[0]), None)
+    if first is None:
+        raise UserError(f"{shown(path)}: there is no row in it; expected a table of numbers.")
+    layout, header = _layout(first, path, settings)
+    return layout, _columns(_all(first, blocks), layout, header)
+
+
+def _records(path: str) -> Iterator[Block]:
+    if suffix(path) == ".parquet":
+        blocks = read_parquet_cells(path)
+    else:
+        blocks = read_records(path, config.Data(), Counts(), comma=suffix(path) != ".tsv")
+    for lines, rows in blocks:
+        kept = [index for index, row in enumerate(rows) if any(cell.strip() for cell in row)]
+        yield [lines[index] for index in kept], [rows[index] for index in kept]
+
+
+def _all(first: Block, others: Iterator[Block]) -> Iterator[Block]:
+    yield first
+    yield from others
+
+
+def _columns(blocks: Iterator[Block], layout: Layout, header: bool) -> Iterator[tuple[list[int], dict[str, list[str]]]]:
+    width = len(layout.names)
+    wanted = {*layout.values, *layout.covariates} | {name for name in (layout.time, layout.group) if name is not None}
+    for lines, rows in blocks:
+        if header:
+            lines, rows, header = lines[1:], rows[1:], False
+        for line, row in zip(lines, rows, strict=True):
+            if len(row) != width:
+                raise UserError(
+                    f"{layout.where}:{line}: expected {width} columns as in the first row, found {len(row)}."
+                )
+        cells = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in layout.names]
+        yield lines, {name: column for name, column in zip(layout.names, cells, strict=True) if name in wanted}
+
+
+def _layout(block: Block, path: str, settings: config.Series) -> tuple[Layout, bool]:
+    lines, rows = block
+    where = shown(path)
+    header = settings.header
+    if header is None:
+        header = not any(_is_number(cell) for cell in rows[0]) and not any(parse(cell) for cell in rows[0])
+    names = tuple(cell.strip() for cell in rows[0]) if header else tuple(f"{n + 1}" for n in range(len(rows[0])))
+    if len(set(names)) < len(names):
+        twice = next(name for index, name in enumerate(names) if name in names[:index])
+        raise UserError(f"{where}:{lines[0]}: two columns are called `{printable(twice)}`. Give each its own name.")
+    sample = rows[header : header + _SAMPLE]
+    kinds = {name: _kind([row[column] for row in sample if column < len(row)]) for column, name in enumerate(names)}
+    for option, chosen in (("targets", settings.targets or ()), ("covariates", settings.covariates),
+                           ("time", (settings.time,)), ("group", (settings.group,))):  # fmt: skip
+        for name in chosen:
+            if name is not None and name not in names:
+                raise UserError(f"{where}: there is no column `{name}` for series.{option}.{nearest(name, names)}")
+    time = settings.time or _time(names, kinds)
+    group = settings.group or _group([name for name in names if kinds[name] == "words" and name != time], where)
+    taken = {time, group, *settings.covariates}
+    numbers = [name for name in names if kinds[name] == "number" and name not in taken]
+    targets = settings.targets or tuple(numbers)
+    if not targets:
+        separated = " Is it separated by semicolons? Save it with commas." if ";" in rows[0][0] else ""
+        raise UserError(f"{where}: found no column of numbers to forecast.{separated} Name them with series.targets.")
+    for name in targets:
+        if name in taken:
+            raise UserError(f"{where}: the column `{name}` cannot be a target and time, group or covariate as well.")
+    others = tuple(name for name in numbers if name not in targets)
+    return Layout(where, names, time, group, (*targets, *others), len(targets), settings.covariates), header
+
+
+def _time(names: Sequence[str], kinds: dict[str, str]) -> str | None:
+    stamps = [name for name in names if kinds[name] == "time"]
+    called = [name for name in stamps if name.lower() in _TIME_NAMES]
+    return next(iter([*called, *stamps]), None)
+
+
+def _group(words: list[str], where: str) -> str | None:
+    if len(words) > 1:
+        listed = ", ".join(printable(name) for name in words)
+        raise UserError(
+            f"{where}: several columns hold words ({listed}). Say with series.group which one tells the series apart, "
+            "and take the others out of the table."
+        )
+    return words[0] if words else None
+
+
+def _kind(cells: Sequence[str]) -> str:
+    """Most of the column decides, so that one bad cell is an error of its line and does not hide the column."""
+    filled = [cell for cell in cells if cell.strip()]
+    numbers = sum(_is_number(cell) for cell in filled)
+    if 2 * numbers >= len(filled):
+        return "number"
+    return "time" if 2 * sum(parse(cell) is not None for cell in filled) > len(filled) else "words"
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

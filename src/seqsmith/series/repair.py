@@ -1,0 +1,219 @@
+"""What is done about trouble in a table: rows out of order, twice or left out, numbers that are missing or constant.
+
+Each trouble has a setting that says what to do, and each thing done is counted (`Findings`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqsmith import config
+from seqsmith.data.counts import Tally
+from seqsmith.data.printable import printable
+from seqsmith.errors import UserError
+from seqsmith.series.clock import Clock, Times, find_clock, places
+
+MOST_FILLED = 20
+"""A series may grow by filled gaps to so many times its rows; more is a wrong time stamp."""
+
+Numbers = NDArray[np.float64]
+Raw = Mapping[str, tuple[list[int], list[int], list[list[float]]]]
+"""By group: lines, times, and a list of numbers for each row."""
+
+
+@dataclass
+class Findings:
+    """What was met in a table, with its first places."""
+
+    missing: Tally = field(default_factory=Tally)
+    not_finite: Tally = field(default_factory=Tally)
+    huge: Tally = field(default_factory=Tally)
+    unordered: Tally = field(default_factory=Tally)
+    duplicates: Tally = field(default_factory=Tally)
+    gaps: Tally = field(default_factory=Tally)
+    irregular: Tally = field(default_factory=Tally)
+    offsets: Tally = field(default_factory=Tally)
+    constant: list[str] = field(default_factory=list)
+
+    def sentences(self, settings: config.Series) -> Iterator[str]:
+        """One sentence for each thing that was met."""
+        masked = "left out of the loss" if settings.missing == "mask" else "filled on a line between their neighbours"
+        fill = "filled with missing numbers" if settings.gaps == "fill" else "passed over"
+        for tally, what in (
+            (self.not_finite, "Numbers that are not finite, taken as missing"),
+            (self.huge, "Numbers beyond 1e30, taken as missing"),
+            (self.missing, f"Missing numbers, {masked}"),
+            (self.unordered, "Rows that stand before an earlier time, sorted"),
+            (self.duplicates, f"Rows whose time is there already, of which the {settings.duplicates} is kept"),
+            (self.gaps, f"Times left out by the table, {fill}"),
+            (self.irregular, "Series with times between the steps, whose rows are taken one after the other"),
+            (self.offsets, "Time stamps of several offsets, all taken to UTC, beginning with another one"),
+        ):
+            if tally.count:
+                yield f"{what}: {tally.count:,}, the first at {tally.places[0]}."
+        if self.constant:
+            yield f"Columns that never change in a series: {len(self.constant):,}, the first is {self.constant[0]}."
+
+
+def mend(
+    raw: Raw,
+    *,
+    path: str,
+    settings: config.Series,
+    offsets: Mapping[int | None, str],
+    timed: bool,
+    names: Sequence[str],
+    findings: Findings,
+) -> tuple[Clock | None, dict[str, tuple[Times, Numbers]]]:
+    """The clock of the table, and each group's times and numbers, mended as the settings say."""
+    groups, lines = {}, {}
+    for name, (line, time_us, number) in raw.items():
+        lines[name] = np.array(line)
+        groups[name] = (np.array(time_us, np.int64), np.array(number, np.float64).reshape(len(line), len(names)))
+    clock = None
+    if timed:
+        offset = _one_offset(offsets, settings, findings)
+        for name, (times, numbers) in groups.items():
+            groups[name] = _in_order(times, numbers, lines[name], path, settings, findings)
+        clock = find_clock([times for times, _ in groups.values()], offset)
+        if clock is not None:
+            groups = {
+                name: _without_gaps(name, times, numbers, clock, f"{path}:{lines[name][0]}", settings, findings)
+                for name, (times, numbers) in groups.items()
+            }
+    for name, (_, numbers) in groups.items():
+        _look_at_numbers(name, numbers, f"{path}:{lines[name][0]}", names, settings, findings)
+    if settings.missing == "interpolate":
+        groups = {name: (times, _interpolated(numbers)) for name, (times, numbers) in groups.items()}
+    return clock, groups
+
+
+def _one_offset(offsets: Mapping[int | None, str], settings: config.Series, findings: Findings) -> int | None:
+    if len(offsets) == 1:
+        return next(iter(offsets))
+    first, second = list(offsets.values())[:2]
+    if None in offsets:
+        raise UserError(
+            f"{second}: some time stamps name an offset from UTC and others do not (the first kind is at {first}). "
+            "Give all of them one, or none."
+        )
+    if settings.offsets == "error":
+        raise UserError(
+            f"{second}: the offset from UTC differs from that at {first}. Write all times in UTC, or set "
+            "series.offsets = 'utc'."
+        )
+    findings.offsets.count, findings.offsets.places = len(offsets), [second]
+    return 0
+
+
+def _in_order(
+    time_L: Times, x_LC: Numbers, line_L: NDArray[np.int64], path: str, settings: config.Series, findings: Findings
+) -> tuple[Times, Numbers]:
+    backwards = np.flatnonzero(np.diff(time_L) < 0) + 1
+    if len(backwards):
+        if settings.unordered == "error":
+            raise UserError(
+                f"{path}:{line_L[backwards[0]]}: this row is earlier than the one before it. Sort the table by time, "
+                "or set series.unordered = 'sort'."
+            )
+        findings.unordered.add(path, line_L[backwards].tolist())
+        order = np.argsort(time_L, kind="stable")
+        time_L, x_LC, line_L = time_L[order], x_LC[order], line_L[order]
+    again = np.flatnonzero(np.diff(time_L) == 0) + 1
+    if not len(again):
+        return time_L, x_LC
+    if settings.duplicates == "error":
+        raise UserError(
+            f"{path}:{line_L[again[0]]}: this time is there already (line {line_L[again[0] - 1]}). Does the table hold "
+            "several series? Name their column with series.group; or set series.duplicates = 'first'."
+        )
+    findings.duplicates.add(path, line_L[again].tolist())
+    unique, first = np.unique(time_L, return_index=True)
+    last = np.append(first[1:], len(time_L)) - 1
+    match settings.duplicates:
+        case "first":
+            return unique, x_LC[first]
+        case "last":
+            return unique, x_LC[last]
+    seen_LC = ~np.isnan(x_LC)
+    total = np.add.reduceat(np.where(seen_LC, x_LC, 0.0), first)
+    count = np.add.reduceat(seen_LC, first, dtype=np.int64)
+    return unique, np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _without_gaps(
+    name: str, time_L: Times, x_LC: Numbers, clock: Clock, where: str, settings: config.Series, findings: Findings
+) -> tuple[Times, Numbers]:
+    place = places(time_L, clock)
+    if place is None:
+        if settings.irregular == "error":
+            raise UserError(
+                f"{where}: the times of {_called(name)} do not follow each other by {clock}. Bring them to one step, "
+                "or set series.irregular = 'keep' to take the rows one after the other."
+            )
+        findings.irregular.add(where.rpartition(":")[0], [int(where.rpartition(":")[2])])
+        return time_L, x_LC
+    steps = int(place[-1]) + 1
+    if steps == len(time_L) or settings.gaps == "keep":
+        findings.gaps.count += steps - len(time_L)
+        findings.gaps.places += [f"{clock.written(time_L[0])} of {_called(name)}"] if steps > len(time_L) else []
+        return time_L, x_LC
+    hole = clock.written(clock.after(int(time_L[0]), int(np.flatnonzero(np.diff(place) > 1)[0]) + 1)[-1])
+    if settings.gaps == "error":
+        raise UserError(
+            f"{where}: {_called(name)} has no row for {hole}, and steps of {clock} elsewhere. Add the rows, or set "
+            "series.gaps = 'fill' to have them filled with missing numbers."
+        )
+    if steps > MOST_FILLED * len(time_L) + 1000:
+        raise UserError(
+            f"{where}: {_called(name)} has {len(time_L):,} rows over {steps:,} steps of {clock}. Is a time stamp "
+            "wrong? Mend it, or set series.gaps = 'keep'."
+        )
+    findings.gaps.count += steps - len(time_L)
+    findings.gaps.places.append(f"{hole} of {_called(name)}")
+    full = np.full((steps, x_LC.shape[1]), np.nan)
+    full[place] = x_LC
+    return np.concatenate([time_L[:1], clock.after(int(time_L[0]), steps - 1)]), full
+
+
+def _look_at_numbers(
+    name: str, x_LC: Numbers, where: str, names: Sequence[str], settings: config.Series, findings: Findings
+) -> None:
+    missing_LC = np.isnan(x_LC)
+    for column, title in enumerate(names):
+        holes = np.flatnonzero(missing_LC[:, column])
+        if len(holes):
+            place = f"row {holes[0] + 1} of {_called(name)}, column {printable(title)}"
+            if settings.missing == "error":
+                raise UserError(
+                    f"{where}: {place} is missing. Fill it, or set series.missing = 'mask' or 'interpolate'."
+                )
+            findings.missing.count += len(holes)
+            findings.missing.places.append(place)
+        seen = x_LC[~missing_LC[:, column], column]
+        if len(seen) > 1 and (seen == seen[0]).all():
+            if settings.constant == "error":
+                raise UserError(
+                    f"{where}: the column `{printable(title)}` of {_called(name)} never changes. Leave it out, or set "
+                    "series.constant = 'keep'."
+                )
+            findings.constant.append(f"{printable(title)} of {_called(name)}")
+
+
+def _interpolated(x_LC: Numbers) -> Numbers:
+    """Holes filled on a line between their neighbours, and with the nearest number at the ends."""
+    filled_LC = x_LC.copy()
+    steps = np.arange(len(x_LC))
+    for column in range(x_LC.shape[1]):
+        seen = ~np.isnan(x_LC[:, column])
+        if seen.any():
+            filled_LC[:, column] = np.interp(steps, steps[seen], x_LC[seen, column])
+    return filled_LC
+
+
+def _called(name: str) -> str:
+    return f"the series {printable(name)}" if name else "the table"

@@ -1,0 +1,119 @@
+"""What the user leaves out of the settings of a series, chosen from the table; each rule with its reason.
+
+The numbers come from the experiments in `docs/experiments.md`, on dev data. No rule knows a data set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from seqsmith.train.recipe import Recipe, spelt_out
+
+_LONGEST_PATCH = 128
+_SEASONS = 14  # of context: two weeks of days
+_CONTEXT = 336  # steps at most where seasons are long, and the context where there are none
+_EPOCHS = 2  # neighbouring windows are nearly the same, so that few passes are enough
+_FEWEST_UPDATES, _MOST_UPDATES = 400, 3_000
+
+
+@dataclass(frozen=True)
+class SeriesFacts:
+    """What the rules know of a table."""
+
+    steps: int  # of the training part of the longest series
+    dev_steps: int  # likewise
+    numbers: int  # in all training parts
+    columns: int
+    season: int
+    season_reason: str
+
+
+def choose_series(facts: SeriesFacts, table: Mapping[str, Any]) -> Recipe:
+    """All choices for a model of series."""
+    recipe = Recipe(spelt_out(table))
+    season = recipe.take("series.season", facts.season, facts.season_reason)
+    _windows(recipe, facts, season)
+    recipe.take("series.window_scaling", "last", "what matters is the change from the last number")
+    recipe.take("series.channels", "independent", "all columns share one model of a single column")
+    recipe.take("series.decoding", "direct", "the whole horizon in one call: no error is fed back")
+    recipe.take("series.loss.kind", "mse", "the mean is forecast")
+    _model(recipe)
+    _training(recipe, facts)
+    return recipe
+
+
+def choose_vectors(steps: int, *, pairs: int, table: Mapping[str, Any]) -> Recipe:
+    """All choices for pairs of vector sequences with so many target steps."""
+    recipe = Recipe(spelt_out(table))
+    recipe.take("series.patch", 1, "each vector is a step of the model")
+    recipe.take("series.decoding", "direct", "the whole target in one call: no error is fed back")
+    recipe.take("series.loss.kind", "mse", "the mean is said")
+    _model(recipe)
+    batch = recipe.take("train.batch_tokens", 4_096, "usual")
+    each = max(1, steps // batch)
+    updates = recipe.take("train.updates", max(600, min(5_000, 20 * each)), f"20 epochs over {pairs:,} pairs, or 600")
+    _schedule(recipe, updates)
+    return recipe
+
+
+def _windows(recipe: Recipe, facts: SeriesFacts, season: int) -> None:
+    shortest = max(1, min(facts.dev_steps, facts.steps // 4))
+    horizon = recipe.take(
+        "series.horizon", min(shortest, max(12, season if season <= _LONGEST_PATCH else 24)), "about a season"
+    )
+    if season > 1:
+        patch = max(size for size in range(1, _LONGEST_PATCH + 1) if season % size == 0)
+        reason = "a season" if patch == season else "a part of a season"
+        patch = recipe.take("series.patch", patch, f"{reason} is one step of the model: each knows its hour")
+    else:
+        patch = recipe.take("series.patch", max(1, min(16, horizon // 4)), "a quarter of the horizon, at most 16 steps")
+    wanted = min(_SEASONS * season, _CONTEXT) if season > 1 else _CONTEXT
+    room = max(1, facts.steps - horizon - max(horizon, facts.steps // 4))
+    context = max(patch, wanted // patch * patch)
+    if context > room:
+        context = max(1, room // patch * patch) or room
+    recipe.take("series.context", context, f"{_SEASONS} seasons, at most {_CONTEXT} steps and what the table has")
+
+
+def _model(recipe: Recipe) -> None:
+    family = recipe.take("model.family", "gru", "small, and good on noisy numbers")
+    for side in ("encoder", "decoder"):
+        kind = recipe.said(f"model.{side}.kind") or family
+        recipe.take(f"model.{side}.kind", kind, "the model's family")
+        if kind == "transformer":
+            shape: dict[str, Any] = {"layers": 2, "width": 64, "heads": 4, "feed_forward": 128, "dropout": 0.3}
+            shape["position"] = "sinusoidal"
+        else:
+            shape = {"layers": 1, "width": 96, "dropout": 0.3}
+        if kind in ("lstm", "gru") and side == "encoder":
+            shape["bidirectional"] = False
+        for key, value in shape.items():
+            recipe.take(f"model.{side}.{key}", value, "a small model: series repeat themselves")
+
+
+def _training(recipe: Recipe, facts: SeriesFacts) -> None:
+    batch = recipe.take("series.batch_windows", 256, "usual")
+    recipe.take("series.stride", 1, "every window is used")
+    windows = facts.numbers if recipe.value("series.channels") == "independent" else facts.numbers // facts.columns
+    each = max(1, windows // batch)
+    wanted = min(_MOST_UPDATES, max(_FEWEST_UPDATES, _EPOCHS * each))
+    if recipe.said("train.epochs") is None:
+        updates = recipe.take(
+            "train.updates", wanted, f"{_EPOCHS} epochs, but at least {_FEWEST_UPDATES:,} and at most {_MOST_UPDATES:,}"
+        )
+    else:
+        updates = recipe.said("train.epochs") * each
+    _schedule(recipe, updates)
+
+
+def _schedule(recipe: Recipe, updates: int) -> None:
+    recipe.take("train.rate", 0.001, "a small model")
+    recipe.take("train.precision", "fp32", "a small model, and numbers need their digits")
+    if recipe.said("train.schedule.kind") is None:
+        recipe.take("train.schedule.kind", "cosine", "the number of updates is known")
+        recipe.take("train.schedule.warmup", max(1, updates // 20), "a 20th of the updates")
+    recipe.take("train.validate_every", max(1, updates // 10), "a tenth of the run")
+    recipe.take("train.average", 5, "the mean of the best five checkpoints is mostly better than the best")
+    recipe.take("train.early_stop", 5, "validations without a better score")

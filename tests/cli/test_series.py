@@ -1,0 +1,174 @@
+"""Series on the command line: from a table to a model to rows of the future, and what is said on the way."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+
+from seqsmith.cli.main import run
+from seqsmith.demo.shops import generate, write_demo
+
+SMALL = (
+    *("--set", "model.encoder.width=8", "--set", "model.decoder.width=8", "--set", "train.threads=1"),
+    *("--set", "series.horizon=6", "--set", "series.context=24", "--set", "series.patch=6"),
+    *("--set", "train.updates=8", "--set", "train.validate_every=4", "--set", "series.batch_windows=16"),
+)
+
+
+def write(path, *, hours=120, bad=""):
+    rows = [f"2024-01-{1 + h // 24:02} {h % 24:02}:00,{10 + 5 * np.sin(h / 4):.3f},{h % 24}\n" for h in range(hours)]
+    path.write_text("date,load,heat\n" + "".join(rows) + bad)
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A table and a run on it. Read only."""
+    place = tmp_path_factory.mktemp("series")
+    table = write(place / "table.csv")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEQSMITH_CACHE", str(place / "cache"))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        assert run(["train", str(table), "--out", str(place / "run"), "--quiet", *SMALL]) == 0
+    return place
+
+
+@pytest.mark.unwatched
+def test_a_table_is_taken_for_series_and_every_choice_is_told(seqsmith, folder):
+    found = seqsmith("train", write(folder / "t.csv"), "--out", "r", *SMALL)
+    assert found.code == 0
+    assert "t.csv is a table of numbers under names. For text, set source.kind=text." in found.err
+    assert "t.csv: 120 rows, 1 series of 2 columns, steps of an hour." in found.err
+    assert "series.window_scaling=last  (what matters is the change from the last number)" in found.err
+    assert "repeat 24 steps" in found.err
+    assert (folder / "r" / "model" / "series.json").is_file()
+
+
+@pytest.mark.unwatched
+def test_predict_writes_the_future_with_intervals(seqsmith, trained):
+    found = seqsmith("predict", trained / "run" / "model", trained / "table.csv", "--horizon", "8")
+    rows = list(csv.DictReader(io.StringIO(found.out)))
+    assert found.code == 0
+    assert [row["time"] for row in rows[:2]] == ["2024-01-06 00:00:00", "2024-01-06 01:00:00"]
+    assert len(rows) == 8
+    assert list(rows[0]) == ["time", "load", "load low", "load high", "heat", "heat low", "heat high"]
+    assert all(float(row["load low"]) <= float(row["load high"]) for row in rows)
+
+
+@pytest.mark.unwatched
+def test_evaluate_stands_beside_the_naive_forecasts_and_reports_both_ways(seqsmith, trained, folder):
+    words = ("evaluate", trained / "run" / "model", trained / "table.csv", "--part", "dev")
+    found = seqsmith(*words, "--set", "series.drop_last=4", "--report", "r.json", "--plot", "p.svg")
+    assert found.code == 0
+    assert [line.split("  ")[0] for line in found.out.splitlines()[2:6]] == [
+        "model", "repeat last", "repeat 24 steps", "linear"]  # fmt: skip
+    assert "12 windows: the last incomplete batch of 4 is left out" in found.out
+    report = json.loads((folder / "r.json").read_text())
+    assert report["windows"] == 13
+    assert set(report["rows"]) == {"model", "repeat last", "repeat 24 steps", "linear"}
+    assert report["scores"]["mse"]["value"] == report["rows"]["model"]["mse"]
+    assert (folder / "p.svg").read_text().startswith("<svg")
+
+
+@pytest.mark.unwatched
+def test_resuming_a_finished_run_ends_as_it_did_and_goes_on_as_if_it_had_not_stopped(seqsmith, trained, folder):
+    table = trained / "table.csv"
+    assert seqsmith("train", table, "--out", "half", *SMALL, "--set", "train.updates=8").code == 0
+    whole = (trained / "run" / "model" / "model.safetensors").read_bytes()
+    assert (folder / "half" / "model" / "model.safetensors").read_bytes() == whole
+    for step in (folder / "half" / "checkpoints").glob("step-00000008"):
+        for file in step.iterdir():
+            file.unlink()
+        step.rmdir()
+    found = seqsmith("train", "--resume", "--out", "half")
+    assert found.code == 0, found.err
+    assert (folder / "half" / "model" / "model.safetensors").read_bytes() == whole
+
+
+@pytest.mark.unwatched
+def test_inspect_tells_of_tables_models_and_runs(seqsmith, trained):
+    found = seqsmith("inspect", trained / "table.csv")
+    assert "120 rows, 1 series, 2 columns of numbers" in found.out
+    assert "from 2024-01-01 00:00:00 to 2024-01-05 23:00:00, steps of an hour, a season of 24 steps" in found.out
+    assert json.loads(seqsmith("inspect", trained / "table.csv", "--json").out)["columns"]["heat"]["high"] == 23
+    assert "forecasts 6 steps of load, heat from 24" in seqsmith("inspect", trained / "run" / "model").out
+    assert "dev mse" in seqsmith("inspect", trained / "run").out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--set", "series.contxt=3"), "unknown setting `series.contxt`. Did you mean `context`?"),
+        (("--set", "series.targets=['x']"), "there is no column `x` for series.targets."),
+        (("--set", "series.split_rows=[200,10,0]"), "found 200 rows for train and 10 for dev"),
+        (("--set", "series.horizon=50", "--set", "series.context=80"), "no window of 80 steps of context and 50 of"),
+        (("--set", "train.score=bleu"), "models of numbers are chosen by their own loss"),
+        (("--set", "train.start_from=x"), "models of numbers cannot be fine-tuned yet"),
+        (("--set", "series.rollouts=true", "--set", "series.decoding=direct"), "rollouts feed forecasts back"),
+        (("--set", "series.loss={kind='quantiles',levels=[0.1,0.9]}"), "levels must rise and have 0.5 among them"),
+    ],
+)
+def test_what_is_wrong_with_settings_of_series_is_said(seqsmith, folder, words, message):
+    found = seqsmith("train", write(folder / "t.csv"), "--out", "r", *words)
+    assert (found.code, found.out) == (2, "")
+    assert message in found.err
+
+
+@pytest.mark.unwatched
+def test_what_belongs_to_models_of_series_alone_is_refused_elsewhere(seqsmith, model, trained, pairs):
+    assert "--horizon belongs to models of series" in seqsmith("predict", model, pairs, "--horizon", "3").err
+    refused = seqsmith("evaluate", model, pairs, "--part", "dev")
+    assert "--part, --plot and settings of series belong to models of series" in refused.err
+    series = trained / "run" / "model"
+    assert "its answers are numbers, not text." in seqsmith("score", series, pairs).err
+    assert "no such score of a series" in seqsmith("evaluate", series, trained / "table.csv", "--score", "bleu").err
+    assert "no window of 24 steps" in seqsmith("evaluate", series, trained / "table.csv", "--part", "test").err
+
+
+@pytest.mark.unwatched
+def test_the_demo_of_series_goes_the_whole_road(seqsmith, monkeypatch):
+    import seqsmith.cli.demo_series as demo
+
+    monkeypatch.setattr(demo, "write_demo", lambda place: write_demo(place, days=20, held_out_days=2))
+    found = seqsmith("demo", "--series", "--out", "d", *SMALL, "--set", "series.horizon=24")
+    assert found.code == 0, found.err
+    assert "The first day to come, bread at each shop" in found.out
+    assert "harbour" in found.out
+
+
+def test_the_shops_of_the_demo_are_the_same_for_the_same_seed_and_shut_on_holidays():
+    rows = list(generate(60, seed=3))
+    assert rows == list(generate(60, seed=3))
+    assert rows != list(generate(60, seed=4))
+    noon = [row for row in rows if row[1].endswith("09:00:00") and row[3] and row[0] == "market"]
+    shut, open_ = ([float(row[3]) for row in noon if row[4] == flag] for flag in (1, 0))
+    assert max(shut, default=0.0) < min(open_)
+
+
+@pytest.mark.unwatched
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("series.decoding=autoregressive", "series.loss=gaussian", "series.samples=20"),
+        ("series.decoding=autoregressive", "series.rollouts=true", "series.window_scaling=mean_std"),
+        ("series.decoding=autoregressive", "train.scheduled_sampling=0.5", "series.loss=huber"),
+        ("series.channels=joint", "series.targets=['load']", "series.loss=quantiles", "train.updates=160"),
+        ("series.channels=joint", "series.loss=student_t", "model.family=lstm"),
+        ("model.family=transformer", "series.loss=mae", "series.calendar=['hour','weekday']"),
+    ],
+)
+def test_every_way_of_forecasting_learns_a_wave_with_holes(seqsmith, folder, settings):
+    table = write(folder / "t.csv", hours=300)
+    lines = table.read_text().splitlines(keepends=True)
+    table.write_text("".join(line for number, line in enumerate(lines) if number % 41 != 7))
+    words = [word for setting in settings for word in ("--set", setting)]
+    fast = ("--set", "train.updates=90", "--set", "train.validate_every=45", "--set", "train.rate=0.01")
+    found = seqsmith("train", table, "--out", "r", *SMALL, *fast, *words)
+    assert found.code == 0, found.err
+    assert "Times left out by the table, filled with missing numbers" in found.err
+    seqsmith("evaluate", folder / "r" / "model", table, "--part", "dev", "--report", "r.json")
+    rows = json.loads((folder / "r.json").read_text())["rows"]
+    assert rows["model"]["mae"] < rows["repeat last"]["mae"]
+    assert rows["model"]["coverage"] > 20

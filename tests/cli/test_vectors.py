@@ -1,0 +1,55 @@
+"""Vector sequences on the command line: frames in, frames out."""
+
+import numpy as np
+import pytest
+
+import seqsmith as package
+from seqsmith.mapper import Mapper
+
+SMALL = (
+    *("--set", "model.encoder.width=16", "--set", "model.decoder.width=16", "--set", "train.threads=1"),
+    *("--set", "train.updates=60", "--set", "train.validate_every=30", "--set", "train.rate=0.02"),
+    *("--set", "model.encoder.dropout=0.0", "--set", "model.decoder.dropout=0.0", "--set", "train.batch_tokens=256"),
+)
+
+
+def write(path, *, pairs=40, seed=1):
+    """Each answer is the running mean of the source's first number, with twice as many steps."""
+    chance, arrays = np.random.default_rng(seed), {}
+    for number in range(pairs):
+        source = chance.normal(size=(chance.integers(3, 7), 2)) + chance.normal(size=2)
+        mean = np.cumsum(source[:, :1], axis=0) / np.arange(1, len(source) + 1)[:, None]
+        arrays |= {f"source/{number}": source, f"target/{number}": np.repeat(mean, 2, axis=0) * 10 + 3}
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.mark.unwatched
+def test_vectors_go_the_whole_road(seqsmith, folder):
+    pairs = write(folder / "pairs.npz")
+    found = seqsmith("train", pairs, "--out", "r", *SMALL)
+    assert found.code == 0, found.err
+    assert "34 pairs to train on, 6 dev pairs" in found.err
+    model = folder / "r" / "model"
+    scores = seqsmith("evaluate", model, write(folder / "test.npz", seed=2))
+    assert scores.code == 0, scores.err
+    (own,), (mean,) = (
+        [float(line.split()[1]) for line in scores.out.splitlines() if line.startswith(name)]
+        for name in ("model", "mean ")
+    )
+    assert own < 0.7 * mean
+    assert seqsmith("predict", model, folder / "test.npz", "--out", "y.npz").code == 0
+    with np.load(folder / "y.npz") as said, np.load(folder / "test.npz") as given:
+        assert set(said.files) == {name for name in given.files if name.startswith("target/")}
+        assert all(said[name].shape == given[name].shape for name in said.files)
+        opened = package.load(model)
+        assert isinstance(opened, Mapper)
+        (alone,) = opened.predict([given["source/3"].astype(np.float32)])
+        np.testing.assert_allclose(alone, said["target/3"], rtol=1e-4, atol=1e-4)  # whatever its neighbours
+    assert "steps of 2 numbers to steps of 1, 2 times as many" in seqsmith("inspect", model).out
+    assert "ends in .npz: --out ANSWERS.npz" in seqsmith("predict", model, pairs).err
+
+
+def test_one_pair_is_too_few(seqsmith, folder):
+    found = seqsmith("train", write(folder / "one.npz", pairs=1), "--out", "r")
+    assert (found.code, "one pair alone cannot be trained on and chosen by" in found.err) == (2, True)

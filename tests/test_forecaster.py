@@ -1,0 +1,143 @@
+"""A model of series in use: forecasts that continue the table, in its units, the same after saving."""
+
+import numpy as np
+import pytest
+import torch
+
+import seqsmith
+from seqsmith import config
+from seqsmith.engine.values import new_engine
+from seqsmith.errors import UserError
+from seqsmith.evaluate.naive import Linear
+from seqsmith.featurise_series import SeriesFeaturiser
+from seqsmith.forecaster import LEVELS, Baselines, Forecaster, as_rows, new_forecast
+from seqsmith.series.clock import HOUR, Clock
+from seqsmith.series.scaling import Scaling
+
+HORIZON = 6
+HOURLY = Clock("microsecond", HOUR)
+
+
+def forecaster(*, loss="mse", decoding="direct", covariates=(), independent=True, clock=HOURLY):
+    table = {
+        "source": "series",
+        "model": {name: {"kind": "gru", "width": 4, "dropout": 0.0} for name in ("encoder", "decoder")},
+        "series": {"patch": 2, "loss": loss, "decoding": decoding, "samples": 30, "horizon": HORIZON},
+    }
+    settings = config.build(table, where="test")
+    featuriser = SeriesFeaturiser(
+        columns=("a", "b"), targets=2, covariates=covariates, clock=clock, cycles=("hour",) if clock else (),
+        scaling=Scaling(np.array([10.0, -5.0]), np.array([2.0, 3.0])),
+        covariate_scaling=Scaling.none(len(covariates)), context=8, horizon=HORIZON, patch=2, season=24,
+        independent=independent, window_scaling="last",
+    )  # fmt: skip
+    torch.manual_seed(1)
+    model = new_forecast(settings, featuriser).eval()
+    error = np.tile((np.array(LEVELS, np.float32) - 0.5)[None, None], (HORIZON, 2, 1))
+    baselines = Baselines(Linear(np.zeros((8, HORIZON), np.float32)), np.ones(2), error)
+    return Forecaster(settings, featuriser, new_engine(settings, model, torch.device("cpu")), baselines)
+
+
+def write(folder, *, rows=12, head="time,a,b\n", tail="", cell=""):
+    lines = [f"2020-01-01 {hour:02}:00,{10 + hour % 3},{-5.0 + hour % 5}{cell}\n" for hour in range(rows)]
+    path = folder / "history.csv"
+    path.write_text(head + "".join(lines) + tail)
+    return str(path)
+
+
+@pytest.mark.parametrize("loss", ["mse", "gaussian", "student_t", "quantiles"])
+@pytest.mark.parametrize("decoding", ["direct", "autoregressive"])
+def test_the_future_follows_the_table_and_lies_in_its_interval(tmp_path, loss, decoding):
+    model = forecaster(loss=loss, decoding=decoding)
+    (found,) = model.predict(write(tmp_path))
+    assert found.times[0] == "2020-01-01 12:00:00"
+    assert len(found.times) == HORIZON
+    assert found.mean_TC.shape == found.low_TC.shape == (HORIZON, 2)
+    assert np.isfinite(found.mean_TC).all()
+    assert (found.low_TC < found.high_TC).all()
+    if loss == "mse":
+        np.testing.assert_allclose(found.high_TC - found.mean_TC, 0.4 * np.array([[2.0, 3.0]] * HORIZON), rtol=1e-4)
+    again = model.predict(write(tmp_path))[0]
+    np.testing.assert_array_equal(again.low_TC, found.low_TC)  # paths are seeded
+
+
+@pytest.mark.parametrize("independent", [True, False])
+def test_a_longer_horizon_begins_like_a_shorter_one(tmp_path, independent):
+    model, path = forecaster(independent=independent), write(tmp_path)
+    short, long = model.predict(path, horizon=4)[0], model.predict(path, horizon=15)[0]
+    assert len(long.times) == 15
+    assert long.times[:4] == short.times
+    np.testing.assert_allclose(long.mean_TC[:4], short.mean_TC, rtol=1e-6)
+    with pytest.raises(UserError, match=r"horizon: found -1, expected at least 1 step"):
+        model.predict(path, horizon=-1)
+
+
+def test_what_is_added_to_a_series_is_added_to_its_forecast(tmp_path):
+    """Window scaling by the last value: the model sees changes alone."""
+    model = forecaster()
+    low = model.predict(write(tmp_path))[0]
+    rows = (tmp_path / "history.csv").read_text().splitlines(keepends=True)
+    high = tmp_path / "high.csv"
+    high.write_text(rows[0] + "".join(f"{(c := row.split(','))[0]},{float(c[1]) + 100},{c[2]}" for row in rows[1:]))
+    np.testing.assert_allclose(model.predict(str(high))[0].mean_TC, low.mean_TC + np.array([100.0, 0.0]), atol=1e-3)
+
+
+def test_a_short_history_is_enough_and_an_empty_one_is_not(tmp_path):
+    model = forecaster()
+    assert np.isfinite(model.predict(write(tmp_path, rows=3))[0].mean_TC).all()
+    path = tmp_path / "empty.csv"
+    path.write_text("time,a,b\n2020-01-01 00:00,,\n2020-01-01 01:00,,\n")
+    with pytest.raises(UserError, match=r"the series of the table has no number to go on from"):
+        model.predict(str(path))
+
+
+def test_covariates_of_the_future_are_read_from_rows_without_numbers(tmp_path):
+    model = forecaster(covariates=("k",))
+    head, cell = "time,a,b,k\n", ",0"
+    future = "".join(f"2020-01-01 {hour},,,{{}}\n" for hour in ("12:00", "13:00", "14:00", "15:00", "16:00", "17:00"))
+    calm, wild = (
+        model.predict(write(tmp_path, head=head, cell=cell, tail=future.format(*[number] * 6)))[0] for number in (0, 9)
+    )
+    assert calm.times == wild.times
+    assert calm.times[0] == "2020-01-01 12:00:00"
+    assert not np.allclose(calm.mean_TC, wild.mean_TC)
+    with pytest.raises(UserError, match=r"the model needs k for all 6 steps to come, found 0 rows"):
+        model.predict(write(tmp_path, head=head, cell=cell))
+
+
+def test_columns_and_steps_must_be_those_of_the_model(tmp_path):
+    model = forecaster()
+    with pytest.raises(UserError, match=r"there is no column `b` for series.targets. Known: a, c, time."):
+        model.predict(write(tmp_path, head="time,a,c\n"))
+    daily = tmp_path / "daily.csv"
+    daily.write_text("time,a,b\n2020-01-01,1,2\n2020-01-02,1,3\n2020-01-03,1,3\n")
+    with pytest.raises(UserError, match=r"its rows follow each other by a day, those the model knows by an hour"):
+        model.predict(str(daily))
+
+
+def test_several_series_are_forecast_together_as_they_are_alone(tmp_path):
+    model = forecaster(clock=None)
+    head, one, two = "group,a,b\n", "".join(f"x,{n},{n}\n" for n in range(9)), "".join(f"y,{-n},5\n" for n in range(4))
+    path = tmp_path / "groups.csv"
+    path.write_text(head + one + two)
+    together = model.predict(str(path))
+    path.write_text(head + two)
+    (alone,) = model.predict(str(path))
+    assert [found.group for found in together] == ["x", "y"]
+    assert alone.times == ("1", "2", "3", "4", "5", "6")
+    np.testing.assert_allclose(together[1].mean_TC, alone.mean_TC, rtol=1e-5)
+    rows = list(as_rows(together))
+    assert len(rows) == 12
+    assert list(rows[0]) == ["group", "time", "a", "a low", "a high", "b", "b low", "b high"]
+
+
+def test_a_saved_model_forecasts_the_same(tmp_path):
+    model, path = forecaster(loss="gaussian"), write(tmp_path)
+    model.save(tmp_path / "model", card="# a model\n")
+    other = seqsmith.load(tmp_path / "model")
+    assert isinstance(other, Forecaster)
+    assert other.settings == model.settings
+    np.testing.assert_array_equal(other.predict(path)[0].high_TC, model.predict(path)[0].high_TC)
+    (tmp_path / "model" / "series.json").write_text("{}")
+    with pytest.raises(UserError, match=r"damaged: series.json is not what was saved"):
+        seqsmith.load(tmp_path / "model")

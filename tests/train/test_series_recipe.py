@@ -1,0 +1,50 @@
+"""What is chosen for a table: rules over its size and its clock, each with a reason, and never over what was said."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seqsmith import config
+from seqsmith.train.recipe import lines
+from seqsmith.train.series_recipe import SeriesFacts, choose_series
+
+
+def facts(*, steps=8_640, dev=2_880, columns=7, season=24):
+    return SeriesFacts(steps, dev, steps * columns, columns, season, "steps of an hour")
+
+
+def chosen(found, **table):
+    recipe = choose_series(found, {"source": {"kind": "series"}, **table})
+    return config.build(recipe.resolved(), where="test")
+
+
+def test_hours_are_read_a_day_at_a_time_over_two_weeks():
+    series = chosen(facts()).series
+    assert (series.season, series.patch, series.context, series.horizon) == (24, 24, 336, 24)
+    assert (series.channels, series.decoding, series.window_scaling) == ("independent", "direct", "last")
+
+
+@pytest.mark.parametrize(("season", "patch"), [(96, 96), (7, 7), (12, 12), (1440, 120), (1, 3), (52, 52)])
+def test_a_patch_is_a_season_or_a_part_of_it(season, patch):
+    series = chosen(facts(season=season)).series
+    assert series.patch == patch
+    assert series.context % patch == 0
+
+
+@given(st.integers(4, 3_000), st.integers(2, 1_000), st.sampled_from([1, 4, 7, 12, 24, 96, 1440]), st.integers(1, 9))
+def test_a_window_fits_into_any_table(steps, dev, season, columns):
+    settings = chosen(facts(steps=steps, dev=dev, season=season, columns=columns))
+    assert settings.series.context + settings.series.horizon <= steps
+    assert settings.series.horizon <= dev
+    assert settings.train.updates >= 1
+
+
+def test_what_was_said_stays_and_every_choice_has_a_reason():
+    table = {"series": {"horizon": 96, "loss": "gaussian"}, "model": {"family": "transformer"}}
+    recipe = choose_series(facts(), table)
+    settings = config.build(recipe.resolved(), where="test")
+    assert (settings.series.horizon, settings.series.loss, settings.model.encoder.kind) == (
+        *(96, config.Gaussian()), "transformer")  # fmt: skip
+    assert "series.horizon" not in {choice.key for choice in recipe.choices}
+    assert all(choice.reason for choice in recipe.choices)
+    assert any(line.startswith("series.patch=24  (a season") for line in lines(recipe))
