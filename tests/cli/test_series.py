@@ -39,7 +39,7 @@ def trained(tmp_path_factory):
 def test_a_table_is_taken_for_series_and_every_choice_is_told(seqsmith, folder):
     found = seqsmith("train", write(folder / "t.csv"), "--out", "r", *SMALL)
     assert found.code == 0
-    assert "t.csv is a table of numbers under names. For text, set source.kind=text." in found.err
+    assert "t.csv is a table of numbers under names; for text set source.kind=text" in found.err
     assert "t.csv: 120 rows, 1 series of 2 columns, steps of an hour." in found.err
     assert "series.window_scaling=last  (what matters is the change from the last number)" in found.err
     assert "repeat 24 steps" in found.err

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from seqsmith import config, runtime
 from seqsmith.bundle import Bundle
+from seqsmith.cli.kind import kind_of
 from seqsmith.data.files import shown
-from seqsmith.data.kinds import guess_kind
 from seqsmith.data.prepare import Encoded, Gathered, encode, gather
 from seqsmith.data.split import default_dev_pairs, split_dev
 from seqsmith.errors import UserError
@@ -92,19 +92,6 @@ def read_pairs(settings: config.Settings, *, say: Say) -> Pairs:
     return Pairs(train, train_rows, train, dev_rows)
 
 
-def with_kind(table: Mapping[str, Any], say: Say) -> Mapping[str, Any]:
-    """The table with the kind of its sources, found from the data where nothing says it."""
-    source = table.get("source", {})
-    if isinstance(source, str) or (isinstance(source, Mapping) and "kind" in source):
-        return table
-    data = config.draft({"data": table.get("data", {})}, where="settings").data
-    guess = guess_kind(data.train[0], data)
-    if guess.kind != "speech":
-        return table
-    say(f"  source.kind=speech  ({guess.reason})")
-    return config.merge(table, {"source": {"kind": "speech"}})
-
-
 def _tell_counts(gathered: Gathered, name: str, say: Say) -> None:
     say(f"Read {len(gathered):,} {name} pairs from {', '.join(shown(corpus.path) for corpus in gathered.corpora)}.")
     for sentence in gathered.counts.sentences():
@@ -114,8 +101,7 @@ def _tell_counts(gathered: Gathered, name: str, say: Say) -> None:
 def resolve(table: Mapping[str, Any], pairs: Pairs, say: Say) -> config.Settings:
     """Fill every open setting by the recipe and say why."""
     target = Side(pairs.train.statistics["target"], pairs.train_sample("target"))
-    kind = table.get("source", {})
-    if "speech" in (kind, kind.get("kind") if isinstance(kind, Mapping) else None):
+    if kind_of(table) == "speech":
         found = survey(pairs.train_sample("source"))
         recipe = choose_speech(replace(found, recordings=len(pairs.train_rows)), target, table=table)
     else:

@@ -29,7 +29,6 @@ from seqsmith.cli.prepare import (
     resolve,
     tell_impossible,
     with_answer_length,
-    with_kind,
 )
 from seqsmith.cli.validate import Validator
 from seqsmith.data.plan import plan_epoch
@@ -101,7 +100,6 @@ def open_text_task(table: Mapping[str, Any], run: Path, device: torch.device, *,
     older = open_bundle(Path(start_from)) if isinstance(start_from, str) and not begun else None
     if older is not None and not resume:
         table = inherited_settings(table, older.settings)
-    table = table if resume or older is not None else with_kind(table, say)
     draft = config.draft(table, where="settings")
     pairs = read_pairs(draft, say=say)
     settings = draft if resume else resolve(table, pairs, say)

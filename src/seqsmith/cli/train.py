@@ -13,6 +13,7 @@ from typing import Any
 
 from seqsmith import config, runtime
 from seqsmith.cli.display import Display
+from seqsmith.cli.kind import kind_of, with_kind
 from seqsmith.cli.lock import run_lock
 from seqsmith.cli.program import command
 from seqsmith.cli.series_task import open_series_task
@@ -21,7 +22,6 @@ from seqsmith.cli.text_task import open_text_task
 from seqsmith.cli.vector_task import open_vector_task
 from seqsmith.cli.write import replacing
 from seqsmith.data.files import suffix
-from seqsmith.data.kinds import guess_kind
 from seqsmith.errors import UserError
 from seqsmith.train.checkpoint import latest_checkpoint
 from seqsmith.train.journal import Event, Journal
@@ -58,24 +58,12 @@ def _open_task(table: Mapping[str, Any], run: Path, *, resume: bool, say: Say) -
     if settings.tensorboard:
         check_installed()
     runtime.use_threads(settings.threads)
-    if _is_series(table, say):
-        if suffix(str(table["data"]["train"][0]["path"])) == ".npz":
-            return open_vector_task({**table, "source": {"kind": "series"}}, device, resume=resume, say=say)
-        return open_series_task({**table, "source": {"kind": "series"}}, device, resume=resume, say=say)
-    return open_text_task(table, run, device, resume=resume, say=say)
-
-
-def _is_series(table: Mapping[str, Any], say: Say) -> bool:
-    """Whether the source is a series: the user says so, or nothing else and the first file looks like one."""
-    said = table.get("source", {})
-    kind = said if isinstance(said, str) else said.get("kind")
-    if kind is not None or "target" in table:
-        return bool(kind == "series")
-    data = config.draft({"data": table["data"]}, where="settings").data
-    guess = guess_kind(data.train[0], data)
-    if guess.kind == "series":
-        say(f"source.kind = series: {guess.reason}. For text, set source.kind=text.")
-    return guess.kind == "series"
+    table = table if resume else with_kind(table, say)
+    if kind_of(table) != "series":
+        return open_text_task(table, run, device, resume=resume, say=say)
+    if suffix(str(table["data"]["train"][0]["path"])) == ".npz":
+        return open_vector_task(table, device, resume=resume, say=say)
+    return open_series_task(table, device, resume=resume, say=say)
 
 
 def _fit(task: Task, run: Path, tell: Tell, display: Display, *, resume: bool) -> int:
