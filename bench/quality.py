@@ -232,8 +232,8 @@ def publish() -> None:
             max(row["date"] for row in found),
         )
         lines.append(f"| {' | '.join(cells)} |")
-    for task in dict.fromkeys(key[0] for key in groups):
-        alone = [key for key in groups if key[0] == task and not key[3]]
+    for task, settings in dict.fromkeys((key[0], key[4]) for key in groups):
+        alone = [key for key in groups if (key[0], key[4]) == (task, settings) and not key[3]]
         values = [mean(row["test"] for row in groups[key]) for key in alone if groups[key][0]["test"] is not None]
         if len(values) > 1:
             lines.append(f"| **{task}** | mean of {len(values)} |  |  | **{mean(values):.2f}** |  |  |  |  |  |  |")
