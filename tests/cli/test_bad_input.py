@@ -113,7 +113,7 @@ SETTINGS: dict[str, tuple[tuple[str, ...], str]] = {
     "of another kind": (
         ("model.encoder.kind=lstm", "model.encoder.norm_first=true"),
         "settings: unknown setting `model.encoder.norm_first`. Known: bidirectional, dropout, kind, layer_norm, "
-        "layers, residual, variational, width.",
+        "layers, pyramid, residual, variational, width.",
     ),
     "no number": (("train.epochs=abc",), "settings: train.epochs: found 'abc'. Input should be a valid integer."),
     "no whole number": (("train.epochs=1.5",), "settings: train.epochs: found 1.5. Input should be a valid integer."),
@@ -121,7 +121,7 @@ SETTINGS: dict[str, tuple[tuple[str, ...], str]] = {
     "no value": (("train.epochs",), "--set train.epochs: expected section.key=value, for example train.epochs=20."),
     "no such kind": (
         ("model.encoder.kind=lsmt",),
-        "settings: model.encoder.kind: found 'lsmt', expected one of 'lstm', 'gru', 'transformer'.",
+        "settings: model.encoder.kind: found 'lsmt', expected one of 'lstm', 'gru', 'transformer', 'conformer'.",
     ),
     "impossible together": (
         ("model.encoder.kind=transformer", "model.encoder.width=30", "model.encoder.heads=4"),

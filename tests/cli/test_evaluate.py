@@ -117,7 +117,7 @@ def test_a_pair_that_is_too_long_to_be_scored_is_named(seqsmith: Seqsmith, folde
         (("nowhere.tsv",), "nowhere.tsv: no such file."),
         (("test.tsv", "--report", "no/r.json"), "no/r.json: cannot be written: No such file or directory."),
         (("test.tsv", "--against", "nowhere"), "nowhere: no such model folder."),
-        (("test.tsv", "--set", "train.epochs=3"), "--set train: only settings of search and data hold here."),
+        (("test.tsv", "--set", "train.epochs=3"), "--set train: only settings of search, data, series hold here."),
     ],
 )
 def test_a_mistake_is_told_and_nothing_is_written(

@@ -238,13 +238,13 @@ def test_an_output_that_cannot_be_written_is_told(seqsmith: Seqsmith, model: Pat
         (("--set", "search.bem=3"), "predict: unknown setting `search.bem`. Did you mean `beam`?"),
         (
             ("--set", "serch.beam=3"),
-            "--set serch: only settings of search and data hold here. Did you mean `search`?",
+            "--set serch: only settings of search, data hold here. Did you mean `search`?",
         ),
         (
             ("--set", "model.encoder.width=3"),
-            "--set model: only settings of search and data hold here. Known: data, search.",
+            "--set model: only settings of search, data hold here. Known: data, search.",
         ),
-        (("--set", "search=3"), "--set search: only settings of search and data hold here. Did you mean `search`?"),
+        (("--set", "search=3"), "--set search: only settings of search, data hold here. Did you mean `search`?"),
         (
             ("--beam", "2", "--nbest", "3"),
             "predict: search: nbest 3 needs a beam at least as wide, found beam 2.",

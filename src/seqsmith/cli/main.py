@@ -318,9 +318,8 @@ def _sections(assignments: list[str] | None, *names: str) -> dict[str, dict[str,
     sections: dict[str, dict[str, Any]] = {name: {} for name in names}
     for section, values in config.override({}, assignments or []).items():
         if section not in sections or not isinstance(values, dict):
-            raise UserError(
-                f"--set {section}: only settings of {' and '.join(names)} hold here.{nearest(section, names)}"
-            )
+            allowed = ", ".join(names)
+            raise UserError(f"--set {section}: only settings of {allowed} hold here.{nearest(section, names)}")
         sections[section] = values
     return sections
 
