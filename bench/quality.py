@@ -27,7 +27,8 @@ RESULTS, TABLE = ROOT / "bench" / "results.jsonl", ROOT / "docs" / "results.md"
 HEAD = """# Results
 
 Written by `python bench/quality.py TASK --seeds ...` from `bench/results.jsonl`, which has intervals and signatures.
-Models are chosen on dev; each test set is scored once. Scores: `exact_match` is the share of answers that are right,
+Models are chosen on dev; a test set is scored once for each setting that has a line here.
+Scores: `exact_match` is the share of answers that are right,
 `ser` (sequence error rate, which G2P papers call WER) the share that are not, `bleu` is on the text as it is in the
 files, with subword marks joined; `mse` is on standardised numbers (docs/series.md has the naive forecasts beside it).
 Minutes are wall-clock on a machine that did other work beside, on so many threads.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 PLACES = 5
@@ -19,6 +19,13 @@ class Tally:
     def add(self, path: str, lines: Sequence[int]) -> None:
         self.count += len(lines)
         self.places += [f"{path}:{line}" for line in lines[: PLACES - len(self.places)]]
+
+
+def told(tallies: Iterable[tuple[Tally, str]]) -> Iterator[str]:
+    """A sentence for each thing that was met."""
+    for tally, what in tallies:
+        if tally.count:
+            yield f"{what}: {tally.count:,}, the first at {tally.places[0]}."
 
 
 @dataclass
@@ -41,7 +48,7 @@ class Counts:
 
     def sentences(self) -> Iterator[str]:
         """One sentence for each thing that was met."""
-        for tally, what in (
+        tallies = (
             (self.headers, "Header lines taken for column names"),
             (self.empty, "Rows left out because source or target is empty"),
             (self.bad_utf8_skipped, "Rows left out because they are not UTF-8"),
@@ -49,6 +56,5 @@ class Counts:
             (self.carriage_returns, "Lines that ended in a carriage return, which was removed"),
             (self.control, "Texts with control characters, kept as they are"),
             (self.bidi, "Texts with bidirectional or invisible marks, kept as they are"),
-        ):
-            if tally.count:
-                yield f"{what}: {tally.count:,}, the first at {tally.places[0]}."
+        )
+        return told(tallies)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqsmith import config
-from seqsmith.data.counts import Tally
+from seqsmith.data.counts import Tally, told
 from seqsmith.data.printable import printable
 from seqsmith.errors import UserError
 from seqsmith.series.clock import Clock, Times, find_clock, places
@@ -43,7 +43,7 @@ class Findings:
         """One sentence for each thing that was met."""
         masked = "left out of the loss" if settings.missing == "mask" else "filled on a line between their neighbours"
         fill = "filled with missing numbers" if settings.gaps == "fill" else "passed over"
-        for tally, what in (
+        tallies = (
             (self.not_finite, "Numbers that are not finite, taken as missing"),
             (self.huge, "Numbers beyond 1e30, taken as missing"),
             (self.missing, f"Missing numbers, {masked}"),
@@ -52,9 +52,8 @@ class Findings:
             (self.gaps, f"Times left out by the table, {fill}"),
             (self.irregular, "Series with times between the steps, whose rows are taken one after the other"),
             (self.offsets, "Time stamps of several offsets, all taken to UTC, beginning with another one"),
-        ):
-            if tally.count:
-                yield f"{what}: {tally.count:,}, the first at {tally.places[0]}."
+        )
+        yield from told(tallies)
         if self.constant:
             yield f"Columns that never change in a series: {len(self.constant):,}, the first is {self.constant[0]}."
 

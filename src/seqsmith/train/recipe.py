@@ -298,13 +298,18 @@ def _training(recipe: Recipe, size: Size, *, steps: float, amount: str) -> None:
         recipe.take("train.rate", 0.004, "a small Transformer, which has many updates to make of few pairs")
     else:
         recipe.take("train.rate", 0.002, "a small model")
+    pace(recipe, each=each, updates=updates)
+    recipe.take("train.early_stop", 10, "validations without a better score")
+
+
+def pace(recipe: Recipe, *, each: int, updates: int) -> None:
+    """What follows from the updates of an epoch and of the whole run."""
     if recipe.said("train.schedule.kind") is None:
         recipe.take("train.schedule.kind", "cosine", "the number of updates is known")
         recipe.take("train.schedule.warmup", max(1, min(4_000, updates // 10)), "a tenth of the updates")
     recipe.take("train.label_smoothing", 0.1, "usual")
     recipe.take("train.validate_every", max(1, each, updates // 25), "an epoch, or a 25th of the run if that is longer")
     recipe.take("train.average", 5, "the mean of the best five checkpoints is mostly better than the best")
-    recipe.take("train.early_stop", 10, "validations without a better score")
 
 
 def _score(source: Side, target: Side, kind: Kind) -> tuple[config.Score, str]:

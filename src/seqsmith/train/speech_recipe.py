@@ -12,7 +12,7 @@ from typing import Any
 
 from seqsmith.speech.codec import FRAMES_PER_SECOND
 from seqsmith.speech.survey import Survey
-from seqsmith.train.recipe import Recipe, Side, spelt_out
+from seqsmith.train.recipe import Recipe, Side, pace, spelt_out
 
 _STEPS_A_TOKEN = 2.5  # the least that the encoder should have, so that CTC finds room for blanks
 _FEW_CHANNELS = 40  # cepstra, which say little of where a sound is going
@@ -131,10 +131,5 @@ def _training(recipe: Recipe, size: _Size, found: Survey, amount: str) -> None:
         updates = recipe.said("train.updates")
     recurrent = recipe.value("model.encoder.kind") in ("lstm", "gru")
     recipe.take("train.rate", 0.002 if recurrent else 0.001, "a recurrent encoder" if recurrent else "attention")
-    if recipe.said("train.schedule.kind") is None:
-        recipe.take("train.schedule.kind", "cosine", "the number of updates is known")
-        recipe.take("train.schedule.warmup", max(1, min(4_000, updates // 10)), "a tenth of the updates")
-    recipe.take("train.label_smoothing", 0.1, "usual")
-    recipe.take("train.validate_every", max(1, each, updates // 25), "an epoch, or a 25th of the run if that is longer")
-    recipe.take("train.average", 5, "the mean of the best five checkpoints is mostly better than the best")
+    pace(recipe, each=each, updates=updates)
     recipe.take("train.early_stop", 0, "CTC learns nothing for long and then much")
