@@ -45,6 +45,8 @@ SPLIT = texts([f"{word}@@" for word in vocabulary(900)] + vocabulary(900, seed=2
 CHINESE = texts(HAN, length=70, space="")
 KOREAN = texts(HANGUL, length=3, space="")
 ARTICLES = texts(vocabulary(3000), length=150)
+SUBJECTS = texts(vocabulary(3000), length=4)
+DATES = texts(["2021-03-05", "1999-12-24", "2001-01-31"], length=1)
 
 
 def side(sample: Sequence[str]) -> Side:
@@ -107,6 +109,9 @@ def resolved(made: Recipe) -> config.Settings:
         (COMMANDS, ACTIONS, "train.score", "exact_match", "each source has one right answer"),
         (ENGLISH, CHINESE, "train.score", "chrf", "text without spaces between words"),
         (ARTICLES, ENGLISH, "train.score", "rouge_l", "targets are far shorter than sources: a summary"),
+        (ARTICLES, SUBJECTS, "target.tokeniser.kind", "sentencepiece", r"\d+ different words in answers to running text"),
+        (ARTICLES, SUBJECTS, "train.score", "rouge_l", "targets are far shorter than sources: a summary"),
+        (ENGLISH, DATES, "target.tokeniser.kind", "characters", "short texts of 10 characters in 1.0 words"),
         (NAMES, PHONEMES, "model.family", "lstm", "short answers, of which one is right"),
         (ENGLISH, GREEK, "model.family", "lstm", "5,000 pairs are few: an LSTM needs less"),
         (ENGLISH, GREEK, "model.encoder.kind", "lstm", "the model's family"),

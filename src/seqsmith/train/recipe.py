@@ -20,6 +20,7 @@ from seqsmith.data.statistics import TextStatistics
 from seqsmith.text.normalise import normalise
 
 Kind = Literal["sentencepiece", "characters", "bytes", "words", "symbols"]
+_FEW_WORDS = 300
 _CHOICES = ("source.tokeniser", "target.tokeniser", "model.encoder", "model.decoder", "train.schedule")
 
 
@@ -54,7 +55,7 @@ class Side:
             return False
         total = self.words.total()
         marked = sum(count for word, count in self.words.items() if word.endswith("@@") or word.startswith("▁"))
-        few = len(self.words) <= 300 and total >= 10 * len(self.words)
+        few = len(self.words) <= _FEW_WORDS and total >= 10 * len(self.words)
         return marked > 0.01 * total or few
 
     @property
@@ -68,6 +69,14 @@ class Side:
         if self.statistics.spaced < 0.2 and alphabet > 1000:
             return "characters", f"an alphabet of {alphabet:,} signs and no spaces between words"
         return "sentencepiece", f"running text of {words:.0f} words a line"
+
+    def answering(self, source: Kind) -> tuple[Kind, str]:
+        """The tokeniser of a target, where the source has its own: a headline is short, and yet it is made of words."""
+        kind, reason = self.tokeniser
+        in_words = self.statistics.spaced >= 0.5 and len(self.words) > _FEW_WORDS
+        if source == "sentencepiece" and kind == "characters" and in_words:
+            return "sentencepiece", f"{len(self.words):,} different words in answers to running text"
+        return kind, reason
 
     def tokens(self, kind: Kind) -> float:
         """Roughly how many tokens a text has."""
@@ -120,8 +129,8 @@ def _toml(value: Any) -> str:
 def choose(source: Side, target: Side, *, pairs: int, table: Mapping[str, Any]) -> Recipe:
     """All choices that can be made before the vocabularies are known."""
     recipe = Recipe(spelt_out(table))
-    source_kind, target_kind = (_tokeniser(recipe, name, side, pairs) for name, side in
-                                (("source", source), ("target", target)))  # fmt: skip
+    source_kind = _tokeniser(recipe, "source", source.tokeniser, pairs)
+    target_kind = _tokeniser(recipe, "target", target.answering(source_kind), pairs)
     joint = _joint(recipe, source, target, source_kind, target_kind)
     _normalise(recipe, source, source_kind, joint=joint)
     score, reason = _score(source, target, target_kind)
@@ -148,8 +157,8 @@ def spelt_out(table: Mapping[str, Any]) -> Mapping[str, Any]:
 # ------------------------------------------------------------------------------------------------ text
 
 
-def _tokeniser(recipe: Recipe, name: str, side: Side, pairs: int) -> Kind:
-    kind: Kind = recipe.take(f"{name}.tokeniser.kind", *side.tokeniser)
+def _tokeniser(recipe: Recipe, name: str, choice: tuple[Kind, str], pairs: int) -> Kind:
+    kind: Kind = recipe.take(f"{name}.tokeniser.kind", *choice)
     if kind == "sentencepiece":
         size = min(32_000, max(400, round(35 * math.sqrt(pairs) / 100) * 100))
         recipe.take(
