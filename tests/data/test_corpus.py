@@ -338,6 +338,13 @@ def test_odd_characters_are_counted_and_kept(tmp_path: Path) -> None:
     assert len(list(counts.sentences())) == 2
 
 
+def test_a_line_feed_within_a_text_is_nothing_odd(tmp_path: Path) -> None:
+    counts = Counts()
+    path = written(tmp_path, '{"source": "Dear all,\\nsee below.", "target": "below"}\n', "mail.jsonl")
+    assert rows_of(path, counts=counts) == [(1, "Dear all,\nsee below.", "below")]
+    assert not list(counts.sentences())
+
+
 # ------------------------------------------------------------------------------------------- parallel files
 
 

@@ -19,7 +19,7 @@ from seqsmith.errors import UserError
 
 __all__ = ["Counts", "Lines", "Role", "Rows", "Tally", "read_every_row", "read_lines", "read_rows"]
 
-CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")  # all but the tab
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")  # all but tab and line feed
 BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")  # Trojan Source (Boucher & Anderson 2021)
 ODD = re.compile(f"{CONTROL.pattern}|{BIDI.pattern}".replace("]|[", ""))
 
