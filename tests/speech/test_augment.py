@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqsmith.speech.augment import louder, masked, noisy, stretched
+from seqsmith.speech.augment import bent, louder, masked, noisy, stretched
 from speech.sounds import tone
 
 
@@ -52,6 +52,33 @@ def test_stretching_changes_the_length_and_keeps_the_ends(length, speed):
 
 def test_a_tempo_of_one_changes_nothing():
     np.testing.assert_allclose(stretched(frames(), 1.0), frames(), atol=1e-6)
+
+
+@pytest.mark.parametrize("cepstra", [False, True])
+def test_bending_by_nothing_changes_nothing_and_what_is_the_same_everywhere_stays(cepstra):
+    np.testing.assert_allclose(bent(frames(), 0.0, cepstra=cepstra), frames(), atol=1e-5)
+    flat = np.ones((3, 8), np.float32) * (np.arange(8) == 0 if cepstra else 1)
+    np.testing.assert_allclose(bent(flat, 0.1, cepstra=cepstra), flat, atol=1e-5)
+
+
+@pytest.mark.parametrize("by", [-0.1, 0.03, 0.1])
+def test_bending_moves_a_peak_of_the_spectrum_towards_where_it_should_be(by):
+    bins, place = 200, 0.4
+    u_C = (np.arange(bins) + 0.5) / bins
+    peak = np.exp(-(((u_C - place) / 0.03) ** 2))[None].astype(np.float32)
+    moved = u_C[bent(peak, by, cepstra=False)[0].argmax()]
+    assert abs(moved + by * np.sin(np.pi * moved) - place) < 2 / bins
+
+
+def test_bending_cepstra_is_bending_the_bins_that_they_are_a_transform_of():
+    bins, orders = 400, 20
+    u_C = (np.arange(bins) + 0.5) / bins
+    smooth_C = np.cos(4 * np.pi * u_C) + np.sin(5 * u_C)
+    cosine_KC = np.cos(np.pi * np.arange(orders)[:, None] * u_C)
+    cepstrum_K = cosine_KC @ smooth_C * np.where(np.arange(orders), 2, 1) / bins
+    expected_K = cosine_KC @ bent(smooth_C[None].astype(np.float32), 0.05, cepstra=False)[0]
+    found_K = bent(cepstrum_K[None].astype(np.float32), 0.05, cepstra=True)[0]
+    np.testing.assert_allclose(found_K, expected_K * np.where(np.arange(orders), 2, 1) / bins, atol=0.02)
 
 
 def test_noise_stays_as_far_below_the_signal_as_it_should():

@@ -28,8 +28,8 @@ def chosen(found: Survey, texts: list[str], table: dict | None = None) -> config
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        (Survey(848, None, 13, 2.7), {"channels": 13, "bins": None, "deltas": 2}),
-        (Survey(848, None, 80, 2.7), {"channels": 80, "bins": None, "deltas": 0}),
+        (Survey(848, None, 13, 2.7), {"channels": 13, "bins": None, "deltas": 2, "cepstra": True, "normalise": "global"}),
+        (Survey(848, None, 80, 2.7), {"channels": 80, "deltas": 0, "cepstra": False, "normalise": "recording"}),
         (Survey(6_000, 8_000, None, 1.5), {"rate_hz": 8_000, "bins": 64, "channels": 64, "deltas": 0}),
         (Survey(6_000, 44_100, None, 1.5), {"rate_hz": 16_000, "bins": 80, "channels": 80, "deltas": 0}),
     ],
@@ -61,6 +61,13 @@ def test_a_few_sounds_take_a_small_model_and_much_speech_a_large_one_with_pieces
     assert (small.train.score, large.train.score) == ("cer", "wer")
     assert small.model.encoder.width < large.model.encoder.width
     assert isinstance(large.target.tokeniser, config.Sentencepiece)
+
+
+@pytest.mark.parametrize(("texts", "bent"), [(["one two", "three"], True), (["12", "3", "A 4 5 6"], False)])
+def test_spectra_of_words_are_bent_and_those_of_tones_are_not(texts, bent):
+    source = chosen(Survey(848, 8_000, None, 2.7), texts * 10).source
+    assert isinstance(source, config.SpeechSource)
+    assert (source.augment.bend > 0) is bent
 
 
 @pytest.mark.parametrize(("weight", "heard"), [(0.0, 0.0), (0.5, 0.6), (1.0, 1.0)])

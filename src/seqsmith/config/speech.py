@@ -17,6 +17,7 @@ class Augment(Table):
     """What training changes in each recording anew, seeded by (seed, epoch, example)."""
 
     tempo: Annotated[float, Field(ge=0.0, le=0.5)] = 0.1  # frames come up to so much faster or slower; 0: as they are
+    bend: Annotated[float, Field(ge=0.0, le=0.2)] = 0.0  # share of the axis of frequency that is warped by (VTLP)
     bands: Count = 2  # of channels set to zero (Park et al. 2019)
     widest_band: Fraction = 0.2  # share of the channels
     spans: Count = 2  # of time set to zero
@@ -44,6 +45,7 @@ class SpeechSource(Table):
     channels: PositiveInt | None = None  # None: found from the data; of ready-made features, or the bins
     longest_seconds: Annotated[float, Field(gt=0.0)] = 3600.0  # a longer recording is refused
     longest_piece: PositiveInt | None = None  # frames answered at once; longer recordings are cut at silences
+    cepstra: bool | None = None  # channels are a cosine transform of log mel bins, c0 first
     augment: Augment = Augment()
 
 

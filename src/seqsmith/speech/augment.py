@@ -2,6 +2,8 @@
 
 - `masked`: bands of frequency and spans of time are set to zero, the mean of normalised frames (SpecAugment, Park et
   al. 2019, section 2, without its time warping). The spans grow with the length of the recording (Park et al. 2020).
+- `bent`: the axis of frequency is warped, as by a vocal tract of another length (VTLP, Jaitly & Hinton 2013), with a
+  sine in place of their two lines.
 - `stretched`: another tempo at the same pitch, by linear interpolation between frames; for ready-made features.
 - `resampled`: another speed and so another pitch (Ko et al. 2015), for waveforms.
 - `noisy`, `louder`: white noise at a signal-to-noise ratio, and another level.
@@ -13,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]
+
+_COSINE_POINTS = 256  # more than there are cepstra, so that a warp of nothing changes nothing
 
 
 def masked(
@@ -43,6 +47,29 @@ def _piece(whole: int, most: float, random: np.random.Generator) -> tuple[int, i
     size = int(random.integers(0, int(whole * most) + 1))
     begin = int(random.integers(0, whole - size + 1))
     return begin, begin + size
+
+
+def bent(frame_LC: Samples, by: float, *, cepstra: bool) -> Samples:
+    """What stands at u on an axis of frequency from 0 to 1 comes from u + by sin(pi u); edges stay where they are.
+
+    Linear interpolation between mel bins; of cepstra, which are a cosine transform of log mel bins, a matrix (Pitz & Ney
+    2005): the transform of the warped cosines.
+    """
+    channels = frame_LC.shape[1]
+    points = _COSINE_POINTS if cepstra else channels
+    u_X = (np.arange(points) + 0.5) / points
+    from_X = u_X + by * np.sin(np.pi * u_X)
+    if cepstra:
+        order_C = np.arange(channels)
+        cosine_XC = np.cos(np.pi * u_X[:, None] * order_C) * np.where(order_C, 2.0, 1.0) / points
+        matrix_CC = cosine_XC.T @ np.cos(np.pi * from_X[:, None] * order_C)
+        return frame_LC @ matrix_CC.T.astype(np.float32)
+    place_C = np.clip(from_X * points - 0.5, 0, channels - 1)
+    below_C = np.minimum(place_C.astype(np.int64), max(channels - 2, 0))
+    above_C = np.minimum(below_C + 1, channels - 1)
+    share_C = (place_C - below_C).astype(np.float32)
+    between: Samples = frame_LC[:, below_C] * (1 - share_C) + frame_LC[:, above_C] * share_C
+    return between.astype(np.float32)
 
 
 def stretched(frame_LC: Samples, speed: float) -> Samples:

@@ -1,7 +1,7 @@
 """The way of recordings to frames: read or analyse, normalise, vary for training, and put deltas beside them.
 
 What is kept on disk are normalised frames without deltas: these are made when a batch is, after the frames were
-stretched and masked.
+bent, stretched and masked.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from seqsmith import config
 from seqsmith.errors import UserError
 from seqsmith.speech.audio import read_joined, resampled
-from seqsmith.speech.augment import louder, masked, noisy, stretched
+from seqsmith.speech.augment import bent, louder, masked, noisy, stretched
 from seqsmith.speech.deltas import with_deltas
 from seqsmith.speech.matrix import is_matrix, read_matrix
 from seqsmith.speech.names import parse
@@ -70,12 +70,20 @@ class SpeechCodec:
         frames = np.asarray(kept, np.float32)
         if change.of_recordings:
             frames = self.normalised(_varied_recording(name, self.settings, random))
+        if change.bend:
+            frames = self._bent(frames, random.uniform(-change.bend, change.bend))
         if change.tempo:
             frames = stretched(frames, random.uniform(1 - change.tempo, 1 + change.tempo))
         bands = {"bands": change.bands, "widest_band": change.widest_band}
         spans = {"spans": change.spans, "longest_span": change.longest_span}
         frames = masked(frames, random, bands=0, widest_band=0.0, **spans)  # type: ignore[arg-type]
         return masked(self.finished(frames), random, spans=0, longest_span=0.0, **bands)  # type: ignore[arg-type]
+
+    def _bent(self, frame_LC: Frames, by: float) -> Frames:
+        cepstra = self.settings.cepstra or False
+        if self.normalisation is None:
+            return bent(frame_LC, by, cepstra=cepstra)
+        return self.normalisation(bent(self.normalisation.inverse(frame_LC), by, cepstra=cepstra))
 
     def pieces(self, frame_LC: Frames) -> list[Frames]:
         """A long recording cut where it is quiet, by its kept frames."""
@@ -101,7 +109,7 @@ class SpeechCodec:
 
     def digest(self) -> str:
         """What the kept frames depend on beside the recordings."""
-        kept = self.settings.model_dump_json(exclude={"deltas", "augment", "longest_piece"})
+        kept = self.settings.model_dump_json(exclude={"deltas", "cepstra", "augment", "longest_piece"})
         numbers = b"" if self.normalisation is None else self.normalisation.digest_bytes()
         return hashlib.sha256(kept.encode() + numbers).hexdigest()
 

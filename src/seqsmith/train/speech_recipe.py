@@ -29,14 +29,14 @@ class _Size:
     decoder: int
     updates: int
     batch_frames: int
-    dropout: float  # of recurrent layers
 
 
 _SIZES = (
-    _Size(1.0, 16, 2, 128, 128, 600, 4_000, 0.1),  # a few sounds: tones, commands
-    _Size(10.0, math.inf, 3, 320, 256, 6_000, 5_000, 0.3),
-    _Size(100.0, math.inf, 4, 512, 512, 30_000, 20_000, 0.3),
-    _Size(math.inf, math.inf, 5, 640, 512, 100_000, 60_000, 0.3),
+    _Size(1.0, 16, 2, 128, 128, 600, 4_000),  # a few sounds: tones, commands
+    _Size(10.0, 16, 2, 192, 128, 1_800, 5_000),  # the same, often: connected digits
+    _Size(10.0, math.inf, 3, 320, 256, 9_000, 3_000),
+    _Size(100.0, math.inf, 4, 512, 512, 30_000, 20_000),
+    _Size(math.inf, math.inf, 5, 640, 512, 100_000, 60_000),
 )
 
 
@@ -45,6 +45,8 @@ def choose_speech(found: Survey, target: Side, *, table: Mapping[str, Any]) -> R
     recipe = Recipe(spelt_out(table))
     amount = f"{found.recordings:,} recordings of {found.mean_seconds:.1f} seconds, {found.hours:.1f} hours"
     _frames(recipe, found)
+    words = _are_words(target)
+    _variations(recipe, found, words=words)
     kind = _tokeniser(recipe, found)
     tokens = target.tokens(kind)
     each = FRAMES_PER_SECOND * found.mean_seconds / tokens
@@ -54,7 +56,7 @@ def choose_speech(found: Survey, target: Side, *, table: Mapping[str, Any]) -> R
     recipe.take("train.score", "wer" if spaced else "cer", "words are counted" if spaced else "no words to count")
     symbols = len(target.statistics.alphabet)
     size = next(one for one in _SIZES if found.hours <= one.most_hours and symbols <= one.most_symbols)
-    _model(recipe, size, amount)
+    _model(recipe, size, amount, words=words)
     _training(recipe, size, found, amount)
     return recipe
 
@@ -64,16 +66,33 @@ def _frames(recipe: Recipe, found: Survey) -> None:
         recipe.take("source.channels", found.channels, "ready-made features have so many")
         recipe.take("source.rate_hz", 16_000, "no recording is read")
         few = (found.channels or 0) <= _FEW_CHANNELS
+        cepstra = recipe.take("source.cepstra", few, "few channels" if few else "many channels")
         recipe.take("source.deltas", 2 if few else 0, "few channels: cepstra" if few else "many channels")
     else:
         rate = recipe.take("source.rate_hz", min(16_000, found.rate_hz), f"most are at {found.rate_hz:,} Hz")
         bins = recipe.take("source.bins", 80 if rate >= 16_000 else 64, f"{rate:,} Hz")
         recipe.take("source.channels", bins, "a channel for each mel bin")
         recipe.take("source.deltas", 0, "a filter bank shows where sounds go")
-    recipe.take("source.normalise", "recording", "voices and microphones differ")
-    if found.hours < 10:
-        recipe.take("source.augment.tempo", 0.15, "little speech: what was heard once is heard in other tempos")
+        cepstra = False
+    normalise = ("global", "cepstra come from one hand") if cepstra else ("recording", "microphones and voices differ")
+    recipe.take("source.normalise", *normalise)
     recipe.take("data.longest_source", 30 * FRAMES_PER_SECOND, "30 seconds")
+
+
+def _are_words(target: Side) -> bool:
+    """Whether answers are mostly letters: said by voices, and not tones, of which a digit or a sign is the name."""
+    text = "".join(target.sample)
+    return sum(map(str.isalpha, text)) > len(text) / 2
+
+
+def _variations(recipe: Recipe, found: Survey, *, words: bool) -> None:
+    if found.hours >= 10:
+        return
+    recipe.take("source.augment.tempo", 0.15, "little speech: what was heard once is heard in other tempos")
+    if words:
+        recipe.take("source.augment.bend", 0.06, "little speech: few voices, so their spectra are bent into others")
+    else:
+        recipe.take("source.augment.bend", 0.0, "no words: sounds may be told apart by their pitch")
 
 
 def _tokeniser(recipe: Recipe, found: Survey) -> Any:
@@ -88,14 +107,14 @@ def _tokeniser(recipe: Recipe, found: Survey) -> Any:
     return kind
 
 
-def _model(recipe: Recipe, size: _Size, amount: str) -> None:
+def _model(recipe: Recipe, size: _Size, amount: str, *, words: bool) -> None:
     family = recipe.take("model.family", "lstm", amount)
     for side, layers, width in (("encoder", size.layers, size.width), ("decoder", 1, size.decoder)):
         kind = recipe.take(f"model.{side}.kind", recipe.said(f"model.{side}.kind") or family, "the model's family")
         recurrent = kind in ("lstm", "gru")
         recipe.take(f"model.{side}.layers", layers if recurrent else 6 if side == "encoder" else 3, amount)
         recipe.take(f"model.{side}.width", width if recurrent else 256 if size.most_hours > 10 else 144, amount)
-        recipe.take(f"model.{side}.dropout", size.dropout if recurrent else 0.15, amount)
+        recipe.take(f"model.{side}.dropout", (0.3 if words else 0.1) if recurrent else 0.15, amount)
         if not recurrent and side == "decoder":
             recipe.take("model.decoder.feed_forward", 4 * recipe.value("model.decoder.width"), "four times the width")
         if not recurrent and side == "encoder":
