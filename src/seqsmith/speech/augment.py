@@ -52,8 +52,8 @@ def _piece(whole: int, most: float, random: np.random.Generator) -> tuple[int, i
 def bent(frame_LC: Samples, by: float, *, cepstra: bool) -> Samples:
     """What stands at u on an axis of frequency from 0 to 1 comes from u + by sin(pi u); edges stay where they are.
 
-    Linear interpolation between mel bins; of cepstra, which are a cosine transform of log mel bins, a matrix (Pitz & Ney
-    2005): the transform of the warped cosines.
+    Linear interpolation between mel bins; of cepstra, which are a cosine transform of log mel bins, a matrix (Pitz &
+    Ney 2005): the transform of the warped cosines.
     """
     channels = frame_LC.shape[1]
     points = _COSINE_POINTS if cepstra else channels
