@@ -10,6 +10,7 @@ import pytest
 from seqsmith import config
 from seqsmith.errors import UserError
 from seqsmith.speech.codec import SpeechCodec, learn_codec, open_codec, recordings_digest
+from seqsmith.speech.normalise import learnt
 from speech.sounds import tone, write
 
 RECORDINGS = config.SpeechSource(rate_hz=16_000, bins=20, channels=20, deltas=1, normalise="global")
@@ -66,6 +67,26 @@ def test_the_normalisation_is_saved_with_the_model(names, tmp_path):
     assert again.same(codec)
     np.testing.assert_array_equal(again.encode(names)[1], codec.encode(names)[1])
     assert not open_codec(tmp_path, "source", RECORDINGS.model_copy(update={"window": "hamming"})).same(codec)
+
+
+@pytest.mark.parametrize("bins", [20, None])
+def test_a_level_is_forgotten_and_the_colour_of_a_sound_is_not(bins):
+    loud = [np.random.default_rng(seed).standard_normal((30, 20)).astype(np.float32) for seed in (1, 2)]
+    louder = [frame_LC + np.float32(3) * (1 if bins else np.arange(20) == 0) for frame_LC in loud]
+    coloured = [frame_LC + np.linspace(-1, 1, 20, dtype=np.float32) for frame_LC in loud]
+    settings = RECORDINGS.model_copy(update={"normalise": "level", "bins": bins, "cepstra": bins is None})
+    codec = SpeechCodec(settings, learnt(loud))
+    for before, same, other in zip(loud, louder, coloured, strict=True):
+        np.testing.assert_allclose(codec.normalised(same), codec.normalised(before), atol=1e-4)
+        assert np.abs(codec.normalised(other) - codec.normalised(before)).max() > 0.5
+
+
+def test_a_level_is_learnt_and_saved_with_the_model(names, tmp_path):
+    settings = RECORDINGS.model_copy(update={"normalise": "level"})
+    codec = learn_codec(names, settings)
+    codec.save(tmp_path, "source")
+    assert open_codec(tmp_path, "source", settings).same(codec)
+    np.testing.assert_allclose(np.concatenate(codec.encode(names)).mean(0), 0.0, atol=1e-4)
 
 
 def test_features_keep_their_numbers_and_their_number_of_channels(tmp_path):

@@ -41,7 +41,7 @@ class SpeechSource(Table):
     bins: Annotated[int, Field(ge=4, le=256)] | None = None  # of the mel filter bank
     window: Literal["povey", "hamming"] = "povey"
     deltas: Annotated[int, Field(ge=0, le=2)] | None = None  # derivatives beside each frame
-    normalise: Literal["none", "global", "recording"] | None = None
+    normalise: Literal["none", "global", "level", "recording"] | None = None
     channels: PositiveInt | None = None  # None: found from the data; of ready-made features, or the bins
     longest_seconds: Annotated[float, Field(gt=0.0)] = 3600.0  # a longer recording is refused
     longest_piece: PositiveInt | None = None  # frames answered at once; longer recordings are cut at silences

@@ -22,12 +22,13 @@ from seqsmith.speech.augment import bent, louder, masked, noisy, stretched
 from seqsmith.speech.deltas import with_deltas
 from seqsmith.speech.matrix import is_matrix, read_matrix
 from seqsmith.speech.names import parse
-from seqsmith.speech.normalise import Normalisation, learnt, own
+from seqsmith.speech.normalise import Normalisation, learnt, levelled, own
 from seqsmith.speech.silence import pieces
 
 Frames = NDArray[np.float32]
 
 FRAMES_PER_SECOND = 100
+_OVER_ALL = ("global", "level")  # what is normalised over the training set
 _LEARNT_FROM = 2_000  # recordings, from all over the training set
 
 
@@ -57,6 +58,8 @@ class SpeechCodec:
         """Raises UserError where the number of channels is another than in training."""
         if self.settings.normalise == "recording":
             return own(frame_LC)
+        if self.settings.normalise == "level":
+            frame_LC = levelled(frame_LC, cepstra=self.settings.cepstra or False)
         return frame_LC if self.normalisation is None else self.normalisation(frame_LC)
 
     def finished(self, frame_LC: Frames) -> Frames:
@@ -109,22 +112,24 @@ class SpeechCodec:
 
     def digest(self) -> str:
         """What the kept frames depend on beside the recordings."""
-        kept = self.settings.model_dump_json(exclude={"deltas", "cepstra", "augment", "longest_piece"})
+        kept = self.settings.model_dump_json(exclude={"deltas", "augment", "longest_piece"})
         numbers = b"" if self.normalisation is None else self.normalisation.digest_bytes()
         return hashlib.sha256(kept.encode() + numbers).hexdigest()
 
 
 def learn_codec(names: Sequence[str], settings: config.SpeechSource) -> SpeechCodec:
     """Learn the normalisation from recordings of the training set."""
-    if settings.normalise != "global":
+    if settings.normalise not in _OVER_ALL:
         return SpeechCodec(settings, None)
     every = -(-len(names) // _LEARNT_FROM)
-    return SpeechCodec(settings, learnt(frames_of(name, settings) for name in names[:: max(1, every)]))
+    before = SpeechCodec(settings, None)  # takes away the level, if anything
+    return SpeechCodec(settings, learnt(before.encode([name])[0] for name in names[:: max(1, every)]))
 
 
 def open_codec(folder: Path, name: str, settings: config.SpeechSource) -> SpeechCodec:
     """Read what `save` wrote."""
-    return SpeechCodec(settings, Normalisation.open(folder / _file(name)) if settings.normalise == "global" else None)
+    kept = settings.normalise in _OVER_ALL
+    return SpeechCodec(settings, Normalisation.open(folder / _file(name)) if kept else None)
 
 
 def frames_of(name: str, settings: config.SpeechSource) -> Frames:

@@ -1,7 +1,7 @@
 """Frames of mean 0 and deviation 1 in each channel: over the training set, or over each recording by itself.
 
 Over a recording it takes away the voice's and the microphone's own colour, which helps where speakers are few; over the
-training set it keeps how loud a recording is.
+training set it keeps how loud a recording is, unless its level is taken away before.
 """
 
 from __future__ import annotations
@@ -71,3 +71,12 @@ def learnt(recordings: Iterable[NDArray[np.float32]]) -> Normalisation:
 def own(frame_LC: NDArray[np.float32]) -> NDArray[np.float32]:
     """A recording normalised by itself."""
     return learnt([frame_LC])(frame_LC)
+
+
+def levelled(frame_LC: NDArray[np.float32], *, cepstra: bool) -> NDArray[np.float32]:
+    """A recording as loud as any other: its mean level is 0, which is the mean of all log mel bins, or of c0."""
+    if not cepstra:
+        return frame_LC - frame_LC.mean(dtype=np.float64).astype(np.float32)
+    level_C = np.zeros(frame_LC.shape[1], np.float32)
+    level_C[0] = frame_LC[:, 0].mean(dtype=np.float64)
+    return frame_LC - level_C

@@ -15,6 +15,7 @@ from seqsmith.speech.survey import Survey
 from seqsmith.train.recipe import Recipe, Side, pace, spelt_out
 
 _STEPS_A_TOKEN = 2.5  # the least that the encoder should have, so that CTC finds room for blanks
+_SHORT_SECONDS = 1.0
 _FEW_CHANNELS = 40  # cepstra, which say little of where a sound is going
 
 
@@ -74,8 +75,12 @@ def _frames(recipe: Recipe, found: Survey) -> None:
         recipe.take("source.channels", bins, "a channel for each mel bin")
         recipe.take("source.deltas", 0, "a filter bank shows where sounds go")
         cepstra = False
-    normalise = ("global", "cepstra come from one hand") if cepstra else ("recording", "microphones and voices differ")
-    recipe.take("source.normalise", *normalise)
+    if cepstra:
+        recipe.take("source.normalise", "global", "cepstra come from one hand")
+    elif found.mean_seconds < _SHORT_SECONDS:
+        recipe.take("source.normalise", "level", "the mean of a short recording is the word that was said")
+    else:
+        recipe.take("source.normalise", "recording", "microphones and voices differ")
     recipe.take("data.longest_source", 30 * FRAMES_PER_SECOND, "30 seconds")
 
 
