@@ -1,69 +1,83 @@
 """How fast each engine answers: sentences a second on one thread, greedy and with a beam, one by one and in batches.
 
     OMP_NUM_THREADS=1 python bench/answering.py MODEL SOURCES.txt --sentences 200 --rounds 2
+    OMP_NUM_THREADS=1 python bench/answering.py          (models of random weights, see training.py for their shapes)
 
-The engines take turns (A B A B), so that what else the machine does meets them alike; the best round of each counts. A
-machine that is busy is refused. With --anyway it is not: then CPU seconds of the process are counted in place of
-seconds on the clock, which caches and memory shared with others still slow down, so that ratios are worth more than the
-numbers. `same` is the share of answers that are those of torch, word for word.
+Without a model, the shapes T and R of training.py answer with random weights, cut at 16 tokens. The engines take turns
+(A B A B), so that what else the machine does meets them alike; the best round of each counts. A machine that is busy is
+refused. With --anyway it is not: then CPU seconds of the process are counted in place of seconds on the clock, which
+caches and memory shared with others still slow down, so that ratios are worth more than the numbers. `same` is the
+share of answers that are those of torch, word for word.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import sys
-import time
-from collections.abc import Callable, Sequence
-from datetime import date
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import machine
+from training import new_task
 
 from seqsmith import config, runtime
+from seqsmith.bundle import Bundle
 from seqsmith.engine.choose import choose
 from seqsmith.engine.protocol import Engine, Source
 from seqsmith.errors import UserError
 from seqsmith.model_folder import ModelFolder
 from seqsmith.search.answer import Answer
 
-BUSY = 0.3  # of a core, by the load average of the last minute
 ENGINES = ("torch", "ctranslate2", "onnx")
+LONGEST = 16  # tokens that a model of random weights says
 Cell = tuple[int, int]  # beam, sentences in a batch
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("sources", type=Path, help="a file of source lines")
+    parser.add_argument("model", type=Path, nargs="?", help="a model folder; none: random weights")
+    parser.add_argument("sources", type=Path, nargs="?", help="a file of source lines; none: those of the dev set")
     parser.add_argument("--sentences", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES)
     parser.add_argument("--beams", nargs="+", type=int, default=[1, 5])
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 64])
     parser.add_argument("--longest", type=int, help="where to cut answers, for models of random weights")
-    parser.add_argument("--anyway", action="store_true", help="measure on a busy machine, in CPU seconds")
-    parser.add_argument("--out", type=Path, help="append the rows to this file, a JSON object a line")
+    parser.add_argument("--shortlist", action=argparse.BooleanOptionalAction, help="answer with one, or without")
+    machine.add_options(parser)
     options = parser.parse_args(arguments)
-    load = os.getloadavg()[0]
-    if load > BUSY and not options.anyway:
-        sys.exit(f"answering: the load of this machine is {load:.2f}: wait until it is idle, or say --anyway.")
-    clock = time.process_time if options.anyway else time.perf_counter
-    folder = ModelFolder.open(options.model)
-    lines = options.sources.read_text(encoding="utf-8").split("\n")
+    load = machine.load_or_exit(options, name="answering")
+    if options.model is not None:
+        if options.sources is None:
+            parser.error("a model needs a file of source lines to answer")
+        lines = options.sources.read_text(encoding="utf-8").split("\n")
+        _measure(ModelFolder.open(options.model), str(options.model), lines, options, load=load)
+        return
+    options.longest = options.longest or LONGEST
+    for shape in ("T", "R"):
+        with TemporaryDirectory() as folder:
+            model, lines = _random_model(shape, Path(folder))
+            _measure(model, f"{shape}, random weights", lines, options, load=load)
+
+
+def _random_model(shape: str, folder: Path) -> tuple[ModelFolder, list[str]]:
+    """A model folder that was never trained, and the sources of its dev set."""
+    _, task = new_task(shape, folder)
+    Bundle(task.settings, task.prepared.featuriser, task.model.eval()).save(folder / "model", card="Random weights.\n")
+    return ModelFolder.open(folder / "model"), task.prepared.pairs.dev_texts("source")
+
+
+def _measure(folder: ModelFolder, name: str, lines: Sequence[str], options: argparse.Namespace, *, load: float) -> None:
     texts = [line for line in lines if line.strip()][: options.sentences]
     sources = folder.featuriser.sources({"source": texts})
     engines = _engines(folder, options.engines)
     for beam in options.beams:
         for size in options.batches:
-            changes = {"beam": beam, "nbest": 1} | ({"longest": options.longest} if options.longest else {})
+            changes = {"beam": beam, "nbest": 1, "shortlist": options.shortlist}
+            changes |= {"longest": options.longest} if options.longest else {}
             search = folder.settings.search.model_copy(update=changes)
-            for row in _cell(engines, sources, search, size, options.rounds, clock):
-                row |= {"model": str(options.model), "load": round(load, 2), "date": date.today().isoformat()}
-                shown = (f"{name}={value}" for name, value in row.items() if name not in ("model", "date"))
-                print(" ".join(shown), flush=True)
-                if options.out is not None:
-                    with options.out.open("a", encoding="utf-8") as file:
-                        file.write(json.dumps(row) + "\n")
+            for row in _cell(engines, sources, search, size, options.rounds, machine.clock_of(options)):
+                machine.keep({"model": name, **row}, options, load=load)
 
 
 def _engines(folder: ModelFolder, names: Sequence[str]) -> dict[str, Engine]:
@@ -84,8 +98,8 @@ def _cell(
     search: config.Search,
     size: int,
     rounds: int,
-    clock: Callable[[], float],
-) -> list[dict[str, object]]:
+    clock: machine.Clock,
+) -> list[machine.Row]:
     """One beam and one size of batches: the rows of all engines."""
     order = sorted(range(len(sources)), key=lambda row: len(sources[row])) if size > 1 else range(len(sources))
     batches = [[sources[row] for row in order[first : first + size]] for first in range(0, len(sources), size)]

@@ -14,6 +14,7 @@ from seqsmith.folder import FORMAT, MANIFEST, check_folder
 
 WEIGHTS = "model.safetensors"
 SAMPLE = "selfcheck.jsonl"
+SHORTLIST = "shortlist.safetensors"
 SERIES = "series.json"
 VECTORS = "vectors.json"
 
@@ -38,6 +39,12 @@ class ModelFolder:
     @property
     def weights(self) -> Path:
         return self.path / WEIGHTS
+
+    @property
+    def shortlist(self) -> Path | None:
+        """The likely target ids of each source id; None where the model carries none."""
+        path = self.path / SHORTLIST
+        return path if path.exists() else None
 
     def fingerprints(self) -> dict[str, Any]:
         """What the manifest says of each file."""

@@ -21,8 +21,9 @@ from seqsmith.engine.protocol import Engine
 from seqsmith.engine.timing import spans_of_attention, spans_of_ctc, word_times
 from seqsmith.errors import UserError, nearest
 from seqsmith.featurise import Featuriser, Texts
-from seqsmith.model_folder import ModelFolder
+from seqsmith.model_folder import SHORTLIST, ModelFolder
 from seqsmith.search.answer import Answer
+from seqsmith.search.shortlist import SMALLEST
 from seqsmith.speech.codec import FRAMES_PER_SECOND, SpeechCodec
 from seqsmith.speech.subtitles import Timed
 from seqsmith.text.vocabulary import END
@@ -261,6 +262,11 @@ class Predictor:
         search = config.build({"search": table}, where="predict").search
         if search.ctc and not self.settings.model.ctc:
             raise UserError("search.ctc: this model has no CTC head (model.ctc = 0). Leave search.ctc out.")
+        if given.get("shortlist") and self.folders and self.folders[0].shortlist is None:
+            raise UserError(
+                f"search.shortlist: {self.folders[0].path} has no {SHORTLIST}, which is written at the end of training "
+                f"for texts of {SMALLEST:,} target ids or more without a copy outlet. Leave search.shortlist out."
+            )
         return search
 
     def _candidate(self, answer: Answer) -> Candidate:

@@ -185,6 +185,6 @@ sys.exit(code)
 def test_a_check_is_stored_with_its_numbers(models: Path) -> None:
     Predictor.open(models / "lstm", engine="onnx")
     stored = json.loads(next((models / "lstm").glob("engines/onnx-*/check.json")).read_text())
-    assert stored.keys() == {"pairs", "same", "score", "engine", "torch", "loss"}
+    assert stored.keys() == {"pairs", "same", "score", "engine", "torch", "loss", "shortlist"}
     assert stored["pairs"] == 20
     assert stored["loss"] == pytest.approx(stored["torch"] - stored["engine"])

@@ -44,8 +44,9 @@ MIXED = {"transformer-lstm": ("transformer", "lstm"), "gru-transformer": ("gru",
 
 def engines(bundle: Bundle, folder: Path, *, quantised: bool) -> tuple[TorchEngine, OnnxEngine, list[list[int]]]:
     bundle.save(folder / "model", card="")
-    write_model(read_weights(ModelFolder.open(folder / "model")), bundle.settings, folder, quantised=quantised)
-    engine = OnnxEngine.open(folder, target_size=bundle.featuriser.target.size, workers=1)
+    weights = read_weights(ModelFolder.open(folder / "model"))
+    write_model(weights, bundle.settings, folder, shortlist=False, quantised=quantised)
+    engine = OnnxEngine.open(folder, workers=1)
     return TorchEngine((bundle.model,), CPU), engine, bundle.featuriser.sources({"source": SOURCES})
 
 

@@ -15,7 +15,14 @@ from seqsmith.featurise_series import SeriesFeaturiser
 
 
 def model_card(
-    bundle: Bundle, *, scores: Sequence[Score], pairs: int, dev_pairs: int, minutes: float, name: str
+    bundle: Bundle,
+    *,
+    scores: Sequence[Score],
+    pairs: int,
+    dev_pairs: int,
+    minutes: float,
+    name: str,
+    shortlist: bool = False,
 ) -> str:
     """What the model is, what it was trained on, how good it is and how to use it."""
     settings = bundle.settings
@@ -24,6 +31,7 @@ def model_card(
     lines = "lines of a source, a tab and its features" if takes_features else "lines"
     features = ', features=["..."]' if takes_features else ""
     hears = bundle.featuriser.channels is not None
+    listed = ", `shortlist.safetensors` the likely target\nids of each source id," if shortlist else ","
     use = f"{name} *.wav  # a line for each recording" if hears else f"{name} < input.txt  # {lines} in, lines out"
     return f"""# {name}
 
@@ -50,8 +58,8 @@ import seqsmith
 model = seqsmith.load("{name}")
 print(model.predict(["..."]{features})[0].text)
 ```
-`config.toml` holds every setting, `selfcheck.jsonl` a sample of the dev pairs, on which faster engines are checked, and
-`MANIFEST.json` the size and SHA-256 of every file.
+`config.toml` holds every setting, `selfcheck.jsonl` a sample of the dev pairs, on which faster engines are
+checked{listed} and `MANIFEST.json` the size and SHA-256 of every file.
 """
 
 

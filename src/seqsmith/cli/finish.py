@@ -16,8 +16,9 @@ from seqsmith.engine.selfcheck import Pair, save_sample
 from seqsmith.errors import UserError
 from seqsmith.evaluate.report import as_dict, render
 from seqsmith.folder import check_folder
-from seqsmith.model_folder import SAMPLE
+from seqsmith.model_folder import SAMPLE, SHORTLIST
 from seqsmith.predictor import Prediction
+from seqsmith.search.shortlist import SMALLEST, Shortlist, learn_shortlist
 from seqsmith.train.checkpoint import average_weights, evaluated_weights, load_tensors
 from seqsmith.train.loop import Trainer
 
@@ -35,6 +36,8 @@ def finish(prepared: Prepared, trainer: Trainer, validator: Validator, run: Path
     display.say(f"Dev scores with beam {settings.search.beam}:\n{render(scores)}")
     folder = run / "model"
     bundle = Bundle(settings, prepared.featuriser, model)
+    sample = _sample(prepared, predictions)
+    shortlist = _shortlist(prepared, sample, display.say)
     minutes = trainer.progress.seconds / 60
     card = model_card(
         bundle,
@@ -43,9 +46,15 @@ def finish(prepared: Prepared, trainer: Trainer, validator: Validator, run: Path
         dev_pairs=len(predictions),
         minutes=minutes,
         name=str(folder),
+        shortlist=shortlist is not None,
     )
-    sample = _sample(prepared, predictions)
-    bundle.save(folder, card=card, beside=lambda place: save_sample(sample, place / SAMPLE))
+
+    def beside(place: Path) -> None:
+        save_sample(sample, place / SAMPLE)
+        if shortlist is not None:
+            shortlist.save(place / SHORTLIST)
+
+    bundle.save(folder, card=card, beside=beside)
     event: dict[str, Any] = {"event": "model", "weights": chosen, "scores": as_dict(scores), "minutes": minutes}
     trainer.tell(event)
     display.say(
@@ -67,6 +76,29 @@ def _sample(prepared: Prepared, predictions: list[Prediction]) -> list[Pair]:
         for answer, target, column in rows
         if answer.source.strip() and not answer.cut_source
     ]
+
+
+def _shortlist(prepared: Prepared, sample: Sequence[Pair], say: Callable[[str], None]) -> Shortlist | None:
+    """The shortlist of a large target vocabulary, as long as torch's answers to dev need it."""
+    featuriser, size = prepared.featuriser, prepared.featuriser.target.size
+    if not sample or size < SMALLEST or prepared.settings.model.copy_source:
+        return None
+    texts = {"source": [pair.source for pair in sample]}
+    if featuriser.takes_features:
+        texts["features"] = [pair.features or "" for pair in sample]
+    found, reached = learn_shortlist(
+        prepared.train.source,
+        prepared.train.target,
+        target_of_source=featuriser.target_of_source(),
+        target_size=size,
+        dev=featuriser.sources(texts),
+        answers=featuriser.targets({"target": [pair.answer for pair in sample]}),
+    )
+    say(
+        f"Shortlist of the vocabulary: {reached.length:,.0f} of {size:,} target ids for a source of dev; "
+        f"{reached.answers:.1%} of the answers need no others."
+    )
+    return found
 
 
 def _printed(prepared: Prepared) -> str:

@@ -82,6 +82,9 @@ def predict(
     if engine != "torch" and (folders[0] / SAMPLE).exists():  # else there was nothing to choose
         note(opened.why)
     predictor = opened.with_search(**search)
+    listed = search.get("shortlist")
+    if listed is not None:
+        note(f"a shortlist of the vocabulary is {'' if listed else 'not '}used, as asked (search.shortlist).")
     form = form or _FORMATS.get("" if output is None else output.suffix.lower(), "text")
     several = predictor.settings.search.nbest > 1
     has_features = predictor.featuriser.takes_features

@@ -279,6 +279,7 @@ class Search(Table):
     longest_extra: PositiveInt = 10
     batch_tokens: PositiveInt = 8192
     ctc: Fraction | None = None  # weight of the CTC head while answering; 1: the decoder is not asked
+    shortlist: bool | None = None  # logits for likely target ids only; None: where an engine's check says it may
 
     @model_validator(mode="after")
     def _enough(self) -> Search:

@@ -1,7 +1,8 @@
 """Transformers by CTranslate2, with 8-bit weights.
 
 Differs from our own search: a beam stops as soon as it has as many ended answers as it is wide, so that a few answers
-are not the ones that `search/beam` would find; the self-check says how many.
+are not the ones that `search/beam` would find; the self-check says how many. And a source may be answered with the
+shortlists of its neighbours in the batch, for it knows one for all of them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from seqsmith.engine.protocol import Source
 from seqsmith.search.answer import Answer, divisors, longest_answers
 from seqsmith.text.vocabulary import END
 
+SHORTLIST = "vmap.txt"
+"""The file in which CTranslate2 looks for a shortlist."""
+
 
 @dataclass(frozen=True)
 class CTranslate2Engine:
@@ -26,13 +30,16 @@ class CTranslate2Engine:
 
     translator: Any  # ctranslate2.Translator, which is not typed
     workers: int
+    has_shortlist: bool = False
+    listed: bool = False  # whether it is used where the settings of the search leave that open
 
     name = "ctranslate2"
 
     @classmethod
-    def open(cls, folder: Path, *, workers: int) -> CTranslate2Engine:
-        """Load what `ctranslate2_model.write_model` wrote."""
-        return cls(ctranslate2.Translator(str(folder), inter_threads=workers, intra_threads=1), workers)
+    def open(cls, folder: Path, *, workers: int, listed: bool = False) -> CTranslate2Engine:
+        """Load what `ctranslate2_model` wrote."""
+        translator = ctranslate2.Translator(str(folder), inter_threads=workers, intra_threads=1)
+        return cls(translator, workers, (folder / SHORTLIST).exists(), listed)
 
     def answer(self, sources: Sequence[Source], settings: config.Search) -> list[list[Answer]]:
         """The n best answers to each source of a batch, best first."""
@@ -53,6 +60,7 @@ class CTranslate2Engine:
             max_decoding_length=longest,
             min_decoding_length=settings.shortest + 1,  # with END
             max_input_length=0,  # none: sources come cut
+            use_vmap=self.has_shortlist and (self.listed if settings.shortlist is None else settings.shortlist),
             return_scores=True,
             return_end_token=True,
         )

@@ -14,8 +14,10 @@ import numpy as np
 from ctranslate2.specs import common_spec, transformer_spec
 
 from seqsmith import config
+from seqsmith.engine.ctranslate2 import SHORTLIST
 from seqsmith.engine.expressible import LONGEST
 from seqsmith.engine.weights import Linear, Weights
+from seqsmith.search.shortlist import Shortlist
 from seqsmith.text.vocabulary import BEGIN, END, PAD, UNKNOWN
 
 NEVER = -1e4
@@ -47,6 +49,15 @@ def write_model(weights: Weights, settings: config.Settings, folder: Path, *, qu
     spec.validate()
     spec.optimize(quantization=quantisation)
     spec.save(str(folder))
+
+
+def write_shortlist(shortlist: Shortlist, folder: Path) -> None:
+    """Add a shortlist: a line is a source id, a tab and target ids; those of no source id are always allowed."""
+    numbers = range(len(shortlist.start_X) - 1)
+    rows = [("", np.flatnonzero(shortlist.always_V).tolist())]
+    rows += [(str(number), shortlist.likely(number).tolist()) for number in numbers]
+    lines = (f"{key}\t{' '.join(map(str, ids))}\n" for key, ids in rows if ids)
+    (folder / SHORTLIST).write_text("".join(lines), encoding="ascii")
 
 
 def _options(settings: config.Transformer) -> dict[str, Any]:

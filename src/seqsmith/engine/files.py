@@ -16,16 +16,17 @@ from typing import Literal, assert_never
 from seqsmith import config, runtime
 from seqsmith.engine.expressible import ctranslate2_lacks, onnx_lacks
 from seqsmith.engine.protocol import Engine
-from seqsmith.engine.selfcheck import Check, check, read_check, read_sample
+from seqsmith.engine.selfcheck import Check, check_both, read_check, read_sample
 from seqsmith.engine.weights import read_weights
 from seqsmith.errors import UserError
 from seqsmith.folder import check_folder, write_folder
 from seqsmith.model_folder import ModelFolder
+from seqsmith.search.shortlist import Shortlist
 
 Kind = Literal["ctranslate2", "onnx"]
 FASTEST_FIRST: tuple[Kind, ...] = ("ctranslate2", "onnx")
 
-_FORMAT = 1  # of what we write; files of another format are built anew
+_FORMAT = 2  # of what we write; files of another format are built anew
 _CHECK = "check.json"
 _PACKAGES = {"ctranslate2": ("ctranslate2",), "onnx": ("onnxruntime", "onnx")}
 
@@ -68,8 +69,9 @@ def engine_of(
                 f"{place}: the files of the engine {kind} could not be written: {reason}. "
                 "Free some space, name another folder in SEQSMITH_CACHE, or take --engine torch."
             ) from error
-    checked = place / _CHECK
-    return _open(kind, folder, place, workers=workers), read_check(checked) if checked.exists() else None
+    found = read_check(place / _CHECK) if (place / _CHECK).exists() else None
+    listed = found is not None and found.shortlist
+    return _open(kind, folder, place, workers=workers, listed=listed), found
 
 
 def _place(kind: Kind, folder: ModelFolder) -> Path:
@@ -86,26 +88,31 @@ def _build(kind: Kind, folder: ModelFolder, place: Path, *, workers: int) -> Non
             from seqsmith.engine import ctranslate2_model
 
             ctranslate2_model.write_model(weights, folder.settings, place)
+            if folder.shortlist is not None:
+                ctranslate2_model.write_shortlist(Shortlist.open(folder.shortlist), place)
         case "onnx":
             from seqsmith.engine import onnx_model
 
-            onnx_model.write_model(weights, folder.settings, place)
+            onnx_model.write_model(weights, folder.settings, place, shortlist=folder.shortlist is not None)
         case _:
             assert_never(kind)
     pairs = read_sample(folder)
     if pairs:
-        check(_open(kind, folder, place, workers=workers), folder, pairs).save(place / _CHECK)
+        engine = _open(kind, folder, place, workers=workers, listed=False)
+        check_both(engine, folder, pairs).save(place / _CHECK)
 
 
-def _open(kind: Kind, folder: ModelFolder, place: Path, *, workers: int) -> Engine:
+def _open(kind: Kind, folder: ModelFolder, place: Path, *, workers: int, listed: bool) -> Engine:
+    """`listed` says whether it uses a shortlist where the settings of the search leave that open."""
     # Imported here, for only one of them is needed, and each is an extra.
     match kind:
         case "ctranslate2":
             from seqsmith.engine.ctranslate2 import CTranslate2Engine
 
-            return CTranslate2Engine.open(place, workers=workers)
+            return CTranslate2Engine.open(place, workers=workers, listed=listed)
         case "onnx":
             from seqsmith.engine.onnx import OnnxEngine
 
-            return OnnxEngine.open(place, target_size=folder.featuriser.target.size, workers=workers)
+            shortlist = None if folder.shortlist is None else Shortlist.open(folder.shortlist)
+            return OnnxEngine.open(place, workers=workers, shortlist=shortlist, listed=listed)
     assert_never(kind)

@@ -23,13 +23,18 @@ def ctc_weight(models: Sequence[Seq2Seq], settings: config.Search) -> float:
     return settings.ctc or 0.0 if all(model.ctc is not None for model in models) else 0.0
 
 
-def joint_step(models: Sequence[Seq2Seq], source: Source, *, weight: float) -> tuple[Step, State]:
-    """The step of all models together, each with its own CTC head at this weight, and its first state."""
+def joint_step(
+    models: Sequence[Seq2Seq], source: Source, *, weight: float, id_U: Tensor | None = None
+) -> tuple[Step, State]:
+    """The step of all models together, each with its own CTC head at this weight, and its first state.
+
+    The logits are those of the ids `id_U`, if these are given.
+    """
     memories = [model.encode(source) for model in models]
     states = [model.started(source, memory) for model, memory in zip(models, memories, strict=True)]
-    steps = [model.step for model in models]
+    steps = [model.step if id_U is None else model.narrowed(id_U) for model in models]
     if weight:
-        steps = [with_ctc(step, weight=weight) for step in steps]  # type: ignore[misc]  # a function in a method's place
+        steps = [with_ctc(step, weight=weight) for step in steps]
         heads = [ctc_state(_sane(model, memory), memory.valid_BS.sum(1)) for model, memory in
                  zip(models, memories, strict=True)]  # fmt: skip
         states = [paired(state, head) for state, head in zip(states, heads, strict=True)]

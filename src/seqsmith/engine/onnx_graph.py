@@ -18,7 +18,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from seqsmith.engine.weights import Array, Linear
 
-_TYPES = {"float": TensorProto.FLOAT, "int64": TensorProto.INT64, "int32": TensorProto.INT32}
+_TYPES = {"float": TensorProto.FLOAT, "int64": TensorProto.INT64, "int32": TensorProto.INT32,
+          "int8": TensorProto.INT8}  # fmt: skip
 _OURS = "com.microsoft"  # the domain of what onnxruntime adds to ONNX
 
 
@@ -89,6 +90,15 @@ class Graph:
         weights = (self.weight(array) for array in (integers, scale, zero, layer.bias_O))
         return self.op("DynamicQuantizeMatMul", x, *weights, domain=_OURS)
 
+    def linear_given(self, x: str, axes: str) -> str:
+        """The same with weights that the graph is given: the arrays that `as_given` makes. `axes` are in, out."""
+        weight = self.input("outlet.weight", "int8" if self.quantised else "float", tuple(axes))
+        bias = self.input("outlet.bias", "float", (axes[1],))
+        if not self.quantised:
+            return self.op("Add", self.op("MatMul", x, weight), bias)
+        scale = self.input("outlet.scale", "float", (axes[1],))
+        return self.op("DynamicQuantizeMatMul", x, weight, scale, "", bias, domain=_OURS)
+
     def norm(self, x: str, gamma: Array, beta: Array | None) -> str:
         """Layer normalisation, or without `beta` division by the root mean square."""
         if beta is not None:
@@ -118,6 +128,14 @@ class Graph:
         opsets = [helper.make_opsetid("", 18), helper.make_opsetid(_OURS, 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=9, producer_name="seqsmith")
         path.write_bytes(model.SerializeToString())
+
+
+def as_given(layer: Linear, *, quantised: bool) -> dict[str, NDArray[Any]]:
+    """What `linear_given` wants for a layer. The last axis of each array is that of the outputs."""
+    if not quantised:
+        return {"outlet.weight": np.ascontiguousarray(layer.weight_OI.T), "outlet.bias": layer.bias_O}
+    integers, scale = quantise(layer.weight_OI.T, axis=0)
+    return {"outlet.weight": np.ascontiguousarray(integers), "outlet.scale": scale, "outlet.bias": layer.bias_O}
 
 
 @dataclass(frozen=True)

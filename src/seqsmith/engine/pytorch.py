@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from seqsmith import config
-from seqsmith.batch import Batch, Frames, Tokens, frames, tokens
+from seqsmith.batch import Batch, Frames, State, Step, Tokens, frames, tokens
 from seqsmith.bundle import load_bundle
 from seqsmith.engine.hearing import by_ctc_alone, ctc_weight, joint_step
 from seqsmith.engine.protocol import Source
@@ -18,6 +18,8 @@ from seqsmith.model.seq2seq import Seq2Seq
 from seqsmith.model_folder import ModelFolder
 from seqsmith.search.answer import Answer, longest_answers
 from seqsmith.search.beam import beam_search
+from seqsmith.search.listed import listed_state, listed_step, unlisted
+from seqsmith.search.shortlist import Shortlist
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class TorchEngine:
 
     models: tuple[Seq2Seq, ...]
     device: torch.device
+    shortlist: Shortlist | None = None  # of the first model
 
     name = "torch"
     workers = 1
@@ -33,16 +36,28 @@ class TorchEngine:
     @classmethod
     def open(cls, folders: Sequence[ModelFolder], device: torch.device) -> TorchEngine:
         """Load the weights of model folders."""
-        return cls(tuple(load_bundle(folder).model.to(device) for folder in folders), device)
+        path = folders[0].shortlist
+        shortlist = None if path is None else Shortlist.open(path)
+        return cls(tuple(load_bundle(folder).model.to(device) for folder in folders), device, shortlist)
 
     @torch.inference_mode()
     def answer(self, sources: Sequence[Source], settings: config.Search) -> list[list[Answer]]:
-        """The n best answers to each source of a batch, best first."""
+        """The n best answers to each source of a batch, best first; a shortlist is used only where it is asked for."""
         source = source_batch(sources).to(self.device)
         weight = ctc_weight(self.models, settings)
         if weight == 1.0:
             return by_ctc_alone(self.models, source, settings)
-        step, state = joint_step(self.models, source, weight=weight)
+        if self.shortlist is None or not settings.shortlist:
+            return self._search(*joint_step(self.models, source, weight=weight), sources, settings)
+        listed = self.shortlist.listed(sources)
+        id_U, bias_BU = (torch.from_numpy(array).to(self.device) for array in (listed.id_U, listed.bias_BU))
+        step, state = joint_step(self.models, source, weight=0.0, id_U=id_U)
+        answers = self._search(listed_step(step, id_U), listed_state(state, bias_BU), sources, settings)
+        return unlisted(answers, listed.id_U.tolist())
+
+    def _search(
+        self, step: Step, state: State, sources: Sequence[Source], settings: config.Search
+    ) -> list[list[Answer]]:
         return beam_search(
             step,
             state,

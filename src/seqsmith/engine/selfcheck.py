@@ -18,6 +18,9 @@ MOST_PAIRS = 500
 LARGEST_LOSS = 0.2
 """Points of the dev score that an engine may be worse by."""
 
+MOST_CHANGED = 0.01
+"""Share of the answers that a shortlist of the vocabulary may turn from torch's into others."""
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -59,6 +62,7 @@ class Check:
     engine: float
     torch: float
     loss: float  # points by which the engine is worse; below zero where it is better
+    shortlist: bool  # whether logits were made for a shortlist of the vocabulary alone
 
     @property
     def passed(self) -> bool:
@@ -68,6 +72,7 @@ class Check:
         return (
             f"{self.same:.1%} of its answers to {self.pairs:,} dev pairs are torch's, "
             f"{self.score} {self.engine:.2f} against {self.torch:.2f}"
+            f"{', with a shortlist of the vocabulary' if self.shortlist else ''}"
         )
 
     def save(self, path: Path) -> None:
@@ -78,7 +83,17 @@ def read_check(path: Path) -> Check:
     return Check(**json.loads(path.read_text(encoding="utf-8")))
 
 
-def check(engine: Engine, folder: ModelFolder, pairs: Sequence[Pair]) -> Check:
+def check_both(engine: Engine, folder: ModelFolder, pairs: Sequence[Pair]) -> Check:
+    """What came of the check with a shortlist of the vocabulary, if the model has one and it changes next to nothing;
+    else without."""
+    without = check(engine, folder, pairs, shortlist=False)
+    if folder.shortlist is None or folder.settings.search.shortlist is False:
+        return without
+    found = check(engine, folder, pairs, shortlist=True)
+    return found if found.passed and found.same >= without.same - MOST_CHANGED else without
+
+
+def check(engine: Engine, folder: ModelFolder, pairs: Sequence[Pair], *, shortlist: bool) -> Check:
     """Answer the sample and compare."""
     from seqsmith.evaluate.answers import score_answers  # late: a check is seldom made, and scores are slow to import
 
@@ -86,7 +101,9 @@ def check(engine: Engine, folder: ModelFolder, pairs: Sequence[Pair]) -> Check:
     texts = {"source": [pair.source for pair in pairs]}
     if pairs[0].features is not None:
         texts["features"] = [pair.features or "" for pair in pairs]
-    found = answer_all(engine, featuriser.sources(texts), settings.search)
+    # One by one: neighbours share the scale of 8-bit inputs, and with some engines their shortlists.
+    search = settings.search.model_copy(update={"shortlist": shortlist, "batch_tokens": 1})
+    found = answer_all(engine, featuriser.sources(texts), search)
     outputs = [featuriser.target.decode(answers[0].ids) for answers in found]
     expected, references = [pair.answer for pair in pairs], [pair.target for pair in pairs]
     chosen = settings.train.score
@@ -94,4 +111,4 @@ def check(engine: Engine, folder: ModelFolder, pairs: Sequence[Pair]) -> Check:
     ours, theirs = (score_answers(settings, each, references, names, resamples=0)[0] for each in (outputs, expected))
     loss = theirs.value - ours.value if ours.better == "higher" else ours.value - theirs.value
     same = sum(a == b for a, b in zip(outputs, expected, strict=True)) / len(pairs)
-    return Check(len(pairs), same, ours.name, ours.value, theirs.value, loss)
+    return Check(len(pairs), same, ours.name, ours.value, theirs.value, loss, shortlist)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -21,6 +23,21 @@ class VocabularyOutlet(nn.Module):
     def forward(self, y_PD: Tensor, _attention_PS: Tensor | None = None, _id_PS: Tensor | None = None) -> Projection:
         """Only `CopyOutlet` uses the attention and the source."""
         return Projection(y_PD, self.weight, self.bias)
+
+    def narrowed(self, id_U: Tensor) -> NarrowOutlet:
+        """The outlet of these ids alone, in this order."""
+        return NarrowOutlet(self.weight[id_U], self.bias[id_U])
+
+
+@dataclass(frozen=True)
+class NarrowOutlet:
+    """A `VocabularyOutlet` of U of its ids."""
+
+    weight_UD: Tensor
+    bias_U: Tensor
+
+    def __call__(self, y_PD: Tensor, _attention_PS: Tensor | None = None, _id_PS: Tensor | None = None) -> Projection:
+        return Projection(y_PD, self.weight_UD, self.bias_U)
 
 
 class CopyOutlet(nn.Module):

@@ -5,15 +5,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from seqsmith.batch import Aligned, Batch, Output, Source, State, Tokens
+from seqsmith.batch import Aligned, Batch, Output, Source, State, Step, Tokens
 from seqsmith.model.inlet import TokenInlet
 from seqsmith.model.layers import exact
 from seqsmith.model.memory import Decoded, Memory
-from seqsmith.model.outlet import CopyOutlet, VocabularyOutlet
+from seqsmith.model.outlet import CopyOutlet, NarrowOutlet, VocabularyOutlet
 
 
 class SourceInlet(Protocol):
@@ -123,10 +124,20 @@ class Seq2Seq(nn.Module):
 
     def step(self, id_N: Tensor, state: State) -> tuple[Tensor, State]:
         """Take in one token for each row -> (logit_NV, state)."""
+        return self._step(self.outlet, id_N, state)
+
+    def narrowed(self, id_U: Tensor) -> Step:
+        """A `step` that gives the logits of these ids alone, in their order."""
+        assert isinstance(self.outlet, VocabularyOutlet), "what is copied may be any id"
+        return partial(self._step, self.outlet.narrowed(id_U))
+
+    def _step(
+        self, outlet: VocabularyOutlet | CopyOutlet | NarrowOutlet, id_N: Tensor, state: State
+    ) -> tuple[Tensor, State]:
         decoded, row = self.decoder.step(self.target_inlet(id_N), state.row, state.source["decoder"])
         y_ND, attention_NS = decoded.y_BTD.flatten(0, 1), decoded.attention_BTS.flatten(0, 1)
         id_BS = state.source.get("id_BS")
         if id_BS is not None:
             id_BS = id_BS.repeat_interleave(len(id_N) // len(id_BS), 0)
-        scores = self.outlet(y_ND, attention_NS, id_BS)
+        scores = outlet(y_ND, attention_NS, id_BS)
         return scores.logits(), State(row, state.source)
