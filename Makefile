@@ -10,10 +10,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format clean
+.PHONY: help demo test check format bench bench-peers clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(INSTALLED) ## make data, train on it, show what the model answers
 	$(BIN)/seqsmith demo $(ARGS)
@@ -30,6 +30,13 @@ check: $(INSTALLED) ## format, lint, types, tests: what a change must pass
 format: $(INSTALLED) ## let ruff mend what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+bench: $(INSTALLED) ## time training and answering on this machine, which must be idle; ARGS go to both
+	$(BIN)/python bench/training.py T R Rif $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python bench/answering.py --sentences 200 --rounds 2 $(ARGS)
+
+bench-peers: $(INSTALLED) ## install other tools in bench/.peers, train with each in turn, write docs/performance.md
+	$(BIN)/python bench/peers.py $(ARGS)
 
 clean: ## remove the environment and all caches, no run and no model
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -2,30 +2,30 @@
 
     SEQSMITH_DATA=... python bench/training.py T R Rif --threads 2 --precisions fp32 bf16 --rounds 3
 
-Multi30k en-de, raw, one sentencepiece BPE of 8,000 for both sides, batches of 2,048 target tokens; the shapes are
-T, a Transformer of 3 + 3 layers, width 256, feed-forward 1,024; R, a bidirectional LSTM encoder (2 x 256) and an LSTM
-decoder of 512 with attention over the whole target, embedding 256; Rif, the same with input feeding. The data, model,
-batches, loss and optimizer are those of `seqsmith train`. Each case runs in a process of its own, in turns (A B A B);
-the best round of each counts. A busy machine is refused; with --anyway CPU seconds are counted in place of seconds on
-the clock, which is fair for one thread only. Rows go to the file that --out names.
+Multi30k en-de, raw, or pairs made by corpus.py where SEQSMITH_DATA names no data; one sentencepiece BPE of 8,000 for
+both sides, batches of 2,048 target tokens; the shapes are T, a Transformer of 3 + 3 layers, width 256, feed-forward
+1,024; R, a bidirectional LSTM encoder (2 x 256) and an LSTM decoder of 512 with attention over the whole target,
+embedding 256; Rif, the same with input feeding. The data, model, batches, loss and optimizer are those of `seqsmith
+train`. Each case runs in a process of its own, in turns (A B A B); the best round of each counts. A busy machine is
+refused; with --anyway CPU seconds are counted in place of seconds on the clock, which is fair for one thread only. Rows
+go to the file that --out names.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import machine
 import torch
+from corpus import corpus, table
 from torch import nn
 
 from seqsmith import config, runtime
@@ -33,7 +33,6 @@ from seqsmith.batch import Batch, Tokens
 from seqsmith.cli.text_task import TextTask, open_text_task
 from seqsmith.train.optimizer import new_optimizer
 
-BUSY = 0.3  # of a core, by the load average of the last minute
 WARM = 5  # updates that are not counted
 RECURRENT = {
     "encoder": {"kind": "lstm", "layers": 1, "width": 512, "dropout": 0.1},
@@ -56,46 +55,40 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--updates", type=int, default=30)
-    parser.add_argument("--anyway", action="store_true", help="measure on a busy machine, in CPU seconds")
-    parser.add_argument("--out", type=Path, help="append the rows to this file, a JSON object a line")
+    machine.add_options(parser)
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)  # a case in its own process
     options = parser.parse_args(arguments)
     if options.one:
         print(json.dumps(measure(options.shapes[0], options.precisions[0], options)))
         return
-    load = os.getloadavg()[0]
-    if load > BUSY and not options.anyway:
-        sys.exit(f"training: the load of this machine is {load:.2f}: wait until it is idle, or say --anyway.")
+    load = machine.load_or_exit(options, name="training")
     cases = [(shape, precision) for shape in options.shapes for precision in options.precisions]
     best: dict[tuple[str, str], dict[str, Any]] = {}
     for _ in range(options.rounds):
         for case in cases:
-            row = _in_a_process(*case, options)
+            row = in_a_process(*case, options)
             if case not in best or row["tokens_per_second"] > best[case]["tokens_per_second"]:
                 best[case] = row
     for row in best.values():
-        row |= {"load": round(load, 2), "rounds": options.rounds, "date": date.today().isoformat()}
-        print(" ".join(f"{name}={value}" for name, value in row.items()), flush=True)
-        if options.out is not None:
-            with options.out.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
+        machine.keep({**row, "rounds": options.rounds}, options, load=load)
 
 
-def _in_a_process(shape: str, precision: str, options: argparse.Namespace) -> dict[str, Any]:
+def in_a_process(shape: str, precision: str, options: argparse.Namespace) -> machine.Row:
+    """One case, measured where nothing was before it."""
     words = [sys.executable, __file__, shape, "--one", "--precisions", precision]
     words += ["--threads", str(options.threads), "--updates", str(options.updates)]
     found = subprocess.run([*words, *["--anyway"] * options.anyway], check=True, capture_output=True, text=True)
-    row: dict[str, Any] = json.loads(found.stdout.splitlines()[-1])
+    row: machine.Row = json.loads(found.stdout.splitlines()[-1])
     return row
 
 
-def measure(shape: str, precision: runtime.Precision, options: argparse.Namespace) -> dict[str, Any]:
+def measure(shape: str, precision: runtime.Precision, options: argparse.Namespace) -> machine.Row:
     """One case: the updates of an epoch's first batches, after a few to warm up."""
-    clock = time.process_time if options.anyway else time.perf_counter
+    clock = machine.clock_of(options)
     runtime.keep_memory()
     runtime.use_threads(options.threads)
     with TemporaryDirectory() as folder:
-        task = _task(shape, Path(folder))
+        name, task = new_task(shape, Path(folder))
         batches = task.batches(0)
         optimizer = new_optimizer(task.model, beta2=0.98, weight_decay=0.01)
         task.model.train()
@@ -114,13 +107,15 @@ def measure(shape: str, precision: runtime.Precision, options: argparse.Namespac
                 seconds += clock() - began
                 tokens += batch.target.count
                 work += operations(task.model, batch)
-        peak = multiplications_per_second(precision, clock)
+        peak = machine.multiplications_per_second(precision, clock)
         return {
             "shape": shape,
+            "data": name,
             "precision": precision,
             "threads": options.threads,
             "tokens_per_second": round(tokens / seconds),
             "gflops": round(work / seconds / 1e9, 1),
+            "megaflop_per_token": round(work / tokens / 1e6, 2),
             "peak_gflops": round(peak / 1e9, 1),
             "share_of_peak": round(work / seconds / peak, 3),
             "padding": round(_padding(task), 4),
@@ -130,21 +125,11 @@ def measure(shape: str, precision: runtime.Precision, options: argparse.Namespac
         }
 
 
-def _task(shape: str, folder: Path) -> TextTask:
-    data = Path(os.environ["SEQSMITH_DATA"]) / "multi30k" / "raw"
-    pieces = {"kind": "sentencepiece", "algorithm": "bpe", "vocabulary": 8000}
-    table = {
-        "data": {
-            name: [{"path": str(data / f"{part}.en"), "target": str(data / f"{part}.de")}]
-            for name, part in (("train", "train"), ("dev", "val"))
-        },
-        "source": {"tokeniser": pieces},
-        "target": {"tokeniser": pieces},
-        "joint_vocabulary": True,
-        "model": SHAPES[shape],
-        "train": {"batch_tokens": 2048, "label_smoothing": 0.1},
-    }
-    return open_text_task(table, folder, torch.device("cpu"), resume=False, say=lambda _: None)
+def new_task(shape: str, folder: Path) -> tuple[str, TextTask]:
+    """The name of the data, and the task that `seqsmith train` would work on."""
+    name, parts = corpus(folder)
+    settings = table(parts, SHAPES[shape])
+    return name, open_text_task(settings, folder, torch.device("cpu"), resume=False, say=lambda _: None)
 
 
 def operations(model: nn.Module, batch: Batch) -> float:
@@ -168,17 +153,6 @@ def operations(model: nn.Module, batch: Batch) -> float:
     else:
         attended = float((S * T).sum()) * decoder.output_width  # type: ignore[operator,union-attr]
     return 3 * (products + 4.0 * attended)
-
-
-def multiplications_per_second(precision: runtime.Precision, clock: Any, *, size: int = 1024) -> float:
-    """The machine's own: a product of square matrices."""
-    a = torch.randn(size, size, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
-    best = float("inf")
-    for _ in range(10):
-        began = clock()
-        torch.mm(a, a)
-        best = min(best, clock() - began)
-    return 2.0 * size**3 / best
 
 
 def _padding(task: TextTask) -> float:

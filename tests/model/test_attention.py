@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seqsmith.model.attention import MultiHead, SingleHead, causal_bias, padding_bias
+from seqsmith.model.attention import MultiHead, SingleHead, attend, attend_openly, causal_bias, padding_bias
+from seqsmith.model.layers import Dropout
 
 VALID_BS = torch.tensor([[True] * 5, [True, True, False, False, False]])
 
@@ -38,6 +39,21 @@ def test_several_heads_are_those_of_torch() -> None:
     torch.testing.assert_close(found, expected_BTD)
     torch.testing.assert_close(weights, weight_BTS)
     torch.testing.assert_close(ours(x_BTD, *ours.remember(memory_BSC), bias=bias_B11S()), expected_BTD)
+
+
+@pytest.mark.parametrize("kind", ["padding", "causal", "both", "none"])
+def test_many_scores_that_are_never_kept_give_what_kept_ones_give_and_their_gradients(kind: str) -> None:
+    L = 130  # L * L scores are many, and no multiple of a kernel's block
+    inputs = [torch.randn(2, 2, L, 4, requires_grad=True) for _ in range(3)]
+    valid_BS = torch.arange(L) < torch.tensor([[L], [7]])
+    biases = {"padding": padding_bias(valid_BS, torch.float64)[:, None], "causal": causal_bias(L, like=inputs[0])}
+    bias = {**biases, "both": biases["padding"] + biases["causal"], "none": None}[kind]
+    found = attend(*inputs, bias=bias, dropout=Dropout(0.0))
+    expected, _ = attend_openly(*inputs, bias=bias, dropout=Dropout(0.0))
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    slope = torch.randn_like(found)
+    gradients = (torch.autograd.grad(y, inputs, slope) for y in (found, expected))
+    torch.testing.assert_close(*gradients, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("key_value_heads", [1, 2])

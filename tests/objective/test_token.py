@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from seqsmith.batch import Projection, Scores
 from seqsmith.objective import token
-from seqsmith.objective.token import Loss, cross_entropy, linear_cross_entropy, token_loss
+from seqsmith.objective.token import Loss, cross_entropy, likeliest, linear_cross_entropy, token_loss
 
 smoothings = st.sampled_from([0.0, 0.1, 0.5])
 
@@ -46,6 +46,15 @@ def test_the_loss_in_pieces_of_any_size_and_its_gradients_are_those_of_torch(
     torch.testing.assert_close(gradients(3 * found.loss_nats, scores), gradients(3 * expected, scores))
     torch.testing.assert_close(found.truth_nats, F.cross_entropy(scores.logits(), id_P, reduction="sum").detach())
     assert found.count == positions
+
+
+@pytest.mark.parametrize("piece", [1, 20, 1000])
+def test_what_is_likeliest_in_pieces_is_likeliest_in_the_whole(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores, _ = projection(11)
+    monkeypatch.setattr(token, "_CHUNK_NUMBERS", piece)
+    expected = scores.logits().argmax(-1)
+    assert torch.equal(likeliest(scores), expected)
+    assert torch.equal(likeliest(Scores(scores.logits())), expected)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

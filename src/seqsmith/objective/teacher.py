@@ -10,7 +10,7 @@ from torch import Tensor
 
 from seqsmith.batch import Batch, Output, Tokens
 from seqsmith.objective.alignment import alignment_loss, mixed
-from seqsmith.objective.token import Loss, token_loss
+from seqsmith.objective.token import Loss, likeliest, token_loss
 
 Forward = Callable[[Batch, Tensor | None], Output]
 """(batch, what the decoder is fed or None for the target) -> what the model says at the real target positions."""
@@ -50,7 +50,7 @@ def own_previous(forward: Forward, batch: Batch, share: float) -> Tensor:
     """
     target = batch.target
     assert target is not None
-    own_P = forward(batch, None).scores.logits().argmax(-1)
+    own_P = likeliest(forward(batch, None).scores)
     mixed_P = torch.where(torch.rand(own_P.shape, device=own_P.device) < share, own_P, target.id_P)
     mixed_BT = target.id_BL.flatten().index_copy(0, target.position_P, mixed_P).view_as(target.id_BL)
     return replace(target, id_BL=mixed_BT).previous()

@@ -34,6 +34,14 @@ def token_loss(scores: Projection | Scores, id_P: Tensor, *, smoothing: float) -
     return cross_entropy(scores.logit_PV, id_P, smoothing=smoothing)
 
 
+def likeliest(scores: Projection | Scores) -> Tensor:
+    """What a model would say at each position -> id_P. Of logits not yet made only a piece exists at a time."""
+    if isinstance(scores, Scores):
+        return scores.logit_PV.argmax(-1)
+    pieces = torch.split(scores.hidden_PD, _piece_rows(scores.weight_VD))
+    return torch.cat([F.linear(piece, scores.weight_VD, scores.bias_V).argmax(-1) for piece in pieces])
+
+
 def cross_entropy(logit_PV: Tensor, id_P: Tensor, *, smoothing: float) -> Loss:
     """The loss of whole logits."""
     log_p_PV = logit_PV.float().log_softmax(-1) if logit_PV.dtype != torch.float64 else logit_PV.log_softmax(-1)
@@ -53,6 +61,10 @@ def linear_cross_entropy(
     return Loss(loss, truth.detach(), len(id_P))
 
 
+def _piece_rows(weight_VD: Tensor) -> int:
+    return max(1, _CHUNK_NUMBERS // len(weight_VD))
+
+
 class _Chunked(torch.autograd.Function):
     """Gradients are made beside the loss, piece by piece, since the logits are not kept for a backward pass."""
 
@@ -68,7 +80,7 @@ class _Chunked(torch.autograd.Function):
         grad_weight_VD = torch.zeros_like(weight_VD if wanted else weight_VD[:0], dtype=exact)
         grad_bias_V = torch.zeros_like(bias_V, dtype=exact)
         one_V = hidden_PD.new_ones(vocabulary, dtype=exact)
-        rows = max(1, _CHUNK_NUMBERS // vocabulary)
+        rows = _piece_rows(weight_VD)
         for begin in range(0, len(id_P), rows):
             piece = slice(begin, begin + rows)
             hidden, truth = hidden_PD[piece], id_P[piece, None]

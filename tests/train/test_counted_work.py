@@ -1,0 +1,116 @@
+"""What an update costs, counted and not timed: rows of logits, operators sent to the machine, large tensors.
+
+The padding of an epoch is counted in `tests/data/test_plan.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+import reversal
+from seqsmith import config
+from seqsmith.batch import END, Batch, tokens
+from seqsmith.model.build import build_model
+from seqsmith.model.seq2seq import Seq2Seq
+from seqsmith.objective.teacher import teacher_forced
+from seqsmith.train.optimizer import new_optimizer
+
+LARGE_BYTES = 32_000_000  # glibc maps such a tensor anew each time
+FAMILIES = ("lstm", "transformer")
+
+
+class Counted(TorchDispatchMode):
+    """Sees every operator that reaches the machine, in the backward pass too, with the tensors that it gives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+        self.seen: list[tuple[str, tuple[int, ...], int]] = []  # operator, shape, bytes behind the tensor
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = function(*args, **(kwargs or {}))
+        self.calls += 1
+        name = function.overloadpacket.__name__
+        for tensor in tree_leaves(given):
+            if isinstance(tensor, Tensor):
+                self.seen.append((name, tuple(tensor.shape), tensor.untyped_storage().nbytes()))
+        return given
+
+    def rows(self, width: int) -> int:
+        """How many rows of this width were made by matrix products."""
+        products = [shape for name, shape, _ in self.seen if name in ("addmm", "mm", "linear", "bmm", "baddbmm")]
+        return sum(torch.Size(shape[:-1]).numel() for shape in products if shape[-1] == width)
+
+
+def model_of(family: str, *, vocabulary: int = 300, **changes: Any) -> Seq2Seq:
+    sides = {side: {"dropout": 0.1} for side in ("encoder", "decoder")}
+    table = config.merge(reversal.model(family, width=16), config.merge(sides, changes))
+    settings = config.build({"model": table}, where="test").model
+    return build_model(settings, source_size=100, target_size=vocabulary).train()
+
+
+def batch_of(lengths: list[int], *, vocabulary: int = 300) -> Batch:
+    """Sources and targets of these lengths, END included."""
+    sources, targets = (
+        [[*torch.randint(END + 1, size, (length - 1,)).tolist(), END] for length in lengths]
+        for size in (100, vocabulary)
+    )
+    return Batch(tokens(sources), tokens(targets), torch.arange(len(lengths)))
+
+
+def counted(model: Seq2Seq, batch: Batch) -> Counted:
+    """What the trainer does with a batch."""
+    model.zero_grad()
+    optimizer = new_optimizer(model, beta2=0.98, weight_decay=0.01)
+    with Counted() as found:
+        loss = teacher_forced(model, batch, smoothing=0.1)
+        (loss.loss_nats / loss.count).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+    return found
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_logits_are_made_for_real_target_positions_alone_and_once(family: str) -> None:
+    batch = batch_of([9, 7, 4, 1])
+    assert batch.target is not None
+    assert batch.target.count == 21 < batch.target.id_BL.numel()
+    assert counted(model_of(family), batch).rows(300) == 21
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_update_of_a_large_batch_is_as_many_operators_as_that_of_a_small_one(family: str) -> None:
+    model = model_of(family)
+    small, large = (counted(model, batch_of([6, 5, 3] * times)).calls for times in (1, 20))
+    assert 0 < small == large
+
+
+def test_an_update_of_long_targets_is_as_many_operators_as_that_of_short_ones() -> None:
+    for family in FAMILIES:
+        model = model_of(family)
+        short, long = (counted(model, batch_of([length, length - 1])).calls for length in (4, 64))
+        assert 0 < short == long, family
+
+
+@pytest.mark.unwatched
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_tensor_is_large_however_large_the_vocabulary(family: str) -> None:
+    batch = batch_of([16] * 128, vocabulary=64_000)  # the logits of this batch would be 524 MB
+    assert batch.target is not None
+    assert batch.target.count == 2048
+    large = {(name, shape) for name, shape, size in counted(model_of(family, vocabulary=64_000), batch).seen
+             if size > LARGE_BYTES}  # fmt: skip
+    assert not large
+
+
+@pytest.mark.unwatched
+def test_the_scores_of_long_self_attention_are_never_kept() -> None:
+    found = counted(model_of("transformer"), batch_of([400, 390]))
+    kept = [name for name, shape, _ in found.seen if name == "_softmax" and shape[2:] == (400, 400)]
+    assert len(kept) == 1  # of the decoder's last layer, which tells where it looks
