@@ -76,7 +76,7 @@ def own(frame_LC: NDArray[np.float32]) -> NDArray[np.float32]:
 def levelled(frame_LC: NDArray[np.float32], *, cepstra: bool) -> NDArray[np.float32]:
     """A recording as loud as any other: its mean level is 0, which is the mean of all log mel bins, or of c0."""
     if not cepstra:
-        return frame_LC - frame_LC.mean(dtype=np.float64).astype(np.float32)
+        return frame_LC - np.float32(frame_LC.mean(dtype=np.float64))
     level_C = np.zeros(frame_LC.shape[1], np.float32)
     level_C[0] = frame_LC[:, 0].mean(dtype=np.float64)
     return frame_LC - level_C

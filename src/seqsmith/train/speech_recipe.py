@@ -15,7 +15,6 @@ from seqsmith.speech.survey import Survey
 from seqsmith.train.recipe import Recipe, Side, pace, spelt_out
 
 _STEPS_A_TOKEN = 2.5  # the least that the encoder should have, so that CTC finds room for blanks
-_SHORT_SECONDS = 1.0
 _FEW_CHANNELS = 40  # cepstra, which say little of where a sound is going
 
 
@@ -77,8 +76,6 @@ def _frames(recipe: Recipe, found: Survey) -> None:
         cepstra = False
     if cepstra:
         recipe.take("source.normalise", "global", "cepstra come from one hand")
-    elif found.mean_seconds < _SHORT_SECONDS:
-        recipe.take("source.normalise", "level", "the mean of a short recording is the word that was said")
     else:
         recipe.take("source.normalise", "recording", "microphones and voices differ")
     recipe.take("data.longest_source", 30 * FRAMES_PER_SECOND, "30 seconds")
@@ -141,7 +138,7 @@ def _model(recipe: Recipe, size: _Size, amount: str, *, words: bool) -> None:
             recipe.take("search.ctc", 0.6, "the head keeps the decoder from skipping and repeating")
     recipe.take("search.beam", 8, "usual for speech")
     recipe.take("search.batch_tokens", 24_000, "there are many frames to a word")
-    recipe.take("search.length_penalty", 0.0, "the CTC head knows how long an answer is")
+    recipe.take("search.length_penalty", 1.0, "else short answers win, for each letter costs")
 
 
 def _training(recipe: Recipe, size: _Size, found: Survey, amount: str) -> None:
