@@ -72,7 +72,7 @@ def test_the_normalisation_is_saved_with_the_model(names, tmp_path):
 @pytest.mark.parametrize("bins", [20, None])
 def test_a_level_is_forgotten_and_the_colour_of_a_sound_is_not(bins):
     loud = [np.random.default_rng(seed).standard_normal((30, 20)).astype(np.float32) for seed in (1, 2)]
-    louder = [frame_LC + np.float32(3) * (1 if bins else np.arange(20) == 0) for frame_LC in loud]
+    louder = [1.5 * frame_LC + np.float32(3) * (1 if bins else np.arange(20) == 0) for frame_LC in loud]
     coloured = [frame_LC + np.linspace(-1, 1, 20, dtype=np.float32) for frame_LC in loud]
     settings = RECORDINGS.model_copy(update={"normalise": "level", "bins": bins, "cepstra": bins is None})
     codec = SpeechCodec(settings, learnt(loud))

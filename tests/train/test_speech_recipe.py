@@ -33,7 +33,7 @@ def chosen(found: Survey, texts: list[str], table: dict | None = None) -> config
             {"channels": 13, "bins": None, "deltas": 2, "cepstra": True, "normalise": "global"},
         ),
         (Survey(848, None, 80, 2.7), {"channels": 80, "deltas": 0, "cepstra": False, "normalise": "recording"}),
-        (Survey(6_000, 8_000, None, 1.5), {"rate_hz": 8_000, "bins": 64, "channels": 64, "deltas": 0}),
+        (Survey(6_000, 8_000, None, 1.5), {"rate_hz": 8_000, "bins": 64, "channels": 64, "normalise": "level"}),
         (Survey(6_000, 44_100, None, 1.5), {"rate_hz": 16_000, "bins": 80, "channels": 80, "deltas": 0}),
     ],
 )

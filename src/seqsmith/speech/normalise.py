@@ -1,7 +1,7 @@
 """Frames of mean 0 and deviation 1 in each channel: over the training set, or over each recording by itself.
 
 Over a recording it takes away the voice's and the microphone's own colour, which helps where speakers are few; over the
-training set it keeps how loud a recording is, unless its level is taken away before.
+training set it keeps how loud and lively a recording is, unless that is taken away before.
 """
 
 from __future__ import annotations
@@ -74,9 +74,13 @@ def own(frame_LC: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def levelled(frame_LC: NDArray[np.float32], *, cepstra: bool) -> NDArray[np.float32]:
-    """A recording as loud as any other: its mean level is 0, which is the mean of all log mel bins, or of c0."""
-    if not cepstra:
-        return frame_LC - np.float32(frame_LC.mean(dtype=np.float64))
-    level_C = np.zeros(frame_LC.shape[1], np.float32)
-    level_C[0] = frame_LC[:, 0].mean(dtype=np.float64)
-    return frame_LC - level_C
+    """A recording as loud and as lively as any other: mean 0 and deviation 1 of all its log mel bins, or of its c0.
+
+    One mean and one deviation for all channels leave the colour of its sounds as it is.
+    """
+    loudness = frame_LC[:, :1] if cepstra else frame_LC
+    mean, deviation = loudness.mean(dtype=np.float64), max(loudness.std(dtype=np.float64), FLOOR)
+    mean_C = np.zeros(frame_LC.shape[1])
+    mean_C[: loudness.shape[1]] = mean
+    level_LC: NDArray[np.float32] = ((frame_LC - mean_C) / deviation).astype(np.float32)
+    return level_LC

@@ -15,6 +15,7 @@ from seqsmith.speech.survey import Survey
 from seqsmith.train.recipe import Recipe, Side, pace, spelt_out
 
 _STEPS_A_TOKEN = 2.5  # the least that the encoder should have, so that CTC finds room for blanks
+_SHORT_SECONDS = 2.0
 _FEW_CHANNELS = 40  # cepstra, which say little of where a sound is going
 
 
@@ -76,6 +77,8 @@ def _frames(recipe: Recipe, found: Survey) -> None:
         cepstra = False
     if cepstra:
         recipe.take("source.normalise", "global", "cepstra come from one hand")
+    elif found.mean_seconds < _SHORT_SECONDS:
+        recipe.take("source.normalise", "level", "the mean of a short recording is what was said")
     else:
         recipe.take("source.normalise", "recording", "microphones and voices differ")
     recipe.take("data.longest_source", 30 * FRAMES_PER_SECOND, "30 seconds")
