@@ -23,6 +23,10 @@ from seqsmith.text.vocabulary import END
 SHORTLIST = "vmap.txt"
 """The file in which CTranslate2 looks for a shortlist."""
 
+_PATIENCE = (
+    2  # times the beam, ended answers are waited for (Kasai et al. 2022); 1 costs 0.1 BLEU and saves 8 % of time
+)
+
 
 @dataclass(frozen=True)
 class CTranslate2Engine:
@@ -57,6 +61,7 @@ class CTranslate2Engine:
             beam_size=settings.beam or 1,
             num_hypotheses=(settings.beam or 1) if settings.gnmt_penalty else settings.nbest,
             length_penalty=0.0 if settings.gnmt_penalty else settings.length_penalty,
+            patience=_PATIENCE if (settings.beam or 1) > 1 else 1,
             max_decoding_length=longest,
             min_decoding_length=settings.shortest + 1,  # with END
             max_input_length=0,  # none: sources come cut

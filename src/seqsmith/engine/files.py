@@ -26,7 +26,7 @@ from seqsmith.search.shortlist import Shortlist
 Kind = Literal["ctranslate2", "onnx"]
 FASTEST_FIRST: tuple[Kind, ...] = ("ctranslate2", "onnx")
 
-_FORMAT = 2  # of what we write; files of another format are built anew
+_FORMAT = 3  # of what we write; files of another format are built anew
 _CHECK = "check.json"
 _PACKAGES = {"ctranslate2": ("ctranslate2",), "onnx": ("onnxruntime", "onnx")}
 
