@@ -117,7 +117,8 @@ PEERS = {
     )
 }
 NOT_SET_UP = {
-    "fairseq": "its last release is of 2022 and must be compiled; its users report that Python 3.11 refuses its tables of settings; not tried here",
+    "fairseq": "its last release is of 2022 and must be compiled; its users report that Python 3.11 refuses its tables "
+    "of settings; not tried here",
     "Sockeye": "only because nobody has written a driver for it yet",
 }
 
