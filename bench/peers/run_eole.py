@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from meter import Meter
+from opennmt_training import TRAINING
 
 METER = Meter("eole")
 TRANSFORMER = {
@@ -50,21 +51,8 @@ def settings() -> dict[str, Any]:
         "data": {"corpus_1": {"path_src": METER.data("train.source"), "path_tgt": METER.data("train.target")}},
         "training": {
             "model_path": METER.work("model"),
-            "save_checkpoint_steps": 100_000,
-            "train_steps": 100_000,
-            "valid_steps": 1_000_000,
-            "num_workers": 0,
-            "batch_size": 2048,
-            "batch_type": "tokens",
-            "normalization": "tokens",
-            "bucket_size": 29_000,
+            **TRAINING,
             "optim": "adamw",
-            "adam_beta2": 0.98,
-            "learning_rate": 0.0005,
-            "max_grad_norm": 1.0,
-            "label_smoothing": 0.1,
-            "dropout": [0.1],
-            "attention_dropout": [0.0],
             "world_size": 0,
             "gpu_ranks": [],
             "compute_dtype": "fp32",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from meter import Meter
+from opennmt_training import TRAINING
 
 METER = Meter("OpenNMT-py")
 SHAPES: dict[str, dict[str, Any]] = {
@@ -50,21 +51,8 @@ def settings() -> dict[str, Any]:
         "share_vocab": True,
         "share_embeddings": True,
         "data": {"corpus_1": {"path_src": METER.data("train.source"), "path_tgt": METER.data("train.target")}},
-        "save_checkpoint_steps": 100_000,
-        "train_steps": 100_000,
-        "valid_steps": 1_000_000,
-        "num_workers": 0,
-        "batch_size": 2048,
-        "batch_type": "tokens",
-        "normalization": "tokens",
-        "bucket_size": 29_000,
+        **TRAINING,
         "optim": "adam",
-        "adam_beta2": 0.98,
-        "learning_rate": 0.0005,
-        "max_grad_norm": 1.0,
-        "label_smoothing": 0.1,
-        "dropout": [0.1],
-        "attention_dropout": [0.0],
         **shape,
         **feeding,
     }

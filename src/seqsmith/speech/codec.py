@@ -59,7 +59,7 @@ class SpeechCodec:
         if self.settings.normalise == "recording":
             return own(frame_LC)
         if self.settings.normalise == "level":
-            frame_LC = levelled(frame_LC, cepstra=self.settings.cepstra or False)
+            frame_LC = levelled(frame_LC, cepstra=self.settings.cepstra)
         return frame_LC if self.normalisation is None else self.normalisation(frame_LC)
 
     def finished(self, frame_LC: Frames) -> Frames:
@@ -83,7 +83,7 @@ class SpeechCodec:
         return masked(self.finished(frames), random, spans=0, longest_span=0.0, **bands)  # type: ignore[arg-type]
 
     def _bent(self, frame_LC: Frames, by: float) -> Frames:
-        cepstra = self.settings.cepstra or False
+        cepstra = self.settings.cepstra
         if self.normalisation is None:
             return bent(frame_LC, by, cepstra=cepstra)
         return self.normalisation(bent(self.normalisation.inverse(frame_LC), by, cepstra=cepstra))
