@@ -19,11 +19,10 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from seqsmith import config, runtime
-from seqsmith.engine.values import ValueEngine, new_engine
+from seqsmith.engine.values import ValueEngine, new_engine, read_folder
 from seqsmith.errors import UserError
 from seqsmith.evaluate.forecast import Yardstick, at_level
 from seqsmith.evaluate.naive import Linear
@@ -31,7 +30,7 @@ from seqsmith.featurise_series import Encoded, Numbers, SeriesFeaturiser
 from seqsmith.folder import write_folder
 from seqsmith.model.build import build_forecast
 from seqsmith.model.forecast import Forecast
-from seqsmith.model_folder import SERIES, WEIGHTS, check_model_folder
+from seqsmith.model_folder import SERIES, WEIGHTS
 from seqsmith.series.table import Group, Table, check_same_columns, read_table
 from seqsmith.series.windows import Windows
 from seqsmith.train.checkpoint import load_tensors, save_tensors, tensors_of
@@ -74,17 +73,9 @@ class Forecaster:
     def open(cls, folder: str | os.PathLike[str], *, device: str = "auto") -> Self:
         """Open a model folder. Raises UserError when it is missing, damaged, newer than this, or no model of series."""
         path = Path(folder)
-        check_model_folder(path)
-        settings = config.build(config.read_table(path / "config.toml"), where=str(path / "config.toml"))
+        settings, table, weights = read_folder(path, SERIES, kind="series")
         place = runtime.choose_device(device)  # type: ignore[arg-type]
-        try:
-            table = json.loads((path / SERIES).read_text(encoding="utf-8"))
-            kept = load_file(path / "baselines.safetensors")
-            weights = load_file(path / WEIGHTS)
-        except FileNotFoundError:
-            raise UserError(f"{path}: not a model of series: it has no {SERIES}.") from None
-        except SafetensorError as error:
-            raise UserError(f"{path}: not a file of weights: {error}.") from None
+        kept = load_file(path / "baselines.safetensors")
         featuriser = SeriesFeaturiser.from_dict(table)
         model = new_forecast(settings, featuriser)
         load_tensors(model, weights, where=str(path / WEIGHTS))

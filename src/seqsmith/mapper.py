@@ -10,18 +10,16 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from seqsmith import config, runtime
 from seqsmith.data.plan import sequential_plan
-from seqsmith.engine.values import ValueEngine, new_engine
+from seqsmith.engine.values import ValueEngine, new_engine, read_folder
 from seqsmith.errors import UserError
 from seqsmith.featurise_vectors import VectorFeaturiser
 from seqsmith.folder import write_folder
 from seqsmith.model.build import build_forecast
 from seqsmith.model.forecast import Forecast
-from seqsmith.model_folder import VECTORS, WEIGHTS, check_model_folder
+from seqsmith.model_folder import VECTORS, WEIGHTS
 from seqsmith.series.vectors import Matrix
 from seqsmith.train.checkpoint import load_tensors, save_tensors, tensors_of
 
@@ -40,15 +38,7 @@ class Mapper:
     def open(cls, folder: str | os.PathLike[str], *, device: str = "auto") -> Self:
         """Open a model folder. Raises UserError when it is missing, damaged, newer than this, or of another kind."""
         path = Path(folder)
-        check_model_folder(path)
-        settings = config.build(config.read_table(path / "config.toml"), where=str(path / "config.toml"))
-        try:
-            table = json.loads((path / VECTORS).read_text(encoding="utf-8"))
-            weights = load_file(path / WEIGHTS)
-        except FileNotFoundError:
-            raise UserError(f"{path}: not a model of vector sequences: it has no {VECTORS}.") from None
-        except SafetensorError as error:
-            raise UserError(f"{path}: not a file of weights: {error}.") from None
+        settings, table, weights = read_folder(path, VECTORS, kind="vector sequences")
         featuriser = VectorFeaturiser.from_dict(table)
         model = new_mapping(settings, featuriser)
         load_tensors(model, weights, where=str(path / WEIGHTS))

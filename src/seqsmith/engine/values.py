@@ -1,15 +1,23 @@
-"""Forecasts by torch: one call of a direct model, a roll-out of an autoregressive one."""
+"""Forecasts by torch: one call of a direct model, a roll-out of an autoregressive one; and what a model of numbers has
+in its folder."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from seqsmith import config
 from seqsmith.batch import Future, SeriesBatch
+from seqsmith.errors import UserError
 from seqsmith.model.forecast import Forecast
+from seqsmith.model_folder import WEIGHTS, check_model_folder
 from seqsmith.objective.value import point, quantiles
 from seqsmith.search.rollout import mean_rollout, path_quantiles, sample_paths
 
@@ -45,6 +53,23 @@ class ValueEngine:
         if at_levels is not None:
             at_levels = _unscaled(at_levels.transpose(2, 3), target).transpose(2, 3).cpu()
         return mean_BLC.cpu(), at_levels
+
+
+def read_folder(path: Path, name: str, *, kind: str) -> tuple[config.Settings, dict[str, Any], dict[str, Tensor]]:
+    """The settings, the table in the file `name`, which only models of this kind have, and the weights.
+
+    Raises UserError when the folder is missing, damaged, newer than this, or of another kind.
+    """
+    check_model_folder(path)
+    settings = config.build(config.read_table(path / "config.toml"), where=str(path / "config.toml"))
+    try:
+        table = json.loads((path / name).read_text(encoding="utf-8"))
+        weights = load_file(path / WEIGHTS)
+    except FileNotFoundError:
+        raise UserError(f"{path}: not a model of {kind}: it has no {name}.") from None
+    except SafetensorError as error:
+        raise UserError(f"{path}: not a file of weights: {error}.") from None
+    return settings, table, weights
 
 
 def new_engine(settings: config.Settings, model: Forecast, device: torch.device) -> ValueEngine:
