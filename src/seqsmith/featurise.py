@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from seqsmith import config
 from seqsmith.data.columns import Role
 from seqsmith.data.prepare import Column
+from seqsmith.data.ragged import Block
 from seqsmith.speech import codec as speech
 from seqsmith.speech import columns as speech_columns
 from seqsmith.speech.codec import SpeechCodec
@@ -26,6 +27,8 @@ Texts = dict[str, list[str]]
 
 Item = list[int] | NDArray[np.float32]
 """One source: ids ended by END, or frames [steps, channels]."""
+
+_RECORDINGS = 100  # whose frames are in memory at once: of 30 seconds each, about 100 MB
 
 
 def roles(settings: config.Settings, data: config.Data | None = None) -> list[Role]:
@@ -81,7 +84,7 @@ class Featuriser:
         """Each source as it is kept: ids ended by END, or frames that `finished` makes ready."""
         if isinstance(self.source, SpeechCodec):
             return self.source.encode(texts["source"])
-        return [[*ids, END] for ids in self.source.encode(texts["source"], texts.get("features"))]
+        return self._source_block(texts).lists()
 
     def finished(self, kept: Any) -> Any:
         """A source as the model takes it."""
@@ -89,18 +92,27 @@ class Featuriser:
 
     def targets(self, texts: Texts) -> list[list[int]]:
         """Target ids, each ended by END."""
-        return [[*ids, END] for ids in self.target.encode(texts["target"])]
+        return self._target_block(texts).lists()
 
     def columns(self, data: config.Data) -> dict[str, Column]:
         """Both sides as `data.prepare.encode` wants them."""
-        target = Column(self.targets, data.longest_target, _dtype(self.target))
+        target = Column(self._target_block, data.longest_target, _dtype(self.target))
         if isinstance(self.source, SpeechCodec):
             # normalised frames are small numbers of three digits, which half precision holds
             dtype = np.float32 if self.source.settings.normalise == "none" else np.float16
-            source = Column(self.sources, data.longest_source, dtype, (self.source.kept_channels,))
+            channels = (self.source.kept_channels,)
+            source = Column(self._source_block, data.longest_source, dtype, channels, at_once=_RECORDINGS)
         else:
-            source = Column(self.sources, data.longest_source, _dtype(self.source))
+            source = Column(self._source_block, data.longest_source, _dtype(self.source))
         return {"source": source, "target": target}
+
+    def _source_block(self, texts: Texts) -> Block:
+        if isinstance(self.source, SpeechCodec):
+            return Block.of(self.source.encode(texts["source"]))
+        return self.source.encode(texts["source"], texts.get("features")).ended(END)
+
+    def _target_block(self, texts: Texts) -> Block:
+        return self.target.encode(texts["target"]).ended(END)
 
     def same_ids(self, other: Featuriser) -> bool:
         """Whether ids mean the same to both."""

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqsmith.data.ragged import Ragged
+from seqsmith.data.ragged import Ragged, runs
 
 MOST_CELLS = 16_000_000
 """Tokens beside tokens that are looked at: some 70,000 pairs of sentences, 700 MB of memory, ten seconds."""
@@ -71,14 +71,7 @@ def _drawn(source_length: Integers, target_length: Integers, most_cells: int) ->
 def _cells(source: Ragged, target: Ragged, rows: NDArray[np.int64]) -> tuple[Integers, Integers, NDArray[np.int64]]:
     """The ids of each cell, target token after target token, and where those of each target token begin."""
     target_length = target.lengths[rows] - 1
-    token_P = target.value[_runs(target.offset[rows], target_length)]
+    token_P = target.value[runs(target.offset[rows], target_length)]
     cells_P = np.repeat(source.lengths[rows], target_length)
-    source_X = source.value[_runs(np.repeat(source.offset[rows], target_length), cells_P)]
+    source_X = source.value[runs(np.repeat(source.offset[rows], target_length), cells_P)]
     return source_X, np.repeat(token_P, cells_P), np.cumsum(cells_P) - cells_P
-
-
-def _runs(start: Integers, length: Integers) -> NDArray[np.int64]:
-    """start[0], start[0] + 1, ... `length[0]` numbers; then those from start[1]; and so on."""
-    before = np.cumsum(length, dtype=np.int64) - length
-    found: NDArray[np.int64] = np.arange(int(length.sum())) + np.repeat(start - before, length)
-    return found

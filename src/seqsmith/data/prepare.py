@@ -25,7 +25,7 @@ from seqsmith.data.columns import Role, Rows, placed
 from seqsmith.data.corpus import read_rows
 from seqsmith.data.counts import PLACES, Counts, Tally
 from seqsmith.data.files import shown, suffix
-from seqsmith.data.ragged import Ragged, RaggedWriter, read_column
+from seqsmith.data.ragged import Block, Ragged, RaggedWriter, read_column
 from seqsmith.data.split import Hashes, hash_texts
 from seqsmith.data.statistics import TextStatistics
 from seqsmith.errors import UserError
@@ -36,7 +36,7 @@ BLOCK_ROWS = 10_000
 BLOCK_BYTES = 4_000_000  # of text that is encoded at once
 NOT_READING = {"train", "dev", "longest_source", "longest_target", "dev_pairs"}  # settings that change no text
 
-Encoder = Callable[[dict[str, list[str]]], Sequence[Sequence[int]] | Sequence[NDArray[Any]]]
+Encoder = Callable[[dict[str, list[str]]], Block]
 """The texts of a block of rows, by role -> the ids of each row, END included; or its frames [steps, channels]."""
 
 
@@ -48,6 +48,7 @@ class Column:
     longest: int  # steps; pairs with more are left out
     dtype: DTypeLike
     channels: tuple[int, ...] = ()
+    at_once: int = BLOCK_ROWS  # rows that are encoded together
 
 
 @dataclass(frozen=True, eq=False)
@@ -290,16 +291,16 @@ def _encode(gathered: Gathered, rows: NDArray[np.int64], columns: Mapping[str, C
         }
         row_file = stack.enter_context((folder / "row").open("wb"))
         corpus_file = stack.enter_context((folder / "corpus").open("wb"))
-        for block in _blocks(gathered, rows):
+        for block in _blocks(gathered, rows, most=min(column.at_once for column in columns.values())):
             texts = {role: column.texts(block) for role, column in gathered.text.items()}
-            items: dict[str, Any] = {name: column.encoder(texts) for name, column in columns.items()}
+            items = {name: column.encoder(texts) for name, column in columns.items()}
             keep = np.ones(len(block), bool)
             for name, column in columns.items():
-                fits = np.array([len(item) <= column.longest for item in items[name]])
+                fits = items[name].lengths <= column.longest
                 too_long[name] += block[keep & ~fits].tolist()
                 keep &= fits
             for name, writer in writers.items():
-                writer.append([item for item, kept in zip(items[name], keep, strict=True) if kept])
+                writer.append(items[name] if keep.all() else items[name].take(np.flatnonzero(keep)))
             row_file.write(block[keep].tobytes())
             corpus_file.write(gathered.corpus(block[keep]).astype(np.uint16).tobytes())
     found = {name: {"count": len(rows), "rows": rows[:PLACES]} for name, rows in too_long.items()}
@@ -312,10 +313,10 @@ def _tally(found: dict[str, Any], gathered: Gathered) -> Tally:
     return Tally(found["count"], [gathered.where(row) for row in found["rows"]])
 
 
-def _blocks(gathered: Gathered, rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+def _blocks(gathered: Gathered, rows: NDArray[np.int64], *, most: int) -> Iterator[NDArray[np.int64]]:
     """Blocks of rows, bounded in rows and in bytes of text."""
-    for start in range(0, len(rows), BLOCK_ROWS):
-        block = rows[start : start + BLOCK_ROWS]
+    for start in range(0, len(rows), most):
+        block = rows[start : start + most]
         size = sum(column.offset[block + 1] - column.offset[block] for column in gathered.text.values())
         yield from np.split(block, np.flatnonzero(np.diff(np.cumsum(size) // BLOCK_BYTES)) + 1)
 

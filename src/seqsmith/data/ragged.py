@@ -1,4 +1,4 @@
-"""A column of variable-length items on disk, memory-mapped: one file of values, one of int64 offsets.
+"""Variable-length items as one array of values and one of int64 offsets, in memory or memory-mapped.
 
 Text is stored as UTF-8 bytes, ids and frames in their own dtype; items may have trailing channels. Opening costs the
 same at any size, and an item is a view of the file.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import cached_property
-from itertools import accumulate, chain
+from itertools import chain, pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -28,69 +28,24 @@ def read_column(path: Path, dtype: DTypeLike, channels: tuple[int, ...] = ()) ->
     return np.memmap(path, dtype, mode="r").reshape(-1, *channels)
 
 
-class RaggedWriter:
-    """Writes a column, a block of items at a time; complete when its context is left."""
+class Block:
+    """Items of various lengths, laid end to end in one array."""
 
-    def __init__(self, folder: Path, name: str, dtype: DTypeLike, channels: tuple[int, ...] = ()) -> None:
-        self.dtype = np.dtype(dtype)
-        self.channels = channels
-        self.end = 0  # steps written so far
-        form = {"dtype": self.dtype.str, "channels": channels}
-        (folder / f"{name}.json").write_text(json.dumps(form), encoding="utf-8")
-        self._value = (folder / f"{name}.value").open("wb")
-        self._offset = (folder / f"{name}.offset").open("wb")
-        self._offset.write(np.zeros(1, np.int64).tobytes())
-
-    def append(self, items: Sequence[Sequence[int]] | Sequence[Array]) -> None:
-        """Write a block of items: arrays [steps, *channels], or sequences of whole numbers."""
-        lengths = [len(item) for item in items]
-        values: Array
-        if items and isinstance(items[0], np.ndarray):
-            values = np.concatenate(items)
-        else:
-            numbers: Any = chain.from_iterable(items)
-            values = np.fromiter(numbers, np.int64, sum(lengths)).reshape(-1, *self.channels)
-        assert values.shape[1:] == self.channels
-        written = values.astype(self.dtype)
-        assert self.dtype.kind not in "iu" or np.array_equal(written, values), f"a value does not fit {self.dtype}"
-        self._write(written.tobytes(), lengths)
-
-    def append_texts(self, texts: Sequence[str]) -> None:
-        """Write a block of texts as UTF-8, into a column of uint8."""
-        assert self.dtype == np.uint8
-        encoded = [text.encode() for text in texts]
-        self._write(b"".join(encoded), [len(item) for item in encoded])
-
-    def _write(self, values: bytes, lengths: list[int]) -> None:
-        ends = np.array(list(accumulate(lengths, initial=self.end))[1:], np.int64)
-        self._value.write(values)
-        self._offset.write(ends.tobytes())
-        self.end += sum(lengths)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with self._value, self._offset:  # closes both, the second even if the first finds the disk full
-            pass
-
-
-class Ragged:
-    """A column that is read: a sequence of items, each a view of the mapped file."""
-
-    def __init__(self, path: Path, value: Array, offset: Array) -> None:
-        self.path = path  # of the values
+    def __init__(self, value: Array, offset: NDArray[np.int64]) -> None:
         self.value = value
-        self.offset = offset
+        self.offset = offset  # where each item starts, and where the last one ends
 
     @classmethod
-    def open(cls, folder: Path, name: str) -> Ragged:
-        form = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-        path = folder / f"{name}.value"
-        value = read_column(path, form["dtype"], tuple(form["channels"]))
-        return cls(path, value, read_column(folder / f"{name}.offset", np.int64))
+    def of(cls, items: Sequence[Sequence[int]] | Sequence[Array]) -> Block:
+        """From arrays [steps, *channels], or sequences of whole numbers."""
+        lengths = np.array([len(item) for item in items], np.int64)
+        value: Array
+        if items and isinstance(items[0], np.ndarray):
+            value = np.concatenate(items)
+        else:
+            numbers: Any = chain.from_iterable(items)
+            value = np.fromiter(numbers, np.int64, int(lengths.sum()))
+        return Block(value, offsets(lengths))
 
     def __len__(self) -> int:
         return len(self.offset) - 1
@@ -104,6 +59,99 @@ class Ragged:
     def lengths(self) -> NDArray[np.int32]:
         """Steps of every item (of text: bytes)."""
         return np.subtract(self.offset[1:], self.offset[:-1], dtype=np.int32, casting="unsafe")
+
+    def lists(self) -> list[list[int]]:
+        """The items of a block of whole numbers."""
+        value, bounds = self.value.tolist(), self.offset.tolist()
+        return [value[start:end] for start, end in pairwise(bounds)]
+
+    def take(self, rows: NDArray[np.integer[Any]]) -> Block:
+        """These items, in this order."""
+        lengths = self.lengths[rows]
+        return Block(self.value[runs(self.offset[rows], lengths)], offsets(lengths))
+
+    def then(self, other: Block) -> Block:
+        """The items of both."""
+        value = np.concatenate([self.value, other.value])
+        return Block(value, np.concatenate([self.offset, self.offset[-1] + other.offset[1:]]))
+
+    def before(self, other: Block) -> Block:
+        """Each item of `other` with the item of this block before it."""
+        places = np.repeat(other.offset[:-1], self.lengths)
+        return Block(np.insert(other.value, places, self.value), self.offset + other.offset)
+
+    def ended(self, end: int) -> Block:
+        """Each item with one number more."""
+        return Block(np.insert(self.value, self.offset[1:], end), self.offset + np.arange(len(self.offset)))
+
+
+def offsets(lengths: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """Where items of these lengths start when they are laid end to end, and where the last one ends."""
+    offset = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offset[1:])
+    return offset
+
+
+def runs(start: NDArray[np.integer[Any]], length: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """The numbers from each start on, so many of each, laid end to end."""
+    offset = offsets(length)
+    return np.arange(offset[-1]) + np.repeat(start - offset[:-1], length)
+
+
+class RaggedWriter:
+    """Writes a column, a block of items at a time; complete when its context is left."""
+
+    def __init__(self, folder: Path, name: str, dtype: DTypeLike, channels: tuple[int, ...] = ()) -> None:
+        self.dtype = np.dtype(dtype)
+        self.channels = channels
+        self.end = 0  # steps written so far
+        form = {"dtype": self.dtype.str, "channels": channels}
+        (folder / f"{name}.json").write_text(json.dumps(form), encoding="utf-8")
+        self._value = (folder / f"{name}.value").open("wb")
+        self._offset = (folder / f"{name}.offset").open("wb")
+        self._offset.write(np.zeros(1, np.int64).tobytes())
+
+    def append(self, block: Block) -> None:
+        """Write a block of items."""
+        value = block.value.reshape(-1, *self.channels)
+        written = value.astype(self.dtype)
+        assert self.dtype.kind not in "iu" or np.array_equal(written, value), f"a value does not fit {self.dtype}"
+        self._write(written.tobytes(), block.offset)
+
+    def append_texts(self, texts: Sequence[str]) -> None:
+        """Write a block of texts as UTF-8, into a column of uint8."""
+        assert self.dtype == np.uint8
+        encoded = [text.encode() for text in texts]
+        self._write(b"".join(encoded), offsets(np.array([len(item) for item in encoded], np.int64)))
+
+    def _write(self, value: bytes, offset: NDArray[np.int64]) -> None:
+        self._value.write(value)
+        self._offset.write((self.end + offset[1:]).tobytes())
+        self.end += int(offset[-1])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._value, self._offset:  # closes both, the second even if the first finds the disk full
+            pass
+
+
+class Ragged(Block):
+    """A column that is read: an item is a view of the mapped file."""
+
+    def __init__(self, path: Path, value: Array, offset: NDArray[np.int64]) -> None:
+        super().__init__(value, offset)
+        self.path = path  # of the values
+
+    @classmethod
+    def open(cls, folder: Path, name: str) -> Ragged:
+        form = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        path = folder / f"{name}.value"
+        value = read_column(path, form["dtype"], tuple(form["channels"]))
+        return cls(path, value, read_column(folder / f"{name}.offset", np.int64))
 
     def text(self, item: int) -> str:
         return self[item].tobytes().decode()

@@ -15,10 +15,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from random import Random
+from threading import Lock
 
+import numpy as np
 import sentencepiece
 
 from seqsmith import config
+from seqsmith.data.ragged import Block, offsets
 from seqsmith.errors import UserError
 from seqsmith.text.sample import FIRST_BYTE, BpeSampler, Pieces, Sampler, UnigramSampler
 from seqsmith.text.vocabulary import BEGIN, END, HIDDEN, PAD, REPLACEMENT, SPECIALS, UNKNOWN
@@ -31,7 +34,7 @@ DEFAULT_PIECES = 8000
 SAMPLE_CHARACTERS = 10_000_000  # as many are learnt from, within a minute and half a gigabyte
 LEARNT_CHARACTERS = 4_000  # of a text, from its start: learning takes the square of a text that repeats itself
 WORDS_KEPT = 500_000  # whose pieces are remembered, about 100 MB
-LONGEST_WORDS = 20  # characters, in the mean: longer ones are seldom met again
+CHARACTERS_KEPT = 5_000_000  # and so many in all: where no spaces are written, a text is one word
 TRAINING_THREADS = 4  # a fixed number, as the sums of unigram training depend on it: same pieces on every machine
 
 
@@ -46,22 +49,16 @@ class Subwords:
         self._piece: list[str] = [self._processor.id_to_piece(number) for number in range(self.size)]
         self._bytes = [_bytes(number, piece) for number, piece in enumerate(self._piece)]
         self._sampler = self._make_sampler(settings) if settings.sampling else None
-        self._ids_of_word = _Words(self._processor) if settings.algorithm == "bpe" else None
+        self._words = _Words(self._processor)
 
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        escaped = [escape(text) for text in texts]
-        spaced = sum(text.count(" ") for text in escaped) * LONGEST_WORDS > sum(map(len, escaped))
-        if self._ids_of_word is None or not spaced:
-            ids: list[list[int]] = self._processor.encode(escaped, num_threads=1)
-            return ids
-        if len(self._ids_of_word) > WORDS_KEPT:
-            self._ids_of_word.clear()
-        of_word = self._ids_of_word.__getitem__
-        return [list(chain.from_iterable(map(of_word, text.split(" ")))) if text else [] for text in escaped]
+    def encode(self, texts: Sequence[str]) -> Block:
+        cut = [escape(text).split(" ") if text else [] for text in texts]
+        of_word = self._words.pieces(list(chain.from_iterable(cut)))
+        return Block(of_word.value, of_word.offset[offsets(np.array([len(words) for words in cut], np.int64))])
 
     def encode_sampled(self, text: str, seed: int) -> list[int]:
         if self._sampler is None or not text:
-            return self.encode([text])[0]
+            return self.encode([text]).lists()[0]
         random = Random(seed)
         return [number for word in words(text) for number in self._sampler.cut(word, random)]
 
@@ -91,21 +88,50 @@ class Subwords:
         return UnigramSampler(pieces, settings.sampling)
 
 
-class _Words(dict[str, list[int]]):
-    """The ids of each word, cut when it is first asked for.
+class _Words:
+    """The pieces of words, which are cut when they are first met: a word has the same pieces wherever it stands.
 
-    BPE merges within a word alone, so that a word met before need not be cut again. (The unigram model keeps to words
-    as well, but rounds along the text, so that ties might break otherwise.)
+    No piece goes on past a space, so nothing is lost by cutting words alone: BPE merges within a word, and the best
+    pieces of a text under a unigram model are the best of each of its words.
     """
 
     def __init__(self, processor: sentencepiece.SentencePieceProcessor) -> None:
-        super().__init__()
-        self._cut = processor.encode
+        self._processor = processor
+        self._lock = Lock()
+        self._row_of = _Rows()
+        self._known = Block.of([])  # the pieces of each row
+        self._characters = 0
 
-    def __missing__(self, word: str) -> list[int]:
-        ids: list[int] = self._cut(word) if word else self._cut(" ")[:1]  # no word: a space that follows a space
-        self[word] = ids
-        return ids
+    def pieces(self, words: Sequence[str]) -> Block:
+        """The ids of each word, the space before it included."""
+        with self._lock:
+            if len(self._row_of) > WORDS_KEPT or self._characters > CHARACTERS_KEPT:
+                self._row_of, self._known, self._characters = _Rows(), Block.of([]), 0
+            rows = np.fromiter(map(self._row_of.__getitem__, words), np.int64, len(words))
+            if self._row_of.new:
+                self._learn(self._row_of.new)
+                self._row_of.new = []
+            known = self._known
+        return known.take(rows)
+
+    def _learn(self, words: Sequence[str]) -> None:
+        ids = self._processor.encode([word or " " for word in words], num_threads=1)
+        new = Block.of([own if word else own[:1] for word, own in zip(words, ids, strict=True)])
+        self._known = self._known.then(new)
+        self._characters += sum(map(len, words))
+
+
+class _Rows(dict[str, int]):
+    """Numbers words in the order in which they are first asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.new: list[str] = []
+
+    def __missing__(self, word: str) -> int:
+        row = self[word] = len(self)
+        self.new.append(word)
+        return row
 
 
 def train_subwords(texts: Iterable[str], settings: config.Sentencepiece) -> Subwords:

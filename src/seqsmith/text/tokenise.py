@@ -14,7 +14,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Protocol, assert_never
 
+import numpy as np
+
 from seqsmith import config
+from seqsmith.data.ragged import Block, offsets
 from seqsmith.text.subword import open_subwords, train_subwords
 from seqsmith.text.vocabulary import (
     HIDDEN,
@@ -36,7 +39,7 @@ class Tokeniser(Protocol):
     size: int  # how many ids there are, the specials included
     unseen: frozenset[int]  # ids for what was not seen in training, or too rarely for an id of its own
 
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+    def encode(self, texts: Sequence[str]) -> Block:
         """The ids of each text; fast for whole blocks of them."""
 
     def encode_sampled(self, text: str, seed: int) -> list[int]:
@@ -100,11 +103,13 @@ class Bytes:
     size = BYTES_SIZE
     unseen = frozenset({UNKNOWN})
 
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        return [[byte + len(SPECIALS) for byte in text.encode("utf-8")] for text in texts]
+    def encode(self, texts: Sequence[str]) -> Block:
+        encoded = [text.encode("utf-8") for text in texts]
+        value = np.frombuffer(b"".join(encoded), np.uint8).astype(np.int32) + len(SPECIALS)
+        return Block(value, offsets(np.array([len(each) for each in encoded], np.int64)))
 
     def encode_sampled(self, text: str, seed: int) -> list[int]:  # noqa: ARG002
-        return self.encode([text])[0]
+        return self.encode([text]).lists()[0]
 
     def decode(self, ids: Sequence[int]) -> str:
         unknown = REPLACEMENT.encode("utf-8")
@@ -142,12 +147,14 @@ class Closed:
         self._vocabulary = vocabulary
         self._cutter = cutter
 
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        id_of = self._vocabulary.id_of.__getitem__
-        return [list(map(id_of, self._cutter.cut(text))) for text in texts]
+    def encode(self, texts: Sequence[str]) -> Block:
+        cut = [self._cutter.cut(text) for text in texts]
+        offset = offsets(np.array([len(symbols) for symbols in cut], np.int64))
+        ids = map(self._vocabulary.id_of.__getitem__, chain.from_iterable(cut))
+        return Block(np.fromiter(ids, np.int32, int(offset[-1])), offset)
 
     def encode_sampled(self, text: str, seed: int) -> list[int]:  # noqa: ARG002
-        return self.encode([text])[0]
+        return self.encode([text]).lists()[0]
 
     def decode(self, ids: Sequence[int]) -> str:
         return self._cutter.join(
