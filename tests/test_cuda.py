@@ -58,7 +58,7 @@ def test_half_precision_learns_on_the_gpu(side: dict) -> None:
     optimizer = new_optimizer(model, beta2=0.98, weight_decay=0.0)
     losses = []
     for update in range(200):
-        runtime.seed_step(1, update)
+        runtime.seed_batch(1, update, 0)
         with runtime.precision_context("bf16", device):
             loss = teacher_forced(model, batch, smoothing=0.1)
         optimizer.zero_grad()

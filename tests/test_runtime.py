@@ -65,16 +65,17 @@ def test_the_faster_precision_is_tried_out_in_turn() -> None:
     assert gain > 0
 
 
-def test_the_noise_of_an_update_is_a_function_of_seed_and_update() -> None:
-    def noise(seed: int, update: int) -> list[float]:
-        runtime.seed_step(seed, update)
+def test_the_noise_of_a_batch_is_a_function_of_seed_update_and_place() -> None:
+    def noise(seed: int, update: int, place: int = 0) -> list[float]:
+        runtime.seed_batch(seed, update, place)
         drawn: list[float] = torch.rand(4).tolist()
         return drawn
 
     first = noise(1, 10)
     torch.rand(7)
     assert noise(1, 10) == first
-    assert len({str(noise(seed, update)) for seed in range(5) for update in range(5)}) == 25
+    places = range(3)
+    assert len({str(noise(seed, update, place)) for seed in places for update in places for place in places}) == 27
     assert noise(1, 11) != noise(11, 1)
 
 

@@ -106,12 +106,19 @@ def faster_precision(work: Callable[[], None], device: torch.device) -> tuple[Pr
     return ("bf16" if gain > 1.15 else "fp32"), gain
 
 
-def seed_step(seed: int, update: int) -> None:
-    """Make all noise of one update a function of (seed, update), so that resuming needs no generator state."""
+def seed_batch(seed: int, update: int, place: int) -> None:
+    """Make all noise of a batch a function of (seed, update, place in the update), so that resuming needs no generator
+    state, and it does not matter which process computes it."""
     import torch
 
-    digest = hashlib.blake2b(f"{seed}:{update}".encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(f"{seed}:{update}:{place}".encode(), digest_size=8).digest()
     torch.manual_seed(int.from_bytes(digest, "little"))
+
+
+def place_among_processes() -> tuple[int, int, int]:
+    """What torchrun says: the rank of this process, its rank on this machine, and how many there are."""
+    rank, local, size = (int(os.environ.get(name) or 0) for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"))
+    return rank, local, max(1, size)
 
 
 def seed_everything(seed: int) -> None:

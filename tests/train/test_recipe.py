@@ -211,9 +211,13 @@ def test_the_length_of_training_follows_what_the_user_says_of_it() -> None:
     assert chosen(own, "train.schedule.warmup")[0] == 50
     assert chosen(own, "train.validate_every")[0] < 50
 
-    accumulated = recipe(ENGLISH, GREEK, train={"accumulate": 2})  # half the updates an epoch
-    assert chosen(accumulated, "train.epochs")[0] == pytest.approx(epochs * 2, rel=0.1)
-    assert chosen(accumulated, "train.schedule.warmup")[0] == pytest.approx(warmup, rel=0.1)
+    batch = chosen(by_rule, "train.batch_tokens")[0]
+    accumulated = recipe(ENGLISH, GREEK, train={"accumulate": 2})  # the same updates, each of two halves
+    assert chosen(accumulated, "train.batch_tokens")[0] == batch // 2
+    assert chosen(accumulated, "train.epochs")[0] == pytest.approx(epochs, rel=0.05)
+    larger = recipe(ENGLISH, GREEK, train={"accumulate": 2, "batch_tokens": batch})  # half the updates an epoch
+    assert chosen(larger, "train.epochs")[0] == pytest.approx(epochs * 2, rel=0.1)
+    assert chosen(larger, "train.schedule.warmup")[0] == pytest.approx(warmup, rel=0.1)
 
 
 def test_another_score_changes_nothing_but_the_score() -> None:

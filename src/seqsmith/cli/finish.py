@@ -27,8 +27,6 @@ def finish(prepared: Prepared, trainer: Trainer, validator: Validator, run: Path
     """Take the best checkpoint or the mean of the best ones, whichever scores better on dev; score, save, say how to
     go on."""
     settings, model = prepared.settings, validator.model
-    if not trainer.progress.best:
-        trainer.validate_now()
     chosen = best_weights(trainer, display.say)
     display.say(chosen)
     predictions = validator.answers(beam=None, most=None)

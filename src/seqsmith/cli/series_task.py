@@ -87,8 +87,6 @@ class SeriesTask:
 
     def finish(self, trainer: Trainer, run: Path, display: Display) -> None:
         """Take the best weights, learn the intervals, score beside the naive forecasts, save, say how to go on."""
-        if not trainer.progress.best:
-            trainer.validate_now()
         chosen = best_weights(trainer, display.say)
         display.say(chosen)
         forecaster = replace(self.forecaster, baselines=self._with_intervals())

@@ -23,9 +23,10 @@ from seqsmith.cli.vector_task import open_vector_task
 from seqsmith.cli.write import replacing
 from seqsmith.data.files import suffix
 from seqsmith.errors import UserError
-from seqsmith.train.checkpoint import latest_checkpoint
+from seqsmith.train.checkpoint import latest_checkpoint, tensors_of
 from seqsmith.train.journal import Event, Journal
 from seqsmith.train.loop import Trainer
+from seqsmith.train.ranks import Ranks, joined
 from seqsmith.train.tensorboard import TensorBoard, check_installed
 
 Say = Callable[[str], None]
@@ -35,26 +36,48 @@ Tell = Callable[[Event], None]
 def train(table: Mapping[str, Any], run: Path, *, resume: bool, quiet: bool = False) -> int:
     """Train by these settings in the run folder, or go on by its own; returns the exit code. Raises UserError."""
     runtime.keep_memory()
-    display = Display(quiet=quiet)
-    with run_lock(run):
-        _check_run_folder(run, resume=resume)
-        table = config.read_table(run / "config.toml") if resume else table
-        return _train(table, run, resume=resume, display=display)
+    with joined() as ranks:
+        if not ranks.leads:
+            return _follow(run, ranks, resume=resume)
+        display = Display(quiet=quiet)
+        with run_lock(run):
+            _check_run_folder(run, resume=resume)
+            table = config.read_table(run / "config.toml") if resume else _shared(table, ranks, display.say)
+            return _lead(table, run, ranks, display, resume=resume)
 
 
-def _train(table: Mapping[str, Any], run: Path, *, resume: bool, display: Display) -> int:
-    task = _with_precision(_open_task(table, run, resume=resume, say=display.say), display.say)
+def _lead(table: Mapping[str, Any], run: Path, ranks: Ranks, display: Display, *, resume: bool) -> int:
+    """Settle everything, write it down, and train with those who follow."""
+    task = _with_precision(_open_task(table, run, ranks, resume=resume, say=display.say), display.say)
     if not resume:
         with replacing(run / "config.toml") as file:
             file.write(config.dump(task.settings))
+    ranks.wait()
     with _telling(task.settings, run, display) as tell:
-        return _fit(task, run, tell, display, resume=resume)
+        return _fit(task, run, ranks, tell, display, resume=resume)
 
 
-def _open_task(table: Mapping[str, Any], run: Path, *, resume: bool, say: Say) -> Task:
+def _follow(run: Path, ranks: Ranks, *, resume: bool) -> int:
+    """Wait for what the leader wrote down, then train with it in silence."""
+    ranks.wait()
+    display = Display(quiet=True)
+    task = _open_task(config.read_table(run / "config.toml"), run, ranks, resume=True, say=display.say)
+    return _fit(task, run, ranks, lambda _event: None, display, resume=resume)
+
+
+def _shared(table: Mapping[str, Any], ranks: Ranks, say: Say) -> Mapping[str, Any]:
+    """With a batch of each update for every process, where the user did not say how many batches an update has."""
+    if ranks.size == 1 or "accumulate" in table.get("train", {}):
+        return table
+    say(f"{ranks.size} processes train together: train.accumulate = {ranks.size}, a batch of each update for each.")
+    return config.merge(table, {"train": {"accumulate": ranks.size}})
+
+
+def _open_task(table: Mapping[str, Any], run: Path, ranks: Ranks, *, resume: bool, say: Say) -> Task:
     """Read the data and make the model. What is missing on this machine is told before the long work."""
     settings = config.draft({"train": table.get("train", {})}, where="settings").train
     device = runtime.choose_device(settings.device)
+    ranks.use(device)
     if settings.tensorboard:
         check_installed()
     runtime.use_threads(settings.threads)
@@ -66,18 +89,21 @@ def _open_task(table: Mapping[str, Any], run: Path, *, resume: bool, say: Say) -
     return open_series_task(table, device, resume=resume, say=say)
 
 
-def _fit(task: Task, run: Path, tell: Tell, display: Display, *, resume: bool) -> int:
-    """Train and make the model folder, or stop when a signal says so; returns the exit code."""
+def _fit(task: Task, run: Path, ranks: Ranks, tell: Tell, display: Display, *, resume: bool) -> int:
+    """Train and let the leader make the model folder, or stop when a signal says so; returns the exit code."""
     with runtime.interruptible() as interrupted:
-        trainer = _trainer(task, run, tell, interrupted)
+        trainer = _trainer(task, run, tell, interrupted, ranks)
         if resume:
             _restore(trainer, display.say)
-        tell({"event": "start", "settings": task.settings.model_dump(mode="json"), **runtime.environment()})
+        ranks.spread(tensors_of(task.model).values())
+        facts = {**runtime.environment(), "processes": ranks.size}
+        tell({"event": "start", "settings": task.settings.model_dump(mode="json"), **facts})
         with display.progress(trainer.total_updates, trainer.progress.update):
             reason = trainer.run()
     if not reason.startswith("signal"):
         try:
-            task.finish(trainer, run, display)
+            if ranks.leads:
+                task.finish(trainer, run, display)
             return 0
         except KeyboardInterrupt:  # all updates are saved by now
             reason = f"signal {int(signal.SIGINT)}"
@@ -130,7 +156,7 @@ def _with_precision(task: Task, say: Say) -> Task:
     return task.with_settings(settings.model_copy(update={"train": train}))
 
 
-def _trainer(task: Task, run: Path, tell: Tell, interrupted: Callable[[], int | None]) -> Trainer:
+def _trainer(task: Task, run: Path, tell: Tell, interrupted: Callable[[], int | None], ranks: Ranks) -> Trainer:
     settings = task.settings
     precision = settings.train.precision
     assert precision != "auto"
@@ -148,6 +174,7 @@ def _trainer(task: Task, run: Path, tell: Tell, interrupted: Callable[[], int | 
         data_digest=task.data_digest,
         tell=tell,
         interrupted=interrupted,
+        ranks=ranks,
     )
 
 
@@ -163,7 +190,11 @@ def _total_updates(task: Task) -> int:
 
 
 def _restore(trainer: Trainer, say: Say) -> None:
+    if not trainer.ranks.leads:
+        trainer.ranks.wait()  # for the leader to set damaged checkpoints aside
     checkpoint = latest_checkpoint(trainer.folder, say)
+    if trainer.ranks.leads:
+        trainer.ranks.wait()
     if checkpoint is None:
         if trainer.settings.start_from and any(trainer.folder.glob(".corrupt-*")):
             raise UserError(

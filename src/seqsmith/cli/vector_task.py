@@ -91,8 +91,6 @@ class VectorTask:
 
     def finish(self, trainer: Trainer, run: Path, display: Display) -> None:
         """Take the best weights, score beside the mean of the training targets, save, say how to go on."""
-        if not trainer.progress.best:
-            trainer.validate_now()
         chosen = best_weights(trainer, display.say)
         rows = score_vectors(self.mapper, self.dev)
         display.say(f"{chosen}\nAnswers to {len(self.dev.source):,} dev sources:\n{render_forecasts(rows)}")

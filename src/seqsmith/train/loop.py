@@ -1,15 +1,15 @@
 """The training loop: teacher-forced backpropagation through time over planned batches, until something says stop.
 
 What comes next depends on the data's digest, the settings and the integers of `Progress` alone: batches are planned
-from (seed, epoch), and the noise of an update is seeded by (seed, update). So a resumed run is the run that never
-stopped.
+from (seed, epoch), and the noise of a batch is seeded by (seed, update, its place in the update). So a resumed run is
+the run that never stopped, and it does not matter which of several processes computes a batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Protocol
@@ -30,6 +30,7 @@ from seqsmith.train.checkpoint import (
 )
 from seqsmith.train.journal import Event
 from seqsmith.train.optimizer import MovingAverage, new_optimizer, optimizer_tensors, restore_optimizer
+from seqsmith.train.ranks import Ranks
 from seqsmith.train.schedule import learning_rate
 
 _MOST_SKIPPED = 20  # updates in a row whose gradient is not finite: then the run has diverged
@@ -69,6 +70,7 @@ class Trainer:
     data_digest: str
     tell: Callable[[Event], None]
     interrupted: Callable[[], int | None] = lambda: None
+    ranks: Ranks = field(default_factory=Ranks)
     progress: Progress = field(default_factory=Progress)
     optimizer: torch.optim.AdamW = field(init=False)
     average: MovingAverage | None = field(init=False)
@@ -94,6 +96,8 @@ class Trainer:
                 self.tell({"event": "end", "reason": str(error), "update": self.progress.update, "diverged": True})
                 raise
         self.progress.seconds = perf_counter() - began
+        if not self.progress.best and not reason.startswith("signal"):
+            self.validate_now()
         if not self._at_checkpoint():
             self._save()
         self.tell({"event": "end", "reason": reason, "update": self.progress.update, "seconds": self.progress.seconds})
@@ -105,7 +109,7 @@ class Trainer:
         assert settings.validate_every is not None
         while progress.batch < len(batches):
             group = range(progress.batch, min(progress.batch + settings.accumulate, len(batches)))
-            self._update([batches[index] for index in group])
+            self._update(batches, group)
             progress.batch = group.stop
             progress.seconds = perf_counter() - began
             if progress.batch == len(batches):
@@ -123,39 +127,42 @@ class Trainer:
 
     def _ended(self) -> str | None:
         progress, settings = self.progress, self.settings
-        number = self.interrupted()
-        if number is not None:
-            return f"signal {number}"
+        number, seconds = self.ranks.most(self.interrupted() or 0, progress.seconds)
+        if number:
+            return f"signal {number:.0f}"
         if progress.update >= self.total_updates:
             return "all updates done"
         if settings.early_stop and progress.stale >= settings.early_stop:
             return f"no better score in {progress.stale} validations"
-        if settings.minutes is not None and progress.seconds >= settings.minutes * 60:
+        if settings.minutes is not None and seconds >= settings.minutes * 60:
             return f"{settings.minutes:g} minutes are over"
         return None
 
     # -------------------------------------------------------------------------------------- one update
 
-    def _update(self, batches: Sequence[Any]) -> None:
-        """One step of the optimizer on the mean loss over all target positions of the batches."""
+    def _update(self, batches: Batches, group: range) -> None:
+        """One step of the optimizer on the mean loss over all target positions of a group of batches."""
         began = perf_counter()
         progress = self.progress
-        runtime.seed_step(self.seed, progress.update)
-        count = sum(batch.target.count for batch in batches if batch.target is not None)
+        own = {index: batches[index] for index in self.ranks.share(group)}
+        count = int(self.ranks.total(sum(batch.target.count for batch in own.values())))
         share = self.settings.scheduled_sampling * progress.update / self.total_updates
         self.optimizer.zero_grad(set_to_none=True)
-        losses = []
-        for batch in batches:
+        nats = torch.zeros(2, device=self.device)  # of the loss, and of the truth
+        for index, batch in own.items():
+            runtime.seed_batch(self.seed, progress.update, index - group.start)
             with runtime.precision_context(self.precision, self.device):
                 loss = self.loss(batch.to(self.device), share)
-            (loss.loss_nats / count).backward()
-            losses.append(loss)
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
+            (loss.loss_nats / count).backward()  # type: ignore[no-untyped-call]
+            nats += torch.stack([loss.loss_nats.detach(), loss.truth_nats])
+        parameters = list(self.model.parameters())
+        nats = self.ranks.sum_gradients(parameters, nats)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self.settings.clip)
         progress.update += 1
         if bool(norm.isfinite()):
             self._step()
             progress.skipped_in_a_row = 0
-            self._meter.add(losses, count, perf_counter() - began, norm)
+            self._meter.add(nats, count, perf_counter() - began, norm)
         else:
             self._skip()
 
@@ -210,7 +217,9 @@ class Trainer:
         progress = self.progress
         began = perf_counter()
         with self.evaluated():
-            validation = self.validate()
+            validation = self.validate() if self.ranks.leads else Validation((0.0, 0.0), {})
+        first, second = self.ranks.led(*validation.score)
+        validation = replace(validation, score=(first, second))
         better = not progress.best or validation.score > progress.best[0][0]
         progress.stale = 0 if better else progress.stale + 1
         self._shrink(better)
@@ -255,6 +264,8 @@ class Trainer:
         return (self.folder / f"step-{self.progress.update:08d}").exists()
 
     def _save(self) -> None:
+        if not self.ranks.leads:
+            return
         checkpoint = Checkpoint(
             tensors_of(self.model),
             optimizer_tensors(self.model, self.optimizer),
@@ -285,23 +296,22 @@ def _copy(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> None:
 class Meter:
     """Sums between two reports. Tensors are read only when a report is due, so that a GPU need not wait."""
 
-    loss_nats: list[Tensor] = field(default_factory=list)
-    truth_nats: list[Tensor] = field(default_factory=list)
+    nats: list[Tensor] = field(default_factory=list)  # of the loss and of the truth, summed over an update
     norms: list[Tensor] = field(default_factory=list)
     tokens: int = 0
     seconds: float = 0.0
 
-    def add(self, losses: Sequence[Loss], tokens: int, seconds: float, norm: Tensor) -> None:
-        self.loss_nats += [loss.loss_nats.detach() for loss in losses]
-        self.truth_nats += [loss.truth_nats for loss in losses]
+    def add(self, nats: Tensor, tokens: int, seconds: float, norm: Tensor) -> None:
+        self.nats.append(nats)
         self.norms.append(norm.detach())
         self.tokens += tokens
         self.seconds += seconds
 
     def read(self) -> Event:
+        loss, truth = torch.stack(self.nats).sum(0).tolist()
         return {
-            "loss": float(torch.stack(self.loss_nats).sum()) / self.tokens,
-            "nats_per_token": float(torch.stack(self.truth_nats).sum()) / self.tokens,
+            "loss": loss / self.tokens,
+            "nats_per_token": truth / self.tokens,
             "gradient_norm": float(torch.stack(self.norms).mean()),
             "tokens_per_second": self.tokens / self.seconds,
         }

@@ -291,8 +291,8 @@ def _kinds(recipe: Recipe) -> set[str]:
 
 
 def _training(recipe: Recipe, size: Size, *, steps: float, amount: str) -> None:
-    batch = recipe.take("train.batch_tokens", size.batch_tokens, amount)
     accumulate = recipe.said("train.accumulate") or 1
+    batch = recipe.take("train.batch_tokens", max(1, size.batch_tokens // accumulate), amount)
     each = max(1, round(steps * 1.05 / batch / accumulate))
     if recipe.said("train.updates") is None:
         epochs = recipe.take("train.epochs", max(3, round(size.updates / each)), f"about {size.updates:,} updates")

@@ -94,10 +94,11 @@ def _model(recipe: Recipe) -> None:
 
 
 def _training(recipe: Recipe, facts: SeriesFacts) -> None:
-    batch = recipe.take("series.batch_windows", 256, "usual")
+    accumulate = recipe.said("train.accumulate") or 1
+    batch = recipe.take("series.batch_windows", max(1, 256 // accumulate), "usual")
     recipe.take("series.stride", 1, "every window is used")
     windows = facts.numbers if recipe.value("series.channels") == "independent" else facts.numbers // facts.columns
-    each = max(1, windows // batch)
+    each = max(1, windows // batch // accumulate)
     wanted = min(_MOST_UPDATES, max(_FEWEST_UPDATES, _EPOCHS * each))
     if recipe.said("train.epochs") is None:
         updates = recipe.take(

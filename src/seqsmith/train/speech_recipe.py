@@ -30,14 +30,15 @@ class _Size:
     decoder: int
     updates: int
     batch_frames: int
+    rate: float
 
 
 _SIZES = (
-    _Size(1.0, 16, 2, 128, 128, 600, 4_000),  # a few sounds: tones, commands
-    _Size(10.0, 16, 2, 192, 128, 1_800, 5_000),  # the same, often: connected digits
-    _Size(10.0, math.inf, 3, 320, 256, 9_000, 3_000),
-    _Size(100.0, math.inf, 4, 512, 512, 30_000, 20_000),
-    _Size(math.inf, math.inf, 5, 640, 512, 100_000, 60_000),
+    _Size(1.0, 16, 2, 128, 128, 600, 4_000, 0.002),  # a few sounds: tones, commands
+    _Size(10.0, 16, 2, 192, 128, 1_800, 5_000, 0.002),  # the same, often: connected digits
+    _Size(10.0, math.inf, 3, 320, 256, 9_000, 3_000, 0.0015),
+    _Size(100.0, math.inf, 4, 512, 512, 30_000, 20_000, 0.002),
+    _Size(math.inf, math.inf, 5, 640, 512, 100_000, 60_000, 0.002),
 )
 
 
@@ -95,7 +96,8 @@ def _variations(recipe: Recipe, found: Survey, *, words: bool) -> None:
         return
     recipe.take("source.augment.tempo", 0.15, "little speech: what was heard once is heard in other tempos")
     if words:
-        recipe.take("source.augment.bend", 0.06, "little speech: few voices, so their spectra are bent into others")
+        bend = 0.06 if found.mean_seconds < _SHORT_SECONDS else 0.04
+        recipe.take("source.augment.bend", bend, "little speech: few voices, so their spectra are bent into others")
     else:
         recipe.take("source.augment.bend", 0.0, "no words: sounds may be told apart by their pitch")
 
@@ -145,15 +147,16 @@ def _model(recipe: Recipe, size: _Size, amount: str, *, words: bool) -> None:
 
 
 def _training(recipe: Recipe, size: _Size, found: Survey, amount: str) -> None:
-    batch = recipe.take("train.batch_tokens", size.batch_frames, f"frames of a batch: {amount}")
+    accumulate = recipe.said("train.accumulate") or 1
+    batch = recipe.take("train.batch_tokens", max(1, size.batch_frames // accumulate), f"frames of a batch: {amount}")
     frames = found.recordings * found.mean_seconds * FRAMES_PER_SECOND
-    each = max(1, round(frames * 1.05 / batch / (recipe.said("train.accumulate") or 1)))
+    each = max(1, round(frames * 1.05 / batch / accumulate))
     if recipe.said("train.updates") is None:
         epochs = recipe.take("train.epochs", max(6, round(size.updates / each)), f"about {size.updates:,} updates")
         updates = epochs * each
     else:
         updates = recipe.said("train.updates")
     recurrent = recipe.value("model.encoder.kind") in ("lstm", "gru")
-    recipe.take("train.rate", 0.002 if recurrent else 0.001, "a recurrent encoder" if recurrent else "attention")
+    recipe.take("train.rate", size.rate if recurrent else 0.001, "a recurrent encoder" if recurrent else "attention")
     pace(recipe, each=each, updates=updates)
     recipe.take("train.early_stop", 0, "CTC learns nothing for long and then much")
