@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from seqsmith import config
 from seqsmith.data.columns import Role
 from seqsmith.data.prepare import Column
-from seqsmith.data.ragged import Block
+from seqsmith.data.ragged import Ragged
 from seqsmith.speech import codec as speech
 from seqsmith.speech import columns as speech_columns
 from seqsmith.speech.codec import SpeechCodec
@@ -106,12 +106,12 @@ class Featuriser:
             source = Column(self._source_block, data.longest_source, _dtype(self.source))
         return {"source": source, "target": target}
 
-    def _source_block(self, texts: Texts) -> Block:
+    def _source_block(self, texts: Texts) -> Ragged:
         if isinstance(self.source, SpeechCodec):
-            return Block.of(self.source.encode(texts["source"]))
+            return Ragged.of(self.source.encode(texts["source"]))
         return self.source.encode(texts["source"], texts.get("features")).ended(END)
 
-    def _target_block(self, texts: Texts) -> Block:
+    def _target_block(self, texts: Texts) -> Ragged:
         return self.target.encode(texts["target"]).ended(END)
 
     def same_ids(self, other: Featuriser) -> bool:

@@ -115,10 +115,14 @@ def seed_batch(seed: int, update: int, place: int) -> None:
     torch.manual_seed(int.from_bytes(digest, "little"))
 
 
-def place_among_processes() -> tuple[int, int, int]:
-    """What torchrun says: the rank of this process, its rank on this machine, and how many there are."""
-    rank, local, size = (int(os.environ.get(name) or 0) for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"))
-    return rank, local, max(1, size)
+def place_among_processes() -> tuple[int, int]:
+    """What torchrun says: the rank of this process, and how many processes there are."""
+    return int(os.environ.get("RANK") or 0), int(os.environ.get("WORLD_SIZE") or 1)
+
+
+def place_on_this_machine() -> tuple[int, int]:
+    """The same, of the processes on this machine."""
+    return int(os.environ.get("LOCAL_RANK") or 0), int(os.environ.get("LOCAL_WORLD_SIZE") or 1)
 
 
 def seed_everything(seed: int) -> None:

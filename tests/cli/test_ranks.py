@@ -7,9 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 import torch
@@ -38,7 +37,9 @@ def table(folder: Path) -> Path:
     return path
 
 
-def start(processes: int, folder: Path, *words: str | Path, **settings: Any) -> subprocess.Popen[str]:
+def start(
+    processes: int, folder: Path, *words: str | Path, stdin: IO[str] | None = None, **settings: Any
+) -> subprocess.Popen[str]:
     torchrun = ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}")
     changes = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     return subprocess.Popen(
@@ -49,6 +50,7 @@ def start(processes: int, folder: Path, *words: str | Path, **settings: Any) -> 
             "SEQSMITH_CACHE": str(folder / "c"),
             "OMP_NUM_THREADS": "1",
         },
+        stdin=stdin,
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -101,9 +103,8 @@ def test_a_signal_stops_all_and_all_go_on(tmp_path: Path) -> None:
     long = {**SMALL, "train.updates": 400, "train.validate_every": 50, "train.early_stop": 0}
     run(2, tmp_path, pairs, "--out", whole, **long)
     process = start(2, tmp_path, pairs, "--out", halted, **long)
-    while not (halted / "journal.jsonl").exists() or not events(halted, "validation"):
-        assert process.poll() is None
-        time.sleep(0.05)
+    assert process.stderr is not None
+    assert any(line.startswith("update      50 ") for line in process.stderr)  # a validation
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=120)
     assert "Go on with" in said
@@ -114,9 +115,26 @@ def test_a_signal_stops_all_and_all_go_on(tmp_path: Path) -> None:
     assert torch.equal(weights(halted, 400), weights(whole, 400))
 
 
-def test_what_is_wrong_is_told_once(tmp_path: Path) -> None:
-    process = start(2, tmp_path, tmp_path / "missing.tsv", "--out", tmp_path / "run")
+def refused(folder: Path, *words: str | Path, stdin: IO[str] | None = None, **settings: Any) -> str:
+    """What is said by two processes that cannot begin."""
+    process = start(2, folder, *words, "--out", folder / "run", stdin=stdin, **settings)
     _, said = process.communicate(timeout=120)
     assert process.returncode != 0
+    assert not (folder / "run").exists()
+    return said
+
+
+def test_what_is_wrong_is_told_once(tmp_path: Path) -> None:
+    said = refused(tmp_path, tmp_path / "missing.tsv")
     assert said.count("missing.tsv: no such file") == 1
-    assert not (tmp_path / "run").exists()
+
+
+def test_an_update_has_a_batch_for_every_process(tmp_path: Path) -> None:
+    said = refused(tmp_path, table(tmp_path), **{"train.accumulate": 1})
+    assert said.count("train.accumulate: found 1 for 2 processes; expected a batch of each update for every") == 1
+
+
+def test_what_can_be_read_only_once_is_refused(tmp_path: Path) -> None:
+    with table(tmp_path).open() as pairs:
+        said = refused(tmp_path, "-", stdin=pairs, **SMALL)
+    assert said.count("-: every process reads the data, and this can be read only once") == 1

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from seqsmith.data import lexicon
 from seqsmith.data.lexicon import Lexicon, learn_lexicon
-from seqsmith.data.ragged import Block, Ragged, RaggedWriter
+from seqsmith.data.ragged import Ragged, RaggedWriter
 
 END = 3
 Pairs = list[tuple[list[int], list[int]]]
@@ -26,7 +26,7 @@ def columns(folder: Path, pairs: Pairs) -> tuple[Ragged, Ragged]:
     """Sources and targets on disk, each with its END."""
     for side, name in enumerate(("source", "target")):
         with RaggedWriter(folder, name, np.uint16) as writer:
-            writer.append(Block.of([[*pair[side], END] for pair in pairs]))
+            writer.append(Ragged.of([[*pair[side], END] for pair in pairs]))
     return Ragged.open(folder, "source"), Ragged.open(folder, "target")
 
 

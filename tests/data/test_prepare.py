@@ -15,7 +15,7 @@ import pytest
 from seqsmith.config import Corpus, Data
 from seqsmith.data.columns import Role
 from seqsmith.data.prepare import Column, Encoded, Gathered, encode, gather
-from seqsmith.data.ragged import Block
+from seqsmith.data.ragged import Ragged
 from seqsmith.data.split import split_dev
 from seqsmith.errors import UserError
 
@@ -26,7 +26,7 @@ END = 3
 
 
 def _letters(role: str) -> Any:
-    return lambda texts: Block.of([[*map(ord, text), END] for text in texts[role]])
+    return lambda texts: Ragged.of([[*map(ord, text), END] for text in texts[role]])
 
 
 def _encode(
@@ -203,7 +203,7 @@ from pathlib import Path
 from seqsmith.config import Corpus, Data
 from seqsmith.data.columns import Role
 from seqsmith.data.prepare import Column, encode, gather
-from seqsmith.data.ragged import Block
+from seqsmith.data.ragged import Ragged
 from seqsmith.data.split import split_dev
 
 roles = (Role("source", None, 1), Role("target", None, 2))
@@ -211,7 +211,7 @@ gathered = gather([Corpus(path=sys.argv[1])], roles, Data(), Path(sys.argv[2]))
 train, dev = split_dev(gathered.source_hash, gathered.target_hash, 2000, 1)
 ids = [7] * 19 + [3]
 columns = {
-    role: Column(lambda texts, role=role: Block.of([ids] * len(texts[role])), 100, "u2")
+    role: Column(lambda texts, role=role: Ragged.of([ids] * len(texts[role])), 100, "u2")
     for role in ("source", "target")
 }
 encode(gathered, train, columns, key="k", cache=Path(sys.argv[2]))

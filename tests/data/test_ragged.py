@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqsmith.data.ragged import Block, Ragged, RaggedWriter
+from seqsmith.data.ragged import Ragged, RaggedWriter
 
 pytestmark = pytest.mark.unwatched  # no tensors here
 
@@ -32,7 +32,7 @@ def test_texts_come_back_as_they_were_written(blocks: list[list[str]]) -> None:
 def test_ids_come_back_as_they_were_written(items: list[list[int]], arrays: bool) -> None:
     with TemporaryDirectory() as name:
         with RaggedWriter(Path(name), "target", np.uint16) as writer:
-            writer.append(Block.of([np.array(item, np.int64) for item in items] if arrays else items))
+            writer.append(Ragged.of([np.array(item, np.int64) for item in items] if arrays else items))
         column = Ragged.open(Path(name), "target")
         assert [item.tolist() for item in column] == items
         assert column.value.dtype == np.uint16
@@ -41,8 +41,8 @@ def test_ids_come_back_as_they_were_written(items: list[list[int]], arrays: bool
 def test_frames_keep_their_channels(tmp_path: Path) -> None:
     clips = [np.full((steps, 3), steps, np.float32) for steps in (2, 0, 5)]
     with RaggedWriter(tmp_path, "source", np.float32, (3,)) as writer:
-        writer.append(Block.of(clips[:1]))
-        writer.append(Block.of(clips[1:]))
+        writer.append(Ragged.of(clips[:1]))
+        writer.append(Ragged.of(clips[1:]))
     column = Ragged.open(tmp_path, "source")
     assert column.lengths.tolist() == [2, 0, 5]
     for written, read in zip(clips, column, strict=True):
@@ -51,7 +51,7 @@ def test_frames_keep_their_channels(tmp_path: Path) -> None:
 
 def test_items_are_views_of_the_file(tmp_path: Path) -> None:
     with RaggedWriter(tmp_path, "source", np.uint16) as writer:
-        writer.append(Block.of([[5, 6], [7]]))
+        writer.append(Ragged.of([[5, 6], [7]]))
     column = Ragged.open(tmp_path, "source")
     assert np.shares_memory(column[1], column.value)
     with pytest.raises(IndexError):
@@ -67,7 +67,12 @@ def test_texts_far_apart_are_read_singly(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_an_id_that_does_not_fit_is_never_wrapped(tmp_path: Path) -> None:
     with RaggedWriter(tmp_path, "source", np.uint16) as writer, pytest.raises(AssertionError, match="does not fit"):
-        writer.append(Block.of([[65536]]))
+        writer.append(Ragged.of([[65536]]))
+
+
+def test_frames_of_other_channels_are_never_cut_anew(tmp_path: Path) -> None:
+    with RaggedWriter(tmp_path, "source", np.float32, (40,)) as writer, pytest.raises(AssertionError):
+        writer.append(Ragged.of([np.zeros((3, 80), np.float32)]))
 
 
 ITEMS = st.lists(st.lists(st.integers(0, 99), max_size=4), max_size=6)
@@ -75,12 +80,11 @@ ITEMS = st.lists(st.lists(st.integers(0, 99), max_size=4), max_size=6)
 
 @settings(max_examples=40)
 @given(items=ITEMS, data=st.data())
-def test_blocks_do_what_lists_do(items: list[list[int]], data: st.DataObject) -> None:
+def test_items_side_by_side_do_what_lists_do(items: list[list[int]], data: st.DataObject) -> None:
     others = data.draw(st.lists(st.lists(st.integers(0, 99), max_size=4), min_size=len(items), max_size=len(items)))
-    block, other = Block.of(items), Block.of(others)
-    assert block.lists() == items
-    assert block.then(other).lists() == items + others
-    assert block.before(other).lists() == [left + right for left, right in zip(items, others, strict=True)]
-    assert block.ended(7).lists() == [[*item, 7] for item in items]
+    own, other = Ragged.of(items), Ragged.of(others)
+    assert own.lists() == items
+    assert own.before(other).lists() == [left + right for left, right in zip(items, others, strict=True)]
+    assert own.ended(7).lists() == [[*item, 7] for item in items]
     rows = data.draw(st.lists(st.integers(0, len(items) - 1), max_size=8)) if items else []
-    assert block.take(np.array(rows, np.int64)).lists() == [items[row] for row in rows]
+    assert own.take(np.array(rows, np.int64)).lists() == [items[row] for row in rows]

@@ -1,4 +1,4 @@
-"""One process at a time in a run folder."""
+"""One run at a time in a run folder."""
 
 from __future__ import annotations
 

@@ -22,11 +22,11 @@ from seqsmith.cli.text_task import open_text_task
 from seqsmith.cli.vector_task import open_vector_task
 from seqsmith.cli.write import replacing
 from seqsmith.data.files import suffix
-from seqsmith.errors import UserError
+from seqsmith.errors import Diverged, UserError
 from seqsmith.train.checkpoint import latest_checkpoint, tensors_of
 from seqsmith.train.journal import Event, Journal
 from seqsmith.train.loop import Trainer
-from seqsmith.train.ranks import Ranks, joined
+from seqsmith.train.ranks import Rank, check_resources, joined
 from seqsmith.train.tensorboard import TensorBoard, check_installed
 
 Say = Callable[[str], None]
@@ -36,48 +36,54 @@ Tell = Callable[[Event], None]
 def train(table: Mapping[str, Any], run: Path, *, resume: bool, quiet: bool = False) -> int:
     """Train by these settings in the run folder, or go on by its own; returns the exit code. Raises UserError."""
     runtime.keep_memory()
-    with joined() as ranks:
-        if not ranks.leads:
-            return _follow(run, ranks, resume=resume)
+    with joined() as rank:
+        if not rank.leads:
+            return _follow(run, rank, resume=resume)
         display = Display(quiet=quiet)
         with run_lock(run):
             _check_run_folder(run, resume=resume)
-            table = config.read_table(run / "config.toml") if resume else _shared(table, ranks, display.say)
-            return _lead(table, run, ranks, display, resume=resume)
+            table = config.read_table(run / "config.toml") if resume else _shared(table, rank, display.say)
+            return _lead(table, run, rank, display, resume=resume)
 
 
-def _lead(table: Mapping[str, Any], run: Path, ranks: Ranks, display: Display, *, resume: bool) -> int:
+def _lead(table: Mapping[str, Any], run: Path, rank: Rank, display: Display, *, resume: bool) -> int:
     """Settle everything, write it down, and train with those who follow."""
-    task = _with_precision(_open_task(table, run, ranks, resume=resume, say=display.say), display.say)
+    task = _with_precision(_open_task(table, run, rank, resume=resume, say=display.say), display.say)
+    if rank.size > 1:
+        _check_files(task.settings.data)
     if not resume:
         with replacing(run / "config.toml") as file:
             file.write(config.dump(task.settings))
-    ranks.wait()
+    rank.wait()
     with _telling(task.settings, run, display) as tell:
-        return _fit(task, run, ranks, tell, display, resume=resume)
+        return _fit(task, run, rank, tell, display, resume=resume)
 
 
-def _follow(run: Path, ranks: Ranks, *, resume: bool) -> int:
+def _follow(run: Path, rank: Rank, *, resume: bool) -> int:
     """Wait for what the leader wrote down, then train with it in silence."""
-    ranks.wait()
+    rank.wait()
     display = Display(quiet=True)
-    task = _open_task(config.read_table(run / "config.toml"), run, ranks, resume=True, say=display.say)
-    return _fit(task, run, ranks, lambda _event: None, display, resume=resume)
+    task = _open_task(config.read_table(run / "config.toml"), run, rank, resume=True, say=display.say)
+    try:
+        return _fit(task, run, rank, lambda _event: None, display, resume=resume)
+    except Diverged:
+        return 3  # the leader says why
 
 
-def _shared(table: Mapping[str, Any], ranks: Ranks, say: Say) -> Mapping[str, Any]:
+def _shared(table: Mapping[str, Any], rank: Rank, say: Say) -> Mapping[str, Any]:
     """With a batch of each update for every process, where the user did not say how many batches an update has."""
-    if ranks.size == 1 or "accumulate" in table.get("train", {}):
+    section = table.get("train", {})
+    if rank.size == 1 or not isinstance(section, Mapping) or "accumulate" in section:
         return table
-    say(f"{ranks.size} processes train together: train.accumulate = {ranks.size}, a batch of each update for each.")
-    return config.merge(table, {"train": {"accumulate": ranks.size}})
+    say(f"{rank.size} processes train together: train.accumulate = {rank.size}, a batch of each update for each.")
+    return config.merge(table, {"train": {"accumulate": rank.size}})
 
 
-def _open_task(table: Mapping[str, Any], run: Path, ranks: Ranks, *, resume: bool, say: Say) -> Task:
+def _open_task(table: Mapping[str, Any], run: Path, rank: Rank, *, resume: bool, say: Say) -> Task:
     """Read the data and make the model. What is missing on this machine is told before the long work."""
     settings = config.draft({"train": table.get("train", {})}, where="settings").train
     device = runtime.choose_device(settings.device)
-    ranks.use(device)
+    check_resources(rank, accumulate=settings.accumulate, device=device)
     if settings.tensorboard:
         check_installed()
     runtime.use_threads(settings.threads)
@@ -89,20 +95,22 @@ def _open_task(table: Mapping[str, Any], run: Path, ranks: Ranks, *, resume: boo
     return open_series_task(table, device, resume=resume, say=say)
 
 
-def _fit(task: Task, run: Path, ranks: Ranks, tell: Tell, display: Display, *, resume: bool) -> int:
+def _fit(task: Task, run: Path, rank: Rank, tell: Tell, display: Display, *, resume: bool) -> int:
     """Train and let the leader make the model folder, or stop when a signal says so; returns the exit code."""
     with runtime.interruptible() as interrupted:
-        trainer = _trainer(task, run, tell, interrupted, ranks)
+        trainer = _trainer(task, run, tell, interrupted, rank)
+        _check_same_data(task.data_digest, rank)
         if resume:
-            _restore(trainer, display.say)
-        ranks.spread(tensors_of(task.model).values())
-        facts = {**runtime.environment(), "processes": ranks.size}
+            with rank.after_leader():  # who sets damaged checkpoints aside
+                _restore(trainer, display.say)
+        rank.broadcast_tensors(tensors_of(task.model).values())
+        facts = {**runtime.environment(), "processes": rank.size}
         tell({"event": "start", "settings": task.settings.model_dump(mode="json"), **facts})
         with display.progress(trainer.total_updates, trainer.progress.update):
             reason = trainer.run()
     if not reason.startswith("signal"):
         try:
-            if ranks.leads:
+            if rank.leads:
                 task.finish(trainer, run, display)
             return 0
         except KeyboardInterrupt:  # all updates are saved by now
@@ -156,7 +164,25 @@ def _with_precision(task: Task, say: Say) -> Task:
     return task.with_settings(settings.model_copy(update={"train": train}))
 
 
-def _trainer(task: Task, run: Path, tell: Tell, interrupted: Callable[[], int | None], ranks: Ranks) -> Trainer:
+def _check_files(data: config.Data) -> None:
+    """Raises UserError for data that can be read only once, as every process reads it."""
+    for corpus in (*data.train, *data.dev):
+        for path in filter(None, (corpus.path, corpus.target)):
+            if not Path(path).is_file():
+                raise UserError(
+                    f"{path}: every process reads the data, and this can be read only once. Put it into a file."
+                )
+
+
+def _check_same_data(digest: str, rank: Rank) -> None:
+    own = float(int(digest[:12], 16))
+    if rank.broadcast(own)[0] != own:
+        raise UserError(
+            f"process {rank.number} found other data than process 0. Give every process the same files, unchanged."
+        )
+
+
+def _trainer(task: Task, run: Path, tell: Tell, interrupted: Callable[[], int | None], rank: Rank) -> Trainer:
     settings = task.settings
     precision = settings.train.precision
     assert precision != "auto"
@@ -174,7 +200,7 @@ def _trainer(task: Task, run: Path, tell: Tell, interrupted: Callable[[], int | 
         data_digest=task.data_digest,
         tell=tell,
         interrupted=interrupted,
-        ranks=ranks,
+        rank=rank,
     )
 
 
@@ -190,11 +216,7 @@ def _total_updates(task: Task) -> int:
 
 
 def _restore(trainer: Trainer, say: Say) -> None:
-    if not trainer.ranks.leads:
-        trainer.ranks.wait()  # for the leader to set damaged checkpoints aside
     checkpoint = latest_checkpoint(trainer.folder, say)
-    if trainer.ranks.leads:
-        trainer.ranks.wait()
     if checkpoint is None:
         if trainer.settings.start_from and any(trainer.folder.glob(".corrupt-*")):
             raise UserError(

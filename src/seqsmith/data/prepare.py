@@ -25,7 +25,7 @@ from seqsmith.data.columns import Role, Rows, placed
 from seqsmith.data.corpus import read_rows
 from seqsmith.data.counts import PLACES, Counts, Tally
 from seqsmith.data.files import shown, suffix
-from seqsmith.data.ragged import Block, Ragged, RaggedWriter, read_column
+from seqsmith.data.ragged import Ragged, RaggedWriter, read_column
 from seqsmith.data.split import Hashes, hash_texts
 from seqsmith.data.statistics import TextStatistics
 from seqsmith.errors import UserError
@@ -36,7 +36,7 @@ BLOCK_ROWS = 10_000
 BLOCK_BYTES = 4_000_000  # of text that is encoded at once
 NOT_READING = {"train", "dev", "longest_source", "longest_target", "dev_pairs"}  # settings that change no text
 
-Encoder = Callable[[dict[str, list[str]]], Block]
+Encoder = Callable[[dict[str, list[str]]], Ragged]
 """The texts of a block of rows, by role -> the ids of each row, END included; or its frames [steps, channels]."""
 
 

@@ -28,15 +28,24 @@ def read_column(path: Path, dtype: DTypeLike, channels: tuple[int, ...] = ()) ->
     return np.memmap(path, dtype, mode="r").reshape(-1, *channels)
 
 
-class Block:
-    """Items of various lengths, laid end to end in one array."""
+class Ragged:
+    """Items of various lengths, laid end to end in one array; an item is a view of it."""
 
-    def __init__(self, value: Array, offset: NDArray[np.int64]) -> None:
+    def __init__(self, value: Array, offset: NDArray[np.int64], *, file: Path | None = None) -> None:
         self.value = value
         self.offset = offset  # where each item starts, and where the last one ends
+        self.file = file  # that the values are mapped from, if they are
 
     @classmethod
-    def of(cls, items: Sequence[Sequence[int]] | Sequence[Array]) -> Block:
+    def open(cls, folder: Path, name: str) -> Ragged:
+        """Map what a `RaggedWriter` wrote."""
+        form = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        file = folder / f"{name}.value"
+        value = read_column(file, form["dtype"], tuple(form["channels"]))
+        return cls(value, read_column(folder / f"{name}.offset", np.int64), file=file)
+
+    @classmethod
+    def of(cls, items: Sequence[Sequence[int]] | Sequence[Array]) -> Ragged:
         """From arrays [steps, *channels], or sequences of whole numbers."""
         lengths = np.array([len(item) for item in items], np.int64)
         value: Array
@@ -45,7 +54,7 @@ class Block:
         else:
             numbers: Any = chain.from_iterable(items)
             value = np.fromiter(numbers, np.int64, int(lengths.sum()))
-        return Block(value, offsets(lengths))
+        return Ragged(value, offsets(lengths))
 
     def __len__(self) -> int:
         return len(self.offset) - 1
@@ -61,28 +70,42 @@ class Block:
         return np.subtract(self.offset[1:], self.offset[:-1], dtype=np.int32, casting="unsafe")
 
     def lists(self) -> list[list[int]]:
-        """The items of a block of whole numbers."""
+        """The items, where they are whole numbers."""
         value, bounds = self.value.tolist(), self.offset.tolist()
         return [value[start:end] for start, end in pairwise(bounds)]
 
-    def take(self, rows: NDArray[np.integer[Any]]) -> Block:
+    def take(self, rows: NDArray[np.integer[Any]]) -> Ragged:
         """These items, in this order."""
         lengths = self.lengths[rows]
-        return Block(self.value[runs(self.offset[rows], lengths)], offsets(lengths))
+        return Ragged(self.value[runs(self.offset[rows], lengths)], offsets(lengths))
 
-    def then(self, other: Block) -> Block:
-        """The items of both."""
-        value = np.concatenate([self.value, other.value])
-        return Block(value, np.concatenate([self.offset, self.offset[-1] + other.offset[1:]]))
-
-    def before(self, other: Block) -> Block:
-        """Each item of `other` with the item of this block before it."""
+    def before(self, other: Ragged) -> Ragged:
+        """Each item of `other` with its item here before it."""
         places = np.repeat(other.offset[:-1], self.lengths)
-        return Block(np.insert(other.value, places, self.value), self.offset + other.offset)
+        return Ragged(np.insert(other.value, places, self.value), self.offset + other.offset)
 
-    def ended(self, end: int) -> Block:
+    def ended(self, end: int) -> Ragged:
         """Each item with one number more."""
-        return Block(np.insert(self.value, self.offset[1:], end), self.offset + np.arange(len(self.offset)))
+        return Ragged(np.insert(self.value, self.offset[1:], end), self.offset + np.arange(len(self.offset)))
+
+    def text(self, item: int) -> str:
+        return self[item].tobytes().decode()
+
+    def texts(self, rows: NDArray[np.integer[Any]]) -> list[str]:
+        """The texts of many rows of a file. Neighbours are read as one piece and not mapped, so that a pass over a
+        large file leaves nothing behind in this process's memory."""
+        if not len(rows):
+            return []
+        starts, ends = self.offset[rows], self.offset[rows + 1]
+        first, last = int(starts.min()), int(ends.max())
+        if last - first > SPAN_BYTES:
+            return [self.value[start:end].tobytes().decode() for start, end in zip(starts, ends, strict=True)]
+        assert self.file is not None
+        with self.file.open("rb") as file:
+            file.seek(first)
+            piece = file.read(last - first)
+        bounds = zip((starts - first).tolist(), (ends - first).tolist(), strict=True)
+        return [piece[start:end].decode() for start, end in bounds]
 
 
 def offsets(lengths: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
@@ -99,7 +122,7 @@ def runs(start: NDArray[np.integer[Any]], length: NDArray[np.integer[Any]]) -> N
 
 
 class RaggedWriter:
-    """Writes a column, a block of items at a time; complete when its context is left."""
+    """Writes a column, some items at a time; complete when its context is left."""
 
     def __init__(self, folder: Path, name: str, dtype: DTypeLike, channels: tuple[int, ...] = ()) -> None:
         self.dtype = np.dtype(dtype)
@@ -111,12 +134,13 @@ class RaggedWriter:
         self._offset = (folder / f"{name}.offset").open("wb")
         self._offset.write(np.zeros(1, np.int64).tobytes())
 
-    def append(self, block: Block) -> None:
-        """Write a block of items."""
-        value = block.value.reshape(-1, *self.channels)
+    def append(self, items: Ragged) -> None:
+        """Write some items."""
+        value = items.value
+        assert value.shape[1:] == self.channels or not len(value)
         written = value.astype(self.dtype)
         assert self.dtype.kind not in "iu" or np.array_equal(written, value), f"a value does not fit {self.dtype}"
-        self._write(written.tobytes(), block.offset)
+        self._write(written.tobytes(), items.offset)
 
     def append_texts(self, texts: Sequence[str]) -> None:
         """Write a block of texts as UTF-8, into a column of uint8."""
@@ -137,36 +161,3 @@ class RaggedWriter:
     ) -> None:
         with self._value, self._offset:  # closes both, the second even if the first finds the disk full
             pass
-
-
-class Ragged(Block):
-    """A column that is read: an item is a view of the mapped file."""
-
-    def __init__(self, path: Path, value: Array, offset: NDArray[np.int64]) -> None:
-        super().__init__(value, offset)
-        self.path = path  # of the values
-
-    @classmethod
-    def open(cls, folder: Path, name: str) -> Ragged:
-        form = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-        path = folder / f"{name}.value"
-        value = read_column(path, form["dtype"], tuple(form["channels"]))
-        return cls(path, value, read_column(folder / f"{name}.offset", np.int64))
-
-    def text(self, item: int) -> str:
-        return self[item].tobytes().decode()
-
-    def texts(self, rows: NDArray[np.integer[Any]]) -> list[str]:
-        """The texts of many rows. Neighbours are read as one piece and not mapped, so that a pass over a large file
-        leaves nothing behind in this process's memory."""
-        if not len(rows):
-            return []
-        starts, ends = self.offset[rows], self.offset[rows + 1]
-        first, last = int(starts.min()), int(ends.max())
-        if last - first > SPAN_BYTES:
-            return [self.value[start:end].tobytes().decode() for start, end in zip(starts, ends, strict=True)]
-        with self.path.open("rb") as file:
-            file.seek(first)
-            piece = file.read(last - first)
-        bounds = zip((starts - first).tolist(), (ends - first).tolist(), strict=True)
-        return [piece[start:end].decode() for start, end in bounds]

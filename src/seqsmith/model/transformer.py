@@ -170,9 +170,10 @@ class TransformerDecoder(nn.Module):
         self.norm = norm(settings.norm, settings.width) if settings.norm_first else nn.Identity()
 
     def look(self, memory: Memory) -> dict[str, Any]:
-        """Every layer's keys and values of the memory, once for each source."""
-        remembered = [layer.cross_attention.remember(memory.x_BSD) for layer in self.layers]
-        return {"memory": remembered, "bias_B1S": padding_bias(memory.valid_BS, memory.x_BSD.dtype)}
+        """Every layer's keys and values of the memory, once for each source, laid out as each step multiplies them."""
+        remembered = (layer.cross_attention.remember(memory.x_BSD) for layer in self.layers)
+        laid_out = [(key.contiguous(), value.contiguous()) for key, value in remembered]
+        return {"memory": laid_out, "bias_B1S": padding_bias(memory.valid_BS, memory.x_BSD.dtype)}
 
     def start(self, memory: Memory) -> dict[str, Any]:
         """No past: keys and values of length 0, one row a source."""

@@ -156,6 +156,11 @@ def _analysed(samples: NDArray[np.float32], settings: config.SpeechSource, name:
 
     if settings.bins is None:
         raise UserError(f"{name}: a recording, but this model takes ready-made features (.npy, .npz). Give it those.")
+    if settings.channels not in (None, settings.bins):
+        raise UserError(
+            f"source.channels: found {settings.channels}, but a recording has as many as source.bins, which is "
+            f"{settings.bins}: set source.bins alone."
+        )
     try:
         return log_mel(samples, FilterBank(_rate(settings), settings.bins, settings.window))
     except UserError as error:

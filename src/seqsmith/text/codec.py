@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 
 from seqsmith import config
-from seqsmith.data.ragged import Block
+from seqsmith.data.ragged import Ragged
 from seqsmith.text.normalise import Form, normalise
 from seqsmith.text.tokenise import Tokeniser, open_tokeniser, train_tokeniser
 from seqsmith.text.vocabulary import SPECIALS, UNKNOWN, Vocabulary, most_frequent, read_vocabulary
@@ -35,11 +35,11 @@ class TextCodec:
         """How many ids there are: specials, the tokeniser's, features."""
         return self.tokeniser.size + len(self.features.symbols)
 
-    def encode(self, texts: Sequence[str], features: Sequence[str] | None = None) -> Block:
+    def encode(self, texts: Sequence[str], features: Sequence[str] | None = None) -> Ragged:
         """The ids of each text, after those of its features; `features` holds the raw column."""
         as_they_are = self.form == "none" and not self.lowercase
         ids = self.tokeniser.encode(texts if as_they_are else [self._normalise(text) for text in texts])
-        return ids if features is None else Block.of([self._feature_ids(column) for column in features]).before(ids)
+        return ids if features is None else Ragged.of([self._feature_ids(column) for column in features]).before(ids)
 
     def encode_sampled(self, text: str, features: str | None, seed: int) -> list[int]:
         """Like `encode`, with subword regularisation: a pure function of its arguments."""

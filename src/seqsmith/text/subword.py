@@ -19,9 +19,10 @@ from threading import Lock
 
 import numpy as np
 import sentencepiece
+from numpy.typing import NDArray
 
 from seqsmith import config
-from seqsmith.data.ragged import Block, offsets
+from seqsmith.data.ragged import Ragged, offsets
 from seqsmith.errors import UserError
 from seqsmith.text.sample import FIRST_BYTE, BpeSampler, Pieces, Sampler, UnigramSampler
 from seqsmith.text.vocabulary import BEGIN, END, HIDDEN, PAD, REPLACEMENT, SPECIALS, UNKNOWN
@@ -51,10 +52,10 @@ class Subwords:
         self._sampler = self._make_sampler(settings) if settings.sampling else None
         self._words = _Words(self._processor)
 
-    def encode(self, texts: Sequence[str]) -> Block:
+    def encode(self, texts: Sequence[str]) -> Ragged:
         cut = [escape(text).split(" ") if text else [] for text in texts]
         of_word = self._words.pieces(list(chain.from_iterable(cut)))
-        return Block(of_word.value, of_word.offset[offsets(np.array([len(words) for words in cut], np.int64))])
+        return Ragged(of_word.value, of_word.offset[offsets(np.array([len(words) for words in cut], np.int64))])
 
     def encode_sampled(self, text: str, seed: int) -> list[int]:
         if self._sampler is None or not text:
@@ -98,27 +99,61 @@ class _Words:
     def __init__(self, processor: sentencepiece.SentencePieceProcessor) -> None:
         self._processor = processor
         self._lock = Lock()
-        self._row_of = _Rows()
-        self._known = Block.of([])  # the pieces of each row
-        self._characters = 0
+        self._forget()
 
-    def pieces(self, words: Sequence[str]) -> Block:
+    def pieces(self, words: Sequence[str]) -> Ragged:
         """The ids of each word, the space before it included."""
         with self._lock:
             if len(self._row_of) > WORDS_KEPT or self._characters > CHARACTERS_KEPT:
-                self._row_of, self._known, self._characters = _Rows(), Block.of([]), 0
+                self._forget()
             rows = np.fromiter(map(self._row_of.__getitem__, words), np.int64, len(words))
-            if self._row_of.new:
-                self._learn(self._row_of.new)
-                self._row_of.new = []
-            known = self._known
+            try:
+                self._learn()
+            except BaseException:  # half of it may be learnt
+                self._forget()
+                raise
+            known = Ragged(self._id.array, self._offset.array)
         return known.take(rows)
 
-    def _learn(self, words: Sequence[str]) -> None:
-        ids = self._processor.encode([word or " " for word in words], num_threads=1)
-        new = Block.of([own if word else own[:1] for word, own in zip(words, ids, strict=True)])
-        self._known = self._known.then(new)
-        self._characters += sum(map(len, words))
+    def _learn(self) -> None:
+        """Cut the words that were given their rows just now."""
+        new = self._row_of.new
+        if not new:
+            return
+        ids = self._processor.encode([word or " " for word in new], num_threads=1)
+        cut = Ragged.of([own if word else own[:1] for word, own in zip(new, ids, strict=True)])
+        self._offset.extend(len(self._id.array) + cut.offset[1:])
+        self._id.extend(cut.value)
+        self._characters += sum(map(len, new))
+        self._row_of.new = []
+
+    def _forget(self) -> None:
+        self._row_of = _Rows()
+        self._id, self._offset = _Growing(), _Growing()  # the pieces of each row
+        self._offset.extend(np.zeros(1, np.int64))
+        self._characters = 0
+
+
+class _Growing:
+    """An array that grows at its end, into room that is doubled when it is full."""
+
+    def __init__(self) -> None:
+        self._room = np.empty(1_024, np.int64)
+        self._length = 0
+
+    @property
+    def array(self) -> NDArray[np.int64]:
+        """What is in it by now; later additions do not touch it."""
+        return self._room[: self._length]
+
+    def extend(self, new: NDArray[np.int64]) -> None:
+        length = self._length + len(new)
+        if length > len(self._room):
+            room = np.empty(2 * length, np.int64)
+            room[: self._length] = self.array
+            self._room = room
+        self._room[self._length : length] = new
+        self._length = length
 
 
 class _Rows(dict[str, int]):

@@ -17,7 +17,7 @@ from typing import Protocol, assert_never
 import numpy as np
 
 from seqsmith import config
-from seqsmith.data.ragged import Block, offsets
+from seqsmith.data.ragged import Ragged, offsets
 from seqsmith.text.subword import open_subwords, train_subwords
 from seqsmith.text.vocabulary import (
     HIDDEN,
@@ -39,7 +39,7 @@ class Tokeniser(Protocol):
     size: int  # how many ids there are, the specials included
     unseen: frozenset[int]  # ids for what was not seen in training, or too rarely for an id of its own
 
-    def encode(self, texts: Sequence[str]) -> Block:
+    def encode(self, texts: Sequence[str]) -> Ragged:
         """The ids of each text; fast for whole blocks of them."""
 
     def encode_sampled(self, text: str, seed: int) -> list[int]:
@@ -103,10 +103,10 @@ class Bytes:
     size = BYTES_SIZE
     unseen = frozenset({UNKNOWN})
 
-    def encode(self, texts: Sequence[str]) -> Block:
+    def encode(self, texts: Sequence[str]) -> Ragged:
         encoded = [text.encode("utf-8") for text in texts]
         value = np.frombuffer(b"".join(encoded), np.uint8).astype(np.int32) + len(SPECIALS)
-        return Block(value, offsets(np.array([len(each) for each in encoded], np.int64)))
+        return Ragged(value, offsets(np.array([len(each) for each in encoded], np.int64)))
 
     def encode_sampled(self, text: str, seed: int) -> list[int]:  # noqa: ARG002
         return self.encode([text]).lists()[0]
@@ -147,11 +147,11 @@ class Closed:
         self._vocabulary = vocabulary
         self._cutter = cutter
 
-    def encode(self, texts: Sequence[str]) -> Block:
+    def encode(self, texts: Sequence[str]) -> Ragged:
         cut = [self._cutter.cut(text) for text in texts]
         offset = offsets(np.array([len(symbols) for symbols in cut], np.int64))
         ids = map(self._vocabulary.id_of.__getitem__, chain.from_iterable(cut))
-        return Block(np.fromiter(ids, np.int32, int(offset[-1])), offset)
+        return Ragged(np.fromiter(ids, np.int32, int(offset[-1])), offset)
 
     def encode_sampled(self, text: str, seed: int) -> list[int]:  # noqa: ARG002
         return self.encode([text]).lists()[0]

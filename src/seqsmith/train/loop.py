@@ -30,7 +30,7 @@ from seqsmith.train.checkpoint import (
 )
 from seqsmith.train.journal import Event
 from seqsmith.train.optimizer import MovingAverage, new_optimizer, optimizer_tensors, restore_optimizer
-from seqsmith.train.ranks import Ranks
+from seqsmith.train.ranks import Rank
 from seqsmith.train.schedule import learning_rate
 
 _MOST_SKIPPED = 20  # updates in a row whose gradient is not finite: then the run has diverged
@@ -70,7 +70,7 @@ class Trainer:
     data_digest: str
     tell: Callable[[Event], None]
     interrupted: Callable[[], int | None] = lambda: None
-    ranks: Ranks = field(default_factory=Ranks)
+    rank: Rank = field(default_factory=Rank)  # among the processes that train together
     progress: Progress = field(default_factory=Progress)
     optimizer: torch.optim.AdamW = field(init=False)
     average: MovingAverage | None = field(init=False)
@@ -98,6 +98,7 @@ class Trainer:
         self.progress.seconds = perf_counter() - began
         if not self.progress.best and not reason.startswith("signal"):
             self.validate_now()
+            reason = self._ended() or reason
         if not self._at_checkpoint():
             self._save()
         self.tell({"event": "end", "reason": reason, "update": self.progress.update, "seconds": self.progress.seconds})
@@ -127,7 +128,7 @@ class Trainer:
 
     def _ended(self) -> str | None:
         progress, settings = self.progress, self.settings
-        number, seconds = self.ranks.most(self.interrupted() or 0, progress.seconds)
+        number, seconds = self.rank.max_over_all(self.interrupted() or 0, progress.seconds)
         if number:
             return f"signal {number:.0f}"
         if progress.update >= self.total_updates:
@@ -144,8 +145,8 @@ class Trainer:
         """One step of the optimizer on the mean loss over all target positions of a group of batches."""
         began = perf_counter()
         progress = self.progress
-        own = {index: batches[index] for index in self.ranks.share(group)}
-        count = int(self.ranks.total(sum(batch.target.count for batch in own.values())))
+        own = {index: batches[index] for index in self.rank.share(group)}
+        count = int(self.rank.sum_over_all(sum(batch.target.count for batch in own.values())))
         share = self.settings.scheduled_sampling * progress.update / self.total_updates
         self.optimizer.zero_grad(set_to_none=True)
         nats = torch.zeros(2, device=self.device)  # of the loss, and of the truth
@@ -156,7 +157,7 @@ class Trainer:
             (loss.loss_nats / count).backward()  # type: ignore[no-untyped-call]
             nats += torch.stack([loss.loss_nats.detach(), loss.truth_nats])
         parameters = list(self.model.parameters())
-        nats = self.ranks.sum_gradients(parameters, nats)
+        nats = self.rank.sum_gradients(parameters, nats)
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.settings.clip)
         progress.update += 1
         if bool(norm.isfinite()):
@@ -217,8 +218,8 @@ class Trainer:
         progress = self.progress
         began = perf_counter()
         with self.evaluated():
-            validation = self.validate() if self.ranks.leads else Validation((0.0, 0.0), {})
-        first, second = self.ranks.led(*validation.score)
+            validation = self.validate() if self.rank.leads else Validation((0.0, 0.0), {})
+        first, second = self.rank.broadcast(*validation.score)
         validation = replace(validation, score=(first, second))
         better = not progress.best or validation.score > progress.best[0][0]
         progress.stale = 0 if better else progress.stale + 1
@@ -264,7 +265,7 @@ class Trainer:
         return (self.folder / f"step-{self.progress.update:08d}").exists()
 
     def _save(self) -> None:
-        if not self.ranks.leads:
+        if not self.rank.leads:
             return
         checkpoint = Checkpoint(
             tensors_of(self.model),

@@ -51,8 +51,9 @@ def choose_vectors(steps: int, *, pairs: int, table: Mapping[str, Any]) -> Recip
     recipe.take("series.decoding", "direct", "the whole target in one call: no error is fed back")
     recipe.take("series.loss.kind", "mse", "the mean is said")
     _model(recipe)
-    batch = recipe.take("train.batch_tokens", 4_096, "usual")
-    each = max(1, steps // batch)
+    accumulate = recipe.said("train.accumulate") or 1
+    batch = recipe.take("train.batch_tokens", max(1, 4_096 // accumulate), "usual")
+    each = max(1, steps // batch // accumulate)
     updates = recipe.take("train.updates", max(600, min(5_000, 20 * each)), f"20 epochs over {pairs:,} pairs, or 600")
     _schedule(recipe, updates)
     return recipe

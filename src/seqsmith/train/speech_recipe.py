@@ -96,8 +96,10 @@ def _variations(recipe: Recipe, found: Survey, *, words: bool) -> None:
         return
     recipe.take("source.augment.tempo", 0.15, "little speech: what was heard once is heard in other tempos")
     if words:
-        bend = 0.06 if found.mean_seconds < _SHORT_SECONDS else 0.04
-        recipe.take("source.augment.bend", bend, "little speech: few voices, so their spectra are bent into others")
+        short = found.mean_seconds < _SHORT_SECONDS
+        bend = 0.06 if short else 0.04
+        reason = "little speech: few voices, so their spectra are bent into others"
+        recipe.take("source.augment.bend", bend, f"{reason}; more where recordings are short" if short else reason)
     else:
         recipe.take("source.augment.bend", 0.0, "no words: sounds may be told apart by their pitch")
 
