@@ -12,9 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from seqsmith.demo.dates import generate
+
 PAIRS = {"train": 29_000, "dev": 1_000}
 WORDS = 12_000
 PIECES = 8_000
+LANGUAGES = ("fre", "hin", "ice", "kor", "vie")
 
 Parts = dict[str, tuple[Path, Path]]  # train and dev: source and target file
 
@@ -27,6 +30,35 @@ def corpus(folder: Path) -> tuple[str, Parts]:
             part: (raw / f"{name}.en", raw / f"{name}.de") for part, name in (("train", "train"), ("dev", "val"))
         }
     return "made", {part: made(folder, part, pairs, seed=number) for number, (part, pairs) in enumerate(PAIRS.items())}
+
+
+def letters(folder: Path) -> tuple[str, Parts]:
+    """Short pairs with a space between the letters: words and their sounds in five languages where SEQSMITH_DATA has
+    them, else the dates of `make demo`. Written into the folder."""
+    if "SEQSMITH_DATA" in os.environ:
+        home = Path(os.environ["SEQSMITH_DATA"]) / "sigmorphon2020_g2p"
+        name = "G2P of 5 languages"
+        rows = {
+            part: [
+                line.split("\t")
+                for language in LANGUAGES
+                for line in (home / f"{language}_{part}.tsv").read_text(encoding="utf-8").splitlines()
+            ]
+            for part in PAIRS
+        }
+        pairs = {part: [(" ".join(word), sounds) for word, sounds in each] for part, each in rows.items()}
+    else:
+        name = "dates"
+        pairs = {
+            part: [(" ".join(spelt), " ".join(day)) for spelt, day in generate(count // 2, seed)]
+            for seed, (part, count) in enumerate(PAIRS.items())
+        }
+    files: Parts = {}
+    for part, each in pairs.items():
+        files[part] = folder / f"{part}.letters", folder / f"{part}.sounds"
+        for path, side in zip(files[part], zip(*each, strict=True), strict=True):
+            path.write_text("".join(f"{text}\n" for text in side), encoding="utf-8")
+    return name, files
 
 
 def made(folder: Path, name: str, pairs: int, *, seed: int, mean_words: float = 12.0) -> tuple[Path, Path]:
@@ -55,9 +87,11 @@ def _words(language: int) -> list[str]:
     return ["".join(random.choice(syllables, 1 + number % 4)) for number in range(WORDS)]
 
 
-def table(parts: Parts, model: dict[str, Any], **train: Any) -> dict[str, Any]:
-    """Settings for a model on these files: one sentencepiece BPE for both sides, batches of 2,048 target tokens."""
-    pieces = {"kind": "sentencepiece", "algorithm": "bpe", "vocabulary": PIECES}
+def table(parts: Parts, model: dict[str, Any], *, spaced: bool = False, **train: Any) -> dict[str, Any]:
+    """Settings for a model on these files: one vocabulary for both sides, of sentencepiece's BPE or of what stands
+    between spaces; batches of 2,048 target tokens."""
+    bpe = {"kind": "sentencepiece", "algorithm": "bpe", "vocabulary": PIECES}
+    pieces = {"kind": "symbols"} if spaced else bpe
     return {
         "data": {part: [{"path": str(source), "target": str(target)}] for part, (source, target) in parts.items()},
         "source": {"tokeniser": pieces},

@@ -17,7 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ENVIRONMENTS = HERE / ".peers"
 SHARED = ("torch==2.13.0", "numpy", "setuptools<81", "wheel")
-_RECURRENT = ("R", "Rif")
+_RECURRENT = ("R", "Rif", "C")
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,8 @@ PEERS = {
         Peer(
             "yoyodyne",
             "yoyodyne==0.5.27",
-            "batches of as many sentences as hold 2,048 tokens in the mean, as it has no budget of tokens",
+            "batches of as many sentences as hold 2,048 tokens in the mean, as it has no budget of tokens; at C its LSTM "
+            "feeds the last context vector in, as it always does",
             needs=(
                 "PyYAML",
                 "jsonargparse[signatures]",
@@ -104,7 +105,7 @@ PEERS = {
                 "wandb",
             ),
             alone=True,
-            lacks={"R": "its attentive LSTM always feeds the last context vector in"},
+            lacks={"R": "its attentive LSTM always feeds the last context vector in: see Rif and C"},
         ),
         Peer(
             "transformers",

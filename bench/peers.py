@@ -1,6 +1,6 @@
 """How fast seqsmith trains beside its peers: the same data, shapes, threads and batches, in one run.
 
-    SEQSMITH_DATA=... python bench/peers.py T R Rif --threads 2 --rounds 2
+    SEQSMITH_DATA=... python bench/peers.py T R Rif C --threads 2 --rounds 2
 
 The peers are set up first, each in an environment of its own (environments.py); what cannot be installed or run has a
 row that says why. All train on the same pieces: seqsmith's own, written as numbers, which every tool takes for words. A
@@ -40,7 +40,7 @@ OURS = ("fp32", "bf16")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("shapes", nargs="*", default=list(SHAPES), help="of T, R and Rif; none: all")
+    parser.add_argument("shapes", nargs="*", default=list(SHAPES), help="of T, R, Rif and C; none: all")
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
     parser.add_argument("--precisions", nargs="+", choices=OURS, default=["fp32"], help="seqsmith's; theirs is fp32")
     parser.add_argument("--threads", type=int, default=2)
@@ -52,12 +52,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     peers = [PEERS[name] for name in options.peers]
     load = machine.load_or_exit(options, name="peers")
     failed = {peer.name: why for peer in peers if (why := _set_up(peer)) is not None}
-    data = _write_data(options)
+    data = {spaced: _write_data("C" if spaced else "T", options) for spaced in (False, True)}
     cases = [(shape, tool) for shape in options.shapes for tool in (*map(_ours, options.precisions), *options.peers)]
     best: dict[Case, machine.Row] = {}
     for number in range(options.rounds):
         for case in cases:
-            row = _measure(case, failed, data, options)
+            row = _measure(case, failed, data[case[0] == "C"], options)
             print(f"round {number + 1}: {' '.join(case)}: {row.get('tokens_per_second') or row['failed']}", flush=True)
             if case not in best or row.get("tokens_per_second", 0) > best[case].get("tokens_per_second", 0):
                 best[case] = row
@@ -80,22 +80,23 @@ def _set_up(peer: Peer) -> str | None:
     return None if why is None else f"cannot be installed: {why}"
 
 
-def _write_data(options: argparse.Namespace) -> dict[str, object]:
-    """The training pairs as numbers, and the vocabulary; what a driver needs to know of them."""
-    DATA.mkdir(parents=True, exist_ok=True)
+def _write_data(shape: str, options: argparse.Namespace) -> dict[str, object]:
+    """The training pairs of a shape as numbers, and the vocabulary; what a driver needs to know of them."""
+    data = DATA / shape
+    data.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder:
-        name, task = new_task("T", Path(folder))
+        name, task = new_task(shape, Path(folder))
         count: Counter[str] = Counter()
         lengths = []
         for side, column in (("source", task.prepared.train.source), ("target", task.prepared.train.target)):
             rows = [[str(number) for number in column[row][:-1]] for row in range(len(task.prepared.train))]
-            (DATA / f"train.{side}").write_text("".join(" ".join(row) + "\n" for row in rows))
+            (data / f"train.{side}").write_text("".join(" ".join(row) + "\n" for row in rows))
             count.update(number for row in rows for number in row)
             lengths.append(sum(map(len, rows)) / len(rows) + 1)
         size = task.prepared.featuriser.target.size
-    (DATA / "vocabulary").write_text("".join(f"{number}\t{times}\n" for number, times in count.most_common()))
+    (data / "vocabulary").write_text("".join(f"{number}\t{times}\n" for number, times in count.most_common()))
     return {
-        "data": str(DATA),
+        "data": str(data),
         "named": name,
         "vocabulary": size,
         "sentences": round(2048 / lengths[1]),

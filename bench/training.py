@@ -5,7 +5,8 @@
 Multi30k en-de, raw, or pairs made by corpus.py where SEQSMITH_DATA names no data; one sentencepiece BPE of 8,000 for
 both sides, batches of 2,048 target tokens; the shapes are T, a Transformer of 3 + 3 layers, width 256, feed-forward
 1,024; R, a bidirectional LSTM encoder (2 x 256) and an LSTM decoder of 512 with attention over the whole target,
-embedding 256; Rif, the same with input feeding. The data, model, batches, loss and optimizer are those of `seqsmith
+embedding 256; Rif, the same with input feeding; C, R on single letters (words and their sounds, or dates), about 256
+pairs to a batch. The data, model, batches, loss and optimizer are those of `seqsmith
 train`. Each case runs in a process of its own, in turns (A B A B); the best round of each counts. A busy machine is
 refused; with --anyway CPU seconds are counted in place of seconds on the clock, which is fair for one thread only. Rows
 go to the file that --out names.
@@ -25,7 +26,7 @@ from typing import Any
 
 import machine
 import torch
-from corpus import corpus, table
+from corpus import corpus, letters, table
 from torch import nn
 
 from seqsmith import config, runtime
@@ -45,6 +46,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "T": {"encoder": TRANSFORMER, "decoder": TRANSFORMER, "share_embeddings": "all"},
     "R": RECURRENT,
     "Rif": config.merge(RECURRENT, {"decoder": {"input_feeding": True}}),
+    "C": RECURRENT,
 }
 
 
@@ -125,10 +127,16 @@ def measure(shape: str, precision: runtime.Precision, options: argparse.Namespac
         }
 
 
+def task_table(shape: str, folder: Path) -> tuple[str, dict[str, Any]]:
+    """The name of a shape's data, and all settings."""
+    spaced = shape == "C"
+    name, parts = letters(folder) if spaced else corpus(folder)
+    return name, table(parts, SHAPES[shape], spaced=spaced)
+
+
 def new_task(shape: str, folder: Path) -> tuple[str, TextTask]:
     """The name of the data, and the task that `seqsmith train` would work on."""
-    name, parts = corpus(folder)
-    settings = table(parts, SHAPES[shape])
+    name, settings = task_table(shape, folder)
     return name, open_text_task(settings, folder, torch.device("cpu"), resume=False, say=lambda _: None)
 
 
