@@ -92,8 +92,8 @@ PEERS = {
         Peer(
             "yoyodyne",
             "yoyodyne==0.5.27",
-            "batches of as many sentences as hold 2,048 tokens in the mean, as it has no budget of tokens; at C its LSTM "
-            "feeds the last context vector in, as it always does",
+            "batches of as many sentences as hold 2,048 tokens in the mean, as it has no budget of tokens; its LSTM "
+            "always feeds the last context vector in, at C too",
             needs=(
                 "PyYAML",
                 "jsonargparse[signatures]",
