@@ -17,6 +17,7 @@ import torch
 from seqsmith import runtime
 
 BUSY = 0.3  # of a core, by the load average of the last minute
+PATIENCE_SECONDS = 240  # in which the load of two busy cores falls below that
 Row = dict[str, Any]
 Clock = Callable[[], float]
 
@@ -28,10 +29,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def load_or_exit(options: argparse.Namespace, *, name: str) -> float:
-    """The load of the machine, which must be idle unless the user wants numbers anyway."""
-    load = os.getloadavg()[0]
-    if load > BUSY and not options.anyway:
-        sys.exit(f"{name}: the load of this machine is {load:.2f}: wait until it is idle, or say --anyway.")
+    """The load of the machine, which must be idle unless the user wants numbers anyway: what a benchmark before this
+    one left of it is waited for."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while (load := os.getloadavg()[0]) > BUSY and not options.anyway:
+        if time.monotonic() > until:
+            sys.exit(f"{name}: the load of this machine is {load:.2f}: wait until it is idle, or say --anyway.")
+        if until - time.monotonic() > PATIENCE_SECONDS - 1:
+            print(f"{name}: the load of this machine is {load:.2f}; waiting until it is idle.", flush=True)
+        time.sleep(2)
     return round(load, 2)
 
 
