@@ -7,6 +7,7 @@ same at any size, and an item is a view of the file.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import chain, pairwise
@@ -92,16 +93,17 @@ class Ragged:
         return self[item].tobytes().decode()
 
     def texts(self, rows: NDArray[np.integer[Any]]) -> list[str]:
-        """The texts of many rows of a file. Neighbours are read as one piece and not mapped, so that a pass over a
-        large file leaves nothing behind in this process's memory."""
+        """The texts of many rows of a file. They are read and not mapped, so that a pass over a large file leaves
+        nothing behind in this process's memory; neighbours as one piece."""
         if not len(rows):
             return []
+        assert self.file is not None
         starts, ends = self.offset[rows], self.offset[rows + 1]
         first, last = int(starts.min()), int(ends.max())
-        if last - first > SPAN_BYTES:
-            return [self.value[start:end].tobytes().decode() for start, end in zip(starts, ends, strict=True)]
-        assert self.file is not None
         with self.file.open("rb") as file:
+            if last - first > SPAN_BYTES:
+                bounds = zip(starts.tolist(), ends.tolist(), strict=True)
+                return [os.pread(file.fileno(), end - start, start).decode() for start, end in bounds]
             file.seek(first)
             piece = file.read(last - first)
         bounds = zip((starts - first).tolist(), (ends - first).tolist(), strict=True)
