@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     out = Path(folder) / f"{shape} {case} {turn}"
                     best[case] = max(best[case], tokens_per_second(settings, processes, out))
             for case, speed in best.items():
-                row = {"shape": shape, "data": name, "case": case, "tokens_per_second": round(speed)}
+                row = {"shape": shape, "data": name, "case": case, "tokens_per_second": round(speed), "clock": "wall"}
                 machine.keep({**row, "of_one": round(speed / best["1 process, 1 batch"], 2)}, options, load=load)
 
 
