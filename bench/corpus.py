@@ -17,7 +17,6 @@ from seqsmith.demo.dates import generate
 PAIRS = {"train": 29_000, "dev": 1_000}
 WORDS = 12_000
 PIECES = 8_000
-LANGUAGES = ("fre", "hin", "ice", "kor", "vie")
 
 Parts = dict[str, tuple[Path, Path]]  # train and dev: source and target file
 
@@ -33,15 +32,16 @@ def corpus(folder: Path) -> tuple[str, Parts]:
 
 
 def letters(folder: Path) -> tuple[str, Parts]:
-    """Short pairs with a space between the letters: words and their sounds in five languages where SEQSMITH_DATA has
-    them, else the dates of `make demo`. Written into the folder."""
+    """Short pairs with a space between the letters: words and their sounds in all languages that SEQSMITH_DATA has,
+    else the dates of `make demo`. Written into the folder."""
     if "SEQSMITH_DATA" in os.environ:
         home = Path(os.environ["SEQSMITH_DATA"]) / "sigmorphon2020_g2p"
-        name = "G2P of 5 languages"
+        languages = sorted(path.name.removesuffix("_train.tsv") for path in home.glob("*_train.tsv"))
+        name = f"G2P of {len(languages)} languages"
         rows = {
             part: [
                 line.split("\t")
-                for language in LANGUAGES
+                for language in languages
                 for line in (home / f"{language}_{part}.tsv").read_text(encoding="utf-8").splitlines()
             ]
             for part in PAIRS

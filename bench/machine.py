@@ -31,13 +31,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def load_or_exit(options: argparse.Namespace, *, name: str) -> float:
     """The load of the machine, which must be idle unless the user wants numbers anyway: what a benchmark before this
     one left of it is waited for."""
-    until = time.monotonic() + PATIENCE_SECONDS
-    while (load := os.getloadavg()[0]) > BUSY and not options.anyway:
-        if time.monotonic() > until:
+    load = os.getloadavg()[0]
+    if load > BUSY and not options.anyway:
+        print(f"{name}: the load of this machine is {load:.2f}; waiting until it is idle.", flush=True)
+        until = time.monotonic() + PATIENCE_SECONDS
+        while load > BUSY and time.monotonic() < until:
+            time.sleep(2)
+            load = os.getloadavg()[0]
+        if load > BUSY:
             sys.exit(f"{name}: the load of this machine is {load:.2f}: wait until it is idle, or say --anyway.")
-        if until - time.monotonic() > PATIENCE_SECONDS - 1:
-            print(f"{name}: the load of this machine is {load:.2f}; waiting until it is idle.", flush=True)
-        time.sleep(2)
     return round(load, 2)
 
 

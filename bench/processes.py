@@ -3,9 +3,9 @@
     SEQSMITH_DATA=... python bench/processes.py T R --updates 40 --rounds 2
 
 Every run is `seqsmith train` on the data and shapes of training.py, the last one under torchrun. An update has 2,048
-target tokens: for one process in one batch and in two, for two processes in a batch each. Target tokens a second are
-those of the run's journal from its first report to its last, so that making batches and summing gradients are within
-the time. The cases take turns (A B C A B C); the best round of each counts.
+target tokens at the most: for one process in one batch and in two, for two processes in a batch each. Target tokens a
+second are those of the run's journal from its first report to its last, so that making batches and summing gradients
+are within the time. The cases take turns (A B C A B C); the best round of each counts.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from statistics import harmonic_mean
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -29,7 +30,7 @@ from seqsmith import config
 
 CASES = {"1 process, 1 batch": (1, 1), "1 process, 2 batches": (1, 2), "2 processes": (2, 2)}
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
-TOKENS = 2_048  # of an update
+TOKENS = 2_048  # of an update, with padding
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -79,11 +80,9 @@ def tokens_per_second(settings: Mapping[str, Any], processes: int, out: Path) ->
     environment = {**os.environ, "OMP_NUM_THREADS": str(2 // processes)}
     subprocess.run([*words, "--out", str(out)], check=True, capture_output=True, env=environment)
     events = [json.loads(line) for line in (out / "journal.jsonl").read_text(encoding="utf-8").splitlines()]
-    reports = [event for event in events if event["event"] == "update"][1:]
-    updates = [event["update"] for event in events if event["event"] == "update"]
-    done = [after - before for before, after in pairwise(updates)]
-    seconds = sum(each * TOKENS / event["tokens_per_second"] for each, event in zip(done, reports, strict=True))
-    return sum(done) * TOKENS / seconds
+    reports = [event for event in events if event["event"] == "update"]
+    updates = [after["update"] - before["update"] for before, after in pairwise(reports)]
+    return harmonic_mean([report["tokens_per_second"] for report in reports[1:]], weights=updates)
 
 
 if __name__ == "__main__":

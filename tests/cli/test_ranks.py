@@ -14,6 +14,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from seqsmith.demo.shops import write_demo
+
 pytestmark = pytest.mark.unwatched  # the tensors are in other processes
 
 ROOT = Path(__file__).parents[2]
@@ -88,6 +90,17 @@ def test_what_is_learnt_does_not_depend_on_the_number_of_processes(tmp_path: Pat
     assert (weights(alone) - weights(shared)).norm() < 0.02 * moved  # sums are rounded in another order
 
 
+def test_forecasts_are_learnt_together_too(tmp_path: Path) -> None:
+    history, _ = write_demo(tmp_path, days=60)
+    settings = {"train.updates": 12, "train.validate_every": 6, "train.accumulate": 2, "train.threads": 1}
+    for processes in (1, 2):
+        run(
+            processes, tmp_path, history, "--out", tmp_path / f"{processes}", **settings, **{"series.batch_windows": 64}
+        )
+    alone, shared = (events(tmp_path / f"{processes}", "validation")[-1]["value"] for processes in (1, 2))
+    assert shared == pytest.approx(alone, rel=1e-4)
+
+
 def test_the_recipe_gives_every_process_a_batch_of_each_update(tmp_path: Path) -> None:
     pairs = table(tmp_path)
     said = run(2, tmp_path, pairs, "--out", tmp_path / "run", **{"train.updates": 2, "model.encoder.width": 16})
@@ -132,6 +145,28 @@ def test_what_is_wrong_is_told_once(tmp_path: Path) -> None:
 def test_an_update_has_a_batch_for_every_process(tmp_path: Path) -> None:
     said = refused(tmp_path, table(tmp_path), **{"train.accumulate": 1})
     assert said.count("train.accumulate: found 1 for 2 processes; expected a batch of each update for every") == 1
+
+
+def test_processes_with_other_data_do_not_train_together(tmp_path: Path) -> None:
+    script = tmp_path / "other.py"
+    script.write_text(
+        "from seqsmith.cli.train import _check_same_data\n"
+        "from seqsmith.errors import UserError\n"
+        "from seqsmith.train.ranks import joined\n"
+        "with joined() as rank:\n"
+        "    _check_same_data('0' * 64, rank)\n"
+        "    try:\n"
+        "        _check_same_data(f'{rank.number:064d}'[::-1], rank)\n"
+        "    except UserError as error:\n"
+        "        print(error)\n"
+    )
+    words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, *words], env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "process 1 found other data than process 0. Give every process the same files, unchanged."
+    ]
 
 
 def test_what_can_be_read_only_once_is_refused(tmp_path: Path) -> None:

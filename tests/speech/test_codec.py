@@ -111,6 +111,9 @@ def test_what_cannot_be_heard_is_said(names, tmp_path):
         codec.encode([f"{names[0]},{features}"])
     with pytest.raises(UserError, match=r"200\.wav: a recording, but this model takes ready-made features"):
         SpeechCodec(FEATURES, None).encode([names[0]])
+    narrow = RECORDINGS.model_copy(update={"channels": 13})
+    with pytest.raises(UserError, match=r"source\.channels: found 13, but a recording has as many as source\.bins"):
+        SpeechCodec(narrow, None).encode([names[0]])
     loud = FEATURES.model_copy(update={"augment": config.Augment(gain=3.0)})
     with pytest.raises(UserError, match=r"a\.npy: source\.augment\.speeds, noise and gain change recordings"):
         SpeechCodec(loud, None).varied(features, np.ones((30, 3), np.float32), 1)
