@@ -35,7 +35,6 @@ Tell = Callable[[Event], None]
 
 def train(table: Mapping[str, Any], run: Path, *, resume: bool, quiet: bool = False) -> int:
     """Train by these settings in the run folder, or go on by its own; returns the exit code. Raises UserError."""
-    runtime.keep_memory()
     with joined() as rank:
         if not rank.leads:
             return _follow(run, rank, resume=resume)
@@ -48,7 +47,9 @@ def train(table: Mapping[str, Any], run: Path, *, resume: bool, quiet: bool = Fa
 
 def _lead(table: Mapping[str, Any], run: Path, rank: Rank, display: Display, *, resume: bool) -> int:
     """Settle everything, write it down, and train with those who follow."""
-    task = _with_precision(_open_task(table, run, rank, resume=resume, say=display.say), display.say)
+    task = _open_task(table, run, rank, resume=resume, say=display.say)
+    runtime.keep_memory()  # not before: what reading took is free again
+    task = _with_precision(task, display.say)
     if rank.size > 1:
         _check_files(task.settings.data)
     if not resume:
@@ -64,6 +65,7 @@ def _follow(run: Path, rank: Rank, *, resume: bool) -> int:
     rank.wait()
     display = Display(quiet=True)
     task = _open_task(config.read_table(run / "config.toml"), run, rank, resume=True, say=display.say)
+    runtime.keep_memory()
     try:
         return _fit(task, run, rank, lambda _event: None, display, resume=resume)
     except Diverged:

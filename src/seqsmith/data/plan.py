@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Lengths = NDArray[np.integer[Any]]
-Index = NDArray[np.int64]
+Index = NDArray[np.integer[Any]]  # of 32 bits where they are enough
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,10 +29,10 @@ class Plan:
     def __len__(self) -> int:
         return len(self.end)
 
-    def __getitem__(self, batch: int) -> Index:
+    def __getitem__(self, batch: int) -> NDArray[np.int64]:
         if not 0 <= batch < len(self):
             raise IndexError(batch)
-        return self.order[self.start[batch] : self.end[batch]]
+        return self.order[self.start[batch] : self.end[batch]].astype(np.int64)
 
 
 def plan_epoch(
@@ -50,13 +50,14 @@ def plan_epoch(
     An example is seen once; with a weight w, floor(w) times and once more with the probability that is left.
     """
     random = np.random.default_rng([seed, epoch])
-    example = np.arange(len(source_length))
+    example: Index = np.arange(len(source_length), dtype=_smallest(len(source_length)))
     if weight is not None:
         whole = np.floor(weight)
-        example = np.repeat(example, whole.astype(np.int64) + (random.random(len(weight)) < weight - whole))
+        example = example.repeat(whole.astype(np.int64) + (random.random(len(weight)) < weight - whole))
     random.shuffle(example)
-    key = _serpentine(source_length, target_length)
-    example = example[np.argsort(key[example], kind="stable")]
+    key = _serpentine(source_length, target_length)[example]
+    example = example[np.argsort(key, kind="stable")]
+    del key
     end = _cut(np.maximum(source_length, target_length)[example], batch_tokens)
     batch = random.permutation(len(end))
     return Plan(example, _starts(end)[batch], end[batch])
@@ -74,11 +75,17 @@ def sequential_plan(lengths: Lengths, batch_tokens: int) -> Plan:
 
 def _serpentine(source: Lengths, target: Lengths) -> Index:
     """A key that sorts by target length, then by source length, which rises and falls in turn."""
-    key = target.astype(np.int64)
-    turn = -(key & 1)
-    key *= 2 * int(source.max(initial=0)) + 2
-    key += source ^ turn  # at odd target lengths ~source, which is -source - 1
+    turns = 2 * int(source.max(initial=0)) + 2
+    key: Index = target.astype(_smallest(turns * (int(target.max(initial=0)) + 1)))
+    turn: Index = -(key & 1)
+    np.multiply(key, turns, out=key)
+    np.add(key, source ^ turn, out=key)  # at odd target lengths ~source, which is -source - 1
     return key
+
+
+def _smallest(most: int) -> type[np.int32] | type[np.int64]:
+    """The smallest type that counts so far."""
+    return np.int32 if most <= np.iinfo(np.int32).max else np.int64
 
 
 def _cut(length: Lengths, batch_tokens: int) -> Index:

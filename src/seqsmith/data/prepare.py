@@ -56,14 +56,22 @@ class Gathered:
     """All pairs of some corpora, in their order."""
 
     digest: str
+    folder: Path
     corpora: tuple[config.Corpus, ...]
     start: NDArray[np.int64]  # the first row of each corpus, and the number of rows
     text: Mapping[str, Ragged]  # by role
     line: NDArray[np.int64]  # where each row was in its file
-    source_hash: Hashes  # of source and features together
-    target_hash: Hashes
     counts: Counts
     statistics: Mapping[str, TextStatistics]  # by role
+
+    @property
+    def source_hash(self) -> Hashes:
+        """Of source and features together; mapped anew, as no more than the split has to hold it."""
+        return read_column(self.folder / "source_hash", "<u8")
+
+    @property
+    def target_hash(self) -> Hashes:
+        return read_column(self.folder / "target_hash", "<u8")
 
     def __len__(self) -> int:
         return len(self.line)
@@ -117,12 +125,11 @@ def gather(corpora: Sequence[config.Corpus], roles: Sequence[Role], settings: co
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     return Gathered(
         digest,
+        folder,
         tuple(corpora),
         np.array(facts["start"], np.int64),
         {role: Ragged.open(folder, role) for role in facts["statistics"]},
         read_column(folder / "line", np.int64),
-        read_column(folder / "source_hash", "<u8"),
-        read_column(folder / "target_hash", "<u8"),
         _counts(facts["counts"], dict(zip(facts["names"], _names(corpora), strict=True))),
         {role: TextStatistics.from_json(value) for role, value in facts["statistics"].items()},
     )
@@ -264,7 +271,7 @@ def encode(
         gathered.digest,
         key,
         {name: (column.longest, np.dtype(column.dtype).str, column.channels) for name, column in columns.items()},
-        hashlib.sha256(rows.tobytes()).hexdigest(),
+        hashlib.sha256(rows.data).hexdigest(),
     )
     folder = cache / digest
     if not is_complete(folder):

@@ -8,7 +8,7 @@ roots and flattening the trees (after Shiloach and Vishkin 1982, "An O(log n) pa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 
 import numpy as np
@@ -21,6 +21,7 @@ Rows = NDArray[np.int64]
 MOST_DEV_PAIRS = 1000  # enough for a steady BLEU, little enough to be decoded often
 GIANT = 0.05  # a component with more than this share of all pairs stays in train,
 NEVER_GIANT = 10  # unless it is as small as this
+_BLOCK = 1 << 20  # pairs looked at together
 
 
 def hash_texts(texts: Sequence[str]) -> Hashes:
@@ -47,47 +48,82 @@ def split_dev(source_hash: Hashes, target_hash: Hashes, count: int, seed: int) -
     default_dev_pairs(pairs)  # refuses too few
     component = components(source_hash, target_hash)
     size = np.bincount(component)
-    key = np.full(len(size), np.iinfo(np.uint64).max, np.uint64)
-    np.minimum.at(key, component, _mix(_mix(source_hash, seed) ^ target_hash, seed))
-
     largest = min(max(count, int(size[size > 0].min())), max(int(GIANT * pairs), NEVER_GIANT))
-    candidate = np.flatnonzero((size > 0) & (size <= largest))
-    candidate = candidate[np.argsort(key[candidate])]
-    reached = np.cumsum(size[candidate])
+    first = _first(component, (size > 0) & (size <= largest), source_hash, target_hash, 2 * count + 1, seed)
+    reached = np.cumsum(size[first])
     reached = reached[reached < pairs]  # something is left to train on
     most = int(reached[-1]) if len(reached) else 0
     if 2 * most < count:
         raise UserError(_impossible(count, most, int(size.max()), pairs))
-    chosen = candidate[: 1 + int(np.argmin(np.abs(reached - count)))]
     is_dev = np.zeros(len(size), bool)
-    is_dev[chosen] = True
-    row_is_dev = is_dev[component]
+    is_dev[first[: 1 + int(np.argmin(np.abs(reached - count)))]] = True
+    row_is_dev = np.concatenate([is_dev[component[block]] for block in _blocks(pairs)])
     return np.flatnonzero(~row_is_dev), np.flatnonzero(row_is_dev)
+
+
+def _first(
+    component: NDArray[np.int32], may_leave: NDArray[np.bool_], source: Hashes, target: Hashes, most: int, seed: int
+) -> Rows:
+    """The first components of those that may leave, in an order that depends on contents and seed alone.
+
+    As every component has a pair, as many of them as twice the pairs that are wanted and one are enough to choose from.
+    """
+    last = np.iinfo(np.uint64).max
+    key = np.full(len(may_leave), last, np.uint64)
+    for block in _blocks(len(component)):
+        np.minimum.at(key, component[block], _mix(_mix(source[block], seed) ^ target[block], seed))
+    key[~may_leave] = last
+    chosen = np.arange(len(key)) if len(key) <= most else np.argpartition(key, most - 1)[:most]
+    chosen = chosen[may_leave[chosen]]
+    return chosen[np.argsort(key[chosen])]
 
 
 def components(source_hash: Hashes, target_hash: Hashes) -> NDArray[np.int32]:
     """For each pair the number of its component: two pairs that share a source or a target have the same one."""
-    source = np.unique(source_hash, return_inverse=True)[1].astype(np.int32)
-    target = np.unique(target_hash, return_inverse=True)[1].astype(np.int32)
+    source, target = _numbered(source_hash), _numbered(target_hash)
     target += source.max() + 1
     root = np.arange(target.max() + 1, dtype=np.int32)
     left, right = source, target
     while len(left):
-        np.minimum.at(root, np.maximum(left, right), np.minimum(left, right))
+        for block in _blocks(len(left)):
+            np.minimum.at(root, np.maximum(left[block], right[block]), np.minimum(left[block], right[block]))
         _flatten(root)
-        left, right = root[left], root[right]
+        left, right = _looked_up(root, left), _looked_up(root, right)
         apart = left != right
         left, right = left[apart], right[apart]
-    return root[source]
+    return _looked_up(root, source)
+
+
+def _numbered(hashes: Hashes) -> NDArray[np.int32]:
+    """The distinct hashes numbered in their order, and the number of each row's."""
+    order = np.argsort(hashes)
+    is_new = np.zeros(len(hashes), bool)
+    for block in _blocks(len(hashes) - 1):
+        following = slice(block.start + 1, block.stop + 1)
+        is_new[following] = hashes[order[following]] != hashes[order[block]]
+    number = np.empty(len(hashes), np.int32)
+    number[order] = np.cumsum(is_new, dtype=np.int32)
+    return number
 
 
 def _flatten(root: NDArray[np.int32]) -> None:
     """Make every node point to the root of its tree."""
-    while True:
-        above = root[root]
-        if np.array_equal(above, root):
-            return
-        root[:] = above
+    flat = False
+    while not flat:
+        flat = True
+        for block in _blocks(len(root)):
+            above = root[root[block]]
+            flat = flat and np.array_equal(above, root[block])
+            root[block] = above
+
+
+def _looked_up(root: NDArray[np.int32], node: NDArray[np.int32]) -> NDArray[np.int32]:
+    return np.concatenate([node[:0], *(root[node[block]] for block in _blocks(len(node)))])
+
+
+def _blocks(length: int) -> Iterator[slice]:
+    """Parts of an array, as numpy makes 64-bit copies of whatever it is indexed with."""
+    return (slice(start, min(start + _BLOCK, length)) for start in range(0, length, _BLOCK))
 
 
 def _mix(value: Hashes, seed: int) -> Hashes:

@@ -337,7 +337,7 @@ def longest_ratio(
     source_length: NDArray[np.int32], target_length: NDArray[np.int32], *, extra: int, least: float = 1.0
 ) -> float:
     """How many target tokens a source token may have: half as much again as all but one in a thousand pairs need."""
-    need = (target_length.astype(np.float64) - extra) / source_length
+    need = np.divide(target_length - np.int32(extra), source_length, dtype=np.float32)
     return round(max(least, 1.5 * float(np.quantile(need, 0.999))), 2)
 
 
