@@ -91,8 +91,8 @@ class Predictor:
     ) -> Self:
         """Open a model folder, or several of the same vocabularies as an ensemble. Raises UserError.
 
-        `engine` is torch, ctranslate2, onnx or auto, the fastest that answers as torch does; `say` is told when the
-        files of one are built. `threads` are for batches: a single request is answered on one.
+        `engine` is torch, torch-bf16, ctranslate2, onnx or auto, the fastest that answers as torch does; `say` is told
+        when the files of one are built. `threads` are for batches: a single request is answered on one.
         """
         if not folders:
             raise UserError("no model folder given.")
@@ -228,7 +228,7 @@ class Predictor:
         """The reference, which alone scores given targets and shows where it looks."""
         from seqsmith.engine.pytorch import TorchEngine  # late: it brings torch
 
-        if isinstance(self.engine, TorchEngine):
+        if isinstance(self.engine, TorchEngine) and self.engine.precision == "fp32":
             return self.engine
         return TorchEngine.open(self.folders, runtime.choose_device("cpu"))
 

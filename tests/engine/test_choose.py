@@ -64,6 +64,7 @@ def test_an_engine_that_scores_worse_is_passed_over(models: Path, monkeypatch: p
     assert predictor.engine.name == "torch"
     assert predictor.why.startswith("torch answers (ctranslate2: ")
     assert "; onnx: " in predictor.why
+    assert "; torch-bf16: " in predictor.why
 
 
 def test_files_are_built_once_and_again_when_the_model_changes(tmp_path: Path) -> None:
@@ -132,7 +133,7 @@ def test_scores_and_pictures_come_from_torch_whoever_answers(models: Path) -> No
 def test_what_cannot_be_had_is_told(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lstm, transformer = models / "lstm", models / "transformer"
     assert error_of(lstm, engine="onx") == (
-        "engine: found 'onx', expected one of auto, torch, ctranslate2, onnx. Did you mean `onnx`?"
+        "engine: found 'onx', expected one of auto, torch, torch-bf16, ctranslate2, onnx. Did you mean `onnx`?"
     )
     assert error_of(lstm, engine="ctranslate2") == (
         "engine: ctranslate2 cannot answer here: it runs Transformers only. Leave --engine out, or take torch."
@@ -150,13 +151,39 @@ def test_without_its_packages_or_a_sample_torch_answers(models: Path, tmp_path: 
     folder = folder_of(taught("lstm"), tmp_path / "model")
     assert Predictor.open(folder.path).why == (
         "torch answers (ctranslate2: it runs Transformers only; "
-        "onnx: the model carries no selfcheck.jsonl to check it on)."
+        "onnx: the model carries no selfcheck.jsonl to check it on; "
+        "torch-bf16: the model carries no selfcheck.jsonl to check it on)."
     )
+    monkeypatch.setattr("seqsmith.runtime.multiplies_faster_in_bf16", lambda: False)
     monkeypatch.setitem(files._PACKAGES, "onnx", ("no-such-package",))
     assert Predictor.open(models / "lstm").why == (
         "torch answers (ctranslate2: it runs Transformers only; "
-        "onnx: no-such-package is not installed (pip install 'seqsmith[cpu]'))."
+        "onnx: no-such-package is not installed (pip install 'seqsmith[cpu]'); "
+        "torch-bf16: this machine multiplies no faster in bf16)."
     )
+
+
+# ------------------------------------------------------------------------------------------------ bf16
+
+
+@pytest.mark.parametrize("kind", ["lstm", "transformer"])
+def test_torch_answers_in_bf16_where_that_is_faster_and_passes(models: Path, kind: str, monkeypatch: Any) -> None:
+    lenient(monkeypatch)
+    monkeypatch.setattr("seqsmith.runtime.multiplies_faster_in_bf16", lambda: True)
+    for package in ("ctranslate2", "onnx"):
+        monkeypatch.setitem(files._PACKAGES, package, ("no-such-package",))
+    predictor = Predictor.open(models / kind)
+    assert predictor.engine.name == "torch-bf16"
+    assert predictor.why.startswith("torch-bf16 answers with weights in bf16: ")
+    expected = Predictor.open(models / kind, engine="torch").predict(SOURCES)
+    same = [a.text == b.text for a, b in zip(predictor.predict(SOURCES), expected, strict=True)]
+    assert sum(same) >= len(same) / 2
+    assert len(list((models / kind).glob("engines/torch-bf16-*/check.json"))) == 1
+
+
+def test_scores_of_given_targets_are_of_full_precision_whoever_answers(models: Path) -> None:
+    half, reference = (Predictor.open(models / "lstm", engine=name) for name in ("torch-bf16", "torch"))
+    assert half.score(["123"], ["321"]) == reference.score(["123"], ["321"])
 
 
 # ------------------------------------------------------------------------------------------------ start-up

@@ -33,7 +33,7 @@ Models = Annotated[
 ]
 Beam = Annotated[int | None, typer.Option(metavar="WIDTH", min=1, help="Width of the beam; 1 is greedy.")]
 Engine = Annotated[
-    Literal["auto", "torch", "ctranslate2", "onnx"],
+    Literal["auto", "torch", "torch-bf16", "ctranslate2", "onnx"],
     typer.Option(metavar="NAME", help="Who answers: auto (the fastest that answers as torch does), torch, ..."),
 ]
 Set = Annotated[

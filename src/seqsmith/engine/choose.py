@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from seqsmith import runtime
-from seqsmith.engine.files import FASTEST_FIRST, Kind, engine_of, lacks, missing_package
+from seqsmith.engine.files import FASTEST_FIRST, WEIGHTS, Kind, engine_of, lacks, missing_package
 from seqsmith.engine.protocol import Engine
 from seqsmith.errors import UserError
 from seqsmith.model_folder import SAMPLE, ModelFolder
 
-Wanted = Literal["auto", "torch", "ctranslate2", "onnx"]
-WANTED: tuple[Wanted, ...] = ("auto", "torch", "ctranslate2", "onnx")
+Wanted = Literal["auto", "torch", "torch-bf16", "ctranslate2", "onnx"]
+WANTED: tuple[Wanted, ...] = ("auto", "torch", "torch-bf16", "ctranslate2", "onnx")
 
 INSTALL = "pip install 'seqsmith[cpu]'"
 
@@ -50,7 +50,8 @@ def choose(
         if package is not None:
             raise UserError(f"engine: {wanted} needs the package {package}, which is not installed: {INSTALL}.")
         engine, check = engine_of(wanted, folders[0], workers=runtime.threads(threads), say=say)
-        return Choice(engine, f"{wanted} answers with 8-bit weights, as asked{'' if check is None else f': {check}'}.")
+        reason = f"{wanted} answers with {WEIGHTS[wanted]}, as asked{'' if check is None else f': {check}'}."
+        return Choice(engine, reason)
     if obstacle is not None:
         return _torch(folders, device, threads, obstacle)
     return _fastest(folders[0], device, threads, say)
@@ -83,7 +84,7 @@ def _fastest(
             else:
                 assert check is not None
                 if check.passed:
-                    return Choice(engine, f"{kind} answers with 8-bit weights: {check}.")
+                    return Choice(engine, f"{kind} answers with {WEIGHTS[kind]}: {check}.")
                 obstacle = str(check)
         passed_over.append(f"{kind}: {obstacle}")
     return _torch([folder], device, threads, "; ".join(passed_over))
@@ -93,7 +94,11 @@ def _unproved(kind: Kind, folder: ModelFolder) -> str | None:
     if not (folder.path / SAMPLE).exists():
         return f"the model carries no {SAMPLE} to check it on"
     package = missing_package(kind)
-    return None if package is None else f"{package} is not installed ({INSTALL})"
+    if package is not None:
+        return f"{package} is not installed ({INSTALL})"
+    if kind == "torch-bf16" and not runtime.multiplies_faster_in_bf16():
+        return "this machine multiplies no faster in bf16"
+    return None
 
 
 def _torch(

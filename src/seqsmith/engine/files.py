@@ -23,12 +23,13 @@ from seqsmith.folder import check_folder, write_folder
 from seqsmith.model_folder import ModelFolder
 from seqsmith.search.shortlist import Shortlist
 
-Kind = Literal["ctranslate2", "onnx"]
-FASTEST_FIRST: tuple[Kind, ...] = ("ctranslate2", "onnx")
+Kind = Literal["ctranslate2", "onnx", "torch-bf16"]
+FASTEST_FIRST: tuple[Kind, ...] = ("ctranslate2", "onnx", "torch-bf16")
+WEIGHTS = {"ctranslate2": "8-bit weights", "onnx": "8-bit weights", "torch-bf16": "weights in bf16"}
 
 _FORMAT = 3  # of what we write; files of another format are built anew
 _CHECK = "check.json"
-_PACKAGES = {"ctranslate2": ("ctranslate2",), "onnx": ("onnxruntime", "onnx")}
+_PACKAGES = {"ctranslate2": ("ctranslate2",), "onnx": ("onnxruntime", "onnx"), "torch-bf16": ("torch",)}
 
 
 def missing_package(kind: Kind) -> str | None:
@@ -48,6 +49,8 @@ def lacks(kind: Kind, settings: config.Settings) -> str | None:
             return ctranslate2_lacks(settings)
         case "onnx":
             return onnx_lacks(settings)
+        case "torch-bf16":
+            return None
     assert_never(kind)
 
 
@@ -78,28 +81,32 @@ def _place(kind: Kind, folder: ModelFolder) -> Path:
     packages = [(package, version(package)) for package in _PACKAGES[kind]]
     depends = json.dumps([_FORMAT, packages, folder.fingerprints()], sort_keys=True)
     home = folder.path if os.access(folder.path, os.W_OK) else runtime.cache_folder()
-    return home / "engines" / f"{kind}-int8-{hashlib.sha256(depends.encode()).hexdigest()[:16]}"
+    name = kind if kind == "torch-bf16" else f"{kind}-int8"
+    return home / "engines" / f"{name}-{hashlib.sha256(depends.encode()).hexdigest()[:16]}"
 
 
 def _build(kind: Kind, folder: ModelFolder, place: Path, *, workers: int) -> None:
-    weights = read_weights(folder)
     match kind:
         case "ctranslate2":
             from seqsmith.engine import ctranslate2_model
 
-            ctranslate2_model.write_model(weights, folder.settings, place)
+            ctranslate2_model.write_model(read_weights(folder), folder.settings, place)
             if folder.shortlist is not None:
                 ctranslate2_model.write_shortlist(Shortlist.open(folder.shortlist), place)
         case "onnx":
             from seqsmith.engine import onnx_model
 
-            onnx_model.write_model(weights, folder.settings, place, shortlist=folder.shortlist is not None)
+            listed = folder.shortlist is not None
+            onnx_model.write_model(read_weights(folder), folder.settings, place, shortlist=listed)
+        case "torch-bf16":
+            pass  # the model's own weights do, and what came of the check is all that is kept
         case _:
             assert_never(kind)
     pairs = read_sample(folder)
     if pairs:
         engine = _open(kind, folder, place, workers=workers, listed=False)
-        check_both(engine, folder, pairs).save(place / _CHECK)
+        # 8-bit inputs share a scale with their neighbours in a batch, and with some engines their shortlists
+        check_both(engine, folder, pairs, one_by_one=kind != "torch-bf16").save(place / _CHECK)
 
 
 def _open(kind: Kind, folder: ModelFolder, place: Path, *, workers: int, listed: bool) -> Engine:
@@ -115,4 +122,9 @@ def _open(kind: Kind, folder: ModelFolder, place: Path, *, workers: int, listed:
 
             shortlist = None if folder.shortlist is None else Shortlist.open(folder.shortlist)
             return OnnxEngine.open(place, workers=workers, shortlist=shortlist, listed=listed)
+        case "torch-bf16":
+            from seqsmith.engine.pytorch import TorchEngine
+
+            runtime.use_threads(workers)
+            return TorchEngine.open([folder], runtime.choose_device("cpu"), precision="bf16", listed=listed)
     assert_never(kind)

@@ -1,4 +1,7 @@
-"""The reference engine: the model itself, by torch, which may use several threads within an operator."""
+"""The reference engine: the model itself, by torch, which may use several threads within an operator.
+
+With its weights in bf16 it is an engine of its own, up to twice as fast on CPUs that multiply faster so.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqsmith import config
+from seqsmith import config, runtime
 from seqsmith.batch import Batch, Frames, State, Step, Tokens, frames, tokens
 from seqsmith.bundle import load_bundle
 from seqsmith.engine.hearing import by_ctc_alone, ctc_weight, joint_step
@@ -29,31 +32,46 @@ class TorchEngine:
     models: tuple[Seq2Seq, ...]
     device: torch.device
     shortlist: Shortlist | None = None  # of the first model
+    listed: bool = False  # whether it is used where the settings of the search leave that open
+    precision: runtime.Precision = "fp32"
 
-    name = "torch"
     workers = 1
 
     @classmethod
-    def open(cls, folders: Sequence[ModelFolder], device: torch.device) -> TorchEngine:
+    def open(
+        cls,
+        folders: Sequence[ModelFolder],
+        device: torch.device,
+        *,
+        precision: runtime.Precision = "fp32",
+        listed: bool = False,
+    ) -> TorchEngine:
         """Load the weights of model folders."""
         path = folders[0].shortlist
         shortlist = None if path is None else Shortlist.open(path)
-        return cls(tuple(load_bundle(folder).model.to(device) for folder in folders), device, shortlist)
+        dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        models = tuple(load_bundle(folder).model.to(device, dtype) for folder in folders)
+        return cls(models, device, shortlist, listed, precision)
+
+    @property
+    def name(self) -> str:
+        return "torch" if self.precision == "fp32" else "torch-bf16"
 
     @torch.inference_mode()
     def answer(self, sources: Sequence[Source], settings: config.Search) -> list[list[Answer]]:
-        """The n best answers to each source of a batch, best first; a shortlist is used only where it is asked for."""
+        """The n best answers to each source of a batch, best first."""
         source = source_batch(sources).to(self.device)
         weight = ctc_weight(self.models, settings)
         if weight == 1.0:
             return by_ctc_alone(self.models, source, settings)
-        if self.shortlist is None or not settings.shortlist:
+        listed = self.listed if settings.shortlist is None else settings.shortlist
+        if self.shortlist is None or not listed:
             return self._search(*joint_step(self.models, source, weight=weight), sources, settings)
-        listed = self.shortlist.listed(sources)
-        id_U, bias_BU = (torch.from_numpy(array).to(self.device) for array in (listed.id_U, listed.bias_BU))
+        found = self.shortlist.listed(sources)
+        id_U, bias_BU = (torch.from_numpy(array).to(self.device) for array in (found.id_U, found.bias_BU))
         step, state = joint_step(self.models, source, weight=0.0, id_U=id_U)
         answers = self._search(listed_step(step, id_U), listed_state(state, bias_BU), sources, settings)
-        return unlisted(answers, listed.id_U.tolist())
+        return unlisted(answers, found.id_U.tolist())
 
     def _search(
         self, step: Step, state: State, sources: Sequence[Source], settings: config.Search

@@ -84,17 +84,19 @@ def read_check(path: Path) -> Check:
     return Check(**json.loads(path.read_text(encoding="utf-8")))
 
 
-def check_both(engine: Engine, folder: ModelFolder, pairs: Sequence[Pair]) -> Check:
+def check_both(engine: Engine, folder: ModelFolder, pairs: Sequence[Pair], *, one_by_one: bool = True) -> Check:
     """What came of the check with a shortlist of the vocabulary, if the model has one and it changes next to nothing;
     else without."""
-    without = check(engine, folder, pairs, shortlist=False)
+    without = check(engine, folder, pairs, shortlist=False, one_by_one=one_by_one)
     if folder.shortlist is None or folder.settings.search.shortlist is False:
         return without
-    found = check(engine, folder, pairs, shortlist=True)
+    found = check(engine, folder, pairs, shortlist=True, one_by_one=one_by_one)
     return found if found.passed and found.same >= without.same - MOST_CHANGED else without
 
 
-def check(engine: Engine, folder: ModelFolder, pairs: Sequence[Pair], *, shortlist: bool) -> Check:
+def check(
+    engine: Engine, folder: ModelFolder, pairs: Sequence[Pair], *, shortlist: bool, one_by_one: bool = True
+) -> Check:
     """Answer the sample and compare."""
     from seqsmith.evaluate.answers import score_answers  # late: a check is seldom made, and scores are slow to import
 
@@ -102,8 +104,7 @@ def check(engine: Engine, folder: ModelFolder, pairs: Sequence[Pair], *, shortli
     texts = {"source": [pair.source for pair in pairs]}
     if pairs[0].features is not None:
         texts["features"] = [pair.features or "" for pair in pairs]
-    # One by one: neighbours share the scale of 8-bit inputs, and with some engines their shortlists.
-    search = settings.search.model_copy(update={"shortlist": shortlist, "batch_tokens": 1})
+    search = settings.search.model_copy(update={"shortlist": shortlist, **({"batch_tokens": 1} if one_by_one else {})})
     found = answer_all(engine, featuriser.sources(texts), search)
     outputs = [featuriser.target.decode(answers[0].ids) for answers in found]
     expected, references = [pair.answer for pair in pairs], [pair.target for pair in pairs]
