@@ -20,6 +20,7 @@ from seqsmith.data.statistics import TextStatistics
 from seqsmith.text.normalise import normalise
 
 Kind = Literal["sentencepiece", "characters", "bytes", "words", "symbols"]
+LAYER_NORM = "steps of one scale are learnt from sooner"
 _FEW_WORDS = 300
 _CHOICES = ("source.tokeniser", "target.tokeniser", "model.encoder", "model.decoder", "train.schedule")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from seqsmith.speech.codec import FRAMES_PER_SECOND
 from seqsmith.speech.survey import Survey
-from seqsmith.train.recipe import Recipe, Side, pace, spelt_out
+from seqsmith.train.recipe import LAYER_NORM, Recipe, Side, pace, spelt_out
 
 _STEPS_A_TOKEN = 2.5  # the least that the encoder should have, so that CTC finds room for blanks
 _SHORT_SECONDS = 2.0
@@ -31,11 +31,12 @@ class _Size:
     updates: int
     batch_frames: int
     rate: float
+    layer_norm: bool = True
 
 
 _SIZES = (
-    _Size(1.0, 16, 2, 128, 128, 600, 4_000, 0.002),  # a few sounds: tones, commands
-    _Size(10.0, 16, 2, 192, 128, 1_800, 5_000, 0.002),  # the same, often: connected digits
+    _Size(1.0, 16, 2, 128, 128, 600, 4_000, 0.002, layer_norm=False),  # a few sounds: tones, commands
+    _Size(10.0, 16, 2, 192, 128, 1_800, 5_000, 0.002, layer_norm=False),  # the same, often: connected digits
     _Size(10.0, math.inf, 3, 320, 256, 9_000, 3_000, 0.0015),
     _Size(100.0, math.inf, 4, 512, 512, 30_000, 20_000, 0.002),
     _Size(math.inf, math.inf, 5, 640, 512, 100_000, 60_000, 0.002),
@@ -124,12 +125,15 @@ def _model(recipe: Recipe, size: _Size, amount: str, *, words: bool) -> None:
         recipe.take(f"model.{side}.layers", layers if recurrent else 6 if side == "encoder" else 3, amount)
         recipe.take(f"model.{side}.width", width if recurrent else 256 if size.most_hours > 10 else 144, amount)
         recipe.take(f"model.{side}.dropout", (0.3 if words else 0.1) if recurrent else 0.15, amount)
+        if recurrent and size.layer_norm:
+            recipe.take(f"model.{side}.layer_norm", True, LAYER_NORM)
         if not recurrent and side == "decoder":
             recipe.take("model.decoder.feed_forward", 4 * recipe.value("model.decoder.width"), "four times the width")
         if not recurrent and side == "encoder":
             recipe.take("model.encoder.feed_forward", 4 * recipe.value("model.encoder.width"), "four times the width")
     if recipe.value("model.decoder.kind") in ("lstm", "gru"):
-        recipe.take("model.decoder.attention", "general", "a product of matrices, so a long recording costs little")
+        attention = "multihead" if size.layer_norm else "general"
+        recipe.take("model.decoder.attention", attention, "a product of matrices, so a long recording costs little")
         recipe.take("model.embedding", 128, "letters need little")
         recipe.take("model.share_embeddings", "none", "few symbols")
     else:
