@@ -209,6 +209,14 @@ class Size:
     embedding: int  # of recurrent models
     updates: int
     batch_tokens: int
+    recurrent_updates: int | None = None  # None: as Transformers have it
+    recurrent_batch_tokens: int | None = None
+
+    def course(self, *, recurrent: bool) -> tuple[int, int]:
+        """How many updates, and of how many tokens each."""
+        if recurrent:
+            return self.recurrent_updates or self.updates, self.recurrent_batch_tokens or self.batch_tokens
+        return self.updates, self.batch_tokens
 
 
 _TRANSDUCTION = (  # one right answer: transliteration, inflection, dates, commands
@@ -225,15 +233,17 @@ _TRANSLATION = (  # running text
     Size(
         1_500_000,
         {"layers": 4, "width": 128, "heads": 4, "feed_forward": 256, "dropout": 0.2},
-        {"layers": 1, "width": 512, "dropout": 0.5},
+        {"layers": 1, "width": 512, "dropout": 0.3, "layer_norm": True},
         256,
         7_000,
         2_048,
+        recurrent_updates=12_000,
+        recurrent_batch_tokens=1_024,
     ),
     Size(
         20_000_000,
         {"layers": 6, "width": 256, "heads": 4, "feed_forward": 1024, "dropout": 0.15},
-        {"layers": 2, "width": 512, "dropout": 0.3},
+        {"layers": 2, "width": 512, "dropout": 0.3, "layer_norm": True},
         256,
         50_000,
         4_096,
@@ -241,7 +251,7 @@ _TRANSLATION = (  # running text
     Size(
         math.inf,
         {"layers": 6, "width": 512, "heads": 8, "feed_forward": 2048, "dropout": 0.1},
-        {"layers": 3, "width": 1024, "dropout": 0.2},
+        {"layers": 3, "width": 1024, "dropout": 0.2, "layer_norm": True},
         512,
         100_000,
         16_384,
@@ -266,8 +276,10 @@ def _model(recipe: Recipe, size: Size, *, amount: str, one_answer: bool, pairs: 
         shape = size.transformer if kind == "transformer" else size.recurrent
         recipe.take(f"model.{side}.kind", kind, "the model's family")
         for key, value in shape.items():
-            recipe.take(f"model.{side}.{key}", value, amount)
+            recipe.take(f"model.{side}.{key}", value, LAYER_NORM if key == "layer_norm" else amount)
     kinds = _kinds(recipe)
+    if recipe.value("model.decoder.kind") != "transformer" and size.recurrent.get("layer_norm"):
+        recipe.take("model.decoder.attention", "multihead", "scores of one scale, from several places at once")
     widths = [recipe.value(f"model.{side}.width") for side in ("encoder", "decoder")]
     if kinds == {"transformer"} and widths[0] == widths[1]:
         recipe.take("model.embedding", widths[0], "the model's width")
@@ -293,19 +305,23 @@ def _kinds(recipe: Recipe) -> set[str]:
 
 def _training(recipe: Recipe, size: Size, *, steps: float, amount: str) -> None:
     accumulate = recipe.said("train.accumulate") or 1
-    batch = recipe.take("train.batch_tokens", max(1, size.batch_tokens // accumulate), amount)
+    kinds = {side: recipe.value(f"model.{side}.kind") for side in ("encoder", "decoder")}
+    recurrent = "transformer" not in kinds.values()
+    enough, batch_tokens = size.course(recurrent=recurrent)
+    batch = recipe.take("train.batch_tokens", max(1, batch_tokens // accumulate), amount)
     each = max(1, round(steps * 1.05 / batch / accumulate))
     if recipe.said("train.updates") is None:
-        epochs = recipe.take("train.epochs", max(3, round(size.updates / each)), f"about {size.updates:,} updates")
+        epochs = recipe.take("train.epochs", max(3, round(enough / each)), f"about {enough:,} updates")
         updates = epochs * each
     else:
         updates = recipe.said("train.updates")
-    kinds = {side: recipe.value(f"model.{side}.kind") for side in ("encoder", "decoder")}
     widths = [recipe.value(f"model.{side}.width") for side, kind in kinds.items() if kind == "transformer"]
     if widths and max(widths) >= 512:
         recipe.take("train.rate", 0.0007, "a wide Transformer")
     elif len(widths) == 2 and max(widths) <= 128 and size is _TRANSLATION[0]:
         recipe.take("train.rate", 0.004, "a small Transformer, which has many updates to make of few pairs")
+    elif recurrent and size is _TRANSLATION[0]:
+        recipe.take("train.rate", 0.0015, "a recurrent model of few pairs")
     else:
         recipe.take("train.rate", 0.002, "a small model")
     pace(recipe, each=each, updates=updates)
