@@ -28,7 +28,7 @@ from seqsmith.errors import UserError
 from seqsmith.model_folder import ModelFolder
 from seqsmith.search.answer import Answer
 
-ENGINES = ("torch", "ctranslate2", "onnx")
+ENGINES = ("torch", "torch-bf16", "ctranslate2", "onnx")
 LONGEST = 16  # tokens that a model of random weights says
 Cell = tuple[int, int]  # beam, sentences in a batch
 

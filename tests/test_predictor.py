@@ -318,3 +318,39 @@ def test_rows_must_agree() -> None:
 def test_a_single_text_is_not_a_list() -> None:
     expected = "predict takes a list of texts, found one string: write predict([text])."
     assert error_of(predictor().predict, "123") == expected
+
+
+# ------------------------------------------------------------------------------------------------ language models
+
+
+def test_the_ngrams_of_a_file_have_a_say(tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("777\n" * 20 + "\n77\n")
+    told = {"language_model": str(tmp_path / "texts.txt"), "language_weight": 50.0, "shortest": 1}
+    answers = predictor().predict(TEXTS, beam=3, **told)
+    assert all(set(answer.text) == {"7"} for answer in answers)
+    unheard = predictor().predict(TEXTS, beam=3, **{**told, "language_weight": 0.0})
+    assert [answer.text for answer in unheard] == [
+        answer.text for answer in predictor().predict(TEXTS, beam=3, shortest=1)
+    ]
+
+
+def test_a_language_model_that_cannot_be_had_is_told(tmp_path: Path) -> None:
+    model = predictor()
+    (tmp_path / "empty.txt").write_text("\n \n")
+    assert error_of(model.predict, ["1"], language_model=str(tmp_path / "empty.txt")) == (
+        f"search.language_model: {tmp_path}/empty.txt has no text to learn from: every line is empty."
+    )
+    assert error_of(model.predict, ["1"], language_model=str(tmp_path / "none.txt")).startswith(
+        f"{tmp_path}/none.txt: "
+    )
+    assert error_of(model.predict, ["1"], language_model="any", shortlist=True) == (
+        "search.language_model: it speaks beside the decoder's whole vocabulary, not with search.shortlist."
+    )
+
+    class Other:
+        name, workers = "onnx", 1
+
+    other = Predictor(Other(), model.featuriser, model.settings)  # type: ignore[arg-type]  # it is not asked to answer
+    assert error_of(other.predict, ["1"], language_model="any") == (
+        "search.language_model: onnx knows no language model. Take --engine torch."
+    )

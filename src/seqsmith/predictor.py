@@ -14,6 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqsmith import config, runtime
+from seqsmith.data.counts import Counts
+from seqsmith.data.files import shown
+from seqsmith.data.lines import read_lines
 from seqsmith.data.plan import sequential_plan
 from seqsmith.engine.answering import answer_all
 from seqsmith.engine.choose import WANTED, choose
@@ -30,6 +33,7 @@ from seqsmith.text.vocabulary import END
 
 if TYPE_CHECKING:
     from seqsmith.engine.pytorch import TorchEngine
+    from seqsmith.search.ngram import NGrams
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,8 @@ class Predictor:
         cut = [ids if len(ids) <= longest else [*ids[: longest - 1], END] for ids in sources]
         predictions: list[Prediction | None] = [None] * len(texts)
         filled = [index for index, text in enumerate(texts) if text.strip()]
-        for row, answers in zip(filled, answer_all(self.engine, [cut[row] for row in filled], settings), strict=True):
+        engine = self._engine(settings)
+        for row, answers in zip(filled, answer_all(engine, [cut[row] for row in filled], settings), strict=True):
             predictions[row] = Prediction(
                 texts[row],
                 tuple(self._candidate(answer) for answer in answers),
@@ -143,7 +148,7 @@ class Predictor:
         assert isinstance(codec, SpeechCodec)
         parts = [codec.pieces(frames) for frames in recordings]
         flat = [codec.finished(piece) for several in parts for piece in several]
-        answers = iter(answer_all(self.engine, flat, settings))
+        answers = iter(answer_all(self._engine(settings), flat, settings))
         heard = []
         for name, several in zip(names, parts, strict=True):
             pieces = [[self._candidate(answer) for answer in next(answers)] for _ in several]
@@ -232,6 +237,34 @@ class Predictor:
             return self.engine
         return TorchEngine.open(self.folders, runtime.choose_device("cpu"))
 
+    def _engine(self, settings: config.Search) -> Engine:
+        """Who answers: the engine, with the n-grams of a file of texts where the settings name one."""
+        if settings.language_model is None:
+            return self.engine
+        from seqsmith.engine.pytorch import TorchEngine  # late: it brings torch
+
+        if not isinstance(self.engine, TorchEngine):
+            raise UserError(f"search.language_model: {self.engine.name} knows no language model. Take --engine torch.")
+        known, wanted = self._language_models, (settings.language_model, settings.language_order)
+        if wanted not in known:
+            known[wanted] = self._language_model(*wanted)
+        return replace(self.engine, language_model=known[wanted])
+
+    @cached_property
+    def _language_models(self) -> dict[tuple[str, int], NGrams]:
+        """Those learnt so far, by file and order."""
+        return {}
+
+    def _language_model(self, path: str, order: int) -> NGrams:
+        from seqsmith.search.ngram import NGrams  # late: it brings torch
+
+        blocks = read_lines(path, config.Data(), Counts())
+        texts = (text for block in blocks for text in block.texts if text.strip())
+        ids = self.featuriser.targets({"target": list(texts)})
+        if not ids:
+            raise UserError(f"search.language_model: {shown(path)} has no text to learn from: every line is empty.")
+        return NGrams.learn(ids, order=order, size=self.featuriser.target.size)
+
     def _sources(self, texts: Sequence[str], features: Sequence[str] | None) -> list[Any]:
         columns: Texts = {"source": list(texts)}
         if features is not None:
@@ -262,6 +295,11 @@ class Predictor:
         search = config.build({"search": table}, where="predict").search
         if search.ctc and not self.settings.model.ctc:
             raise UserError("search.ctc: this model has no CTC head (model.ctc = 0). Leave search.ctc out.")
+        if search.language_model is not None and (search.ctc == 1.0 or search.shortlist):
+            other = "search.ctc = 1" if search.ctc == 1.0 else "search.shortlist"
+            raise UserError(
+                f"search.language_model: it speaks beside the decoder's whole vocabulary, not with {other}."
+            )
         if given.get("shortlist") and self.folders and self.folders[0].shortlist is None:
             raise UserError(
                 f"search.shortlist: {self.folders[0].path} has no {SHORTLIST}, which is written at the end of training "

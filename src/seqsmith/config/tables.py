@@ -280,6 +280,9 @@ class Search(Table):
     batch_tokens: PositiveInt = 8192
     ctc: Fraction | None = None  # weight of the CTC head while answering; 1: the decoder is not asked
     shortlist: bool | None = None  # logits for likely target ids only; None: where an engine's check says it may
+    language_model: str | None = None  # a file of target texts, a line each, whose n-grams have a say in answers
+    language_order: PositiveInt = 6  # tokens of the longest n-grams
+    language_weight: Annotated[float, Field(ge=0.0)] = 0.3  # of their log-probability, beside the model's own
 
     @model_validator(mode="after")
     def _enough(self) -> Search:

@@ -21,7 +21,9 @@ from seqsmith.model.seq2seq import Seq2Seq
 from seqsmith.model_folder import ModelFolder
 from seqsmith.search.answer import Answer, longest_answers
 from seqsmith.search.beam import beam_search
+from seqsmith.search.joint import paired, with_language_model
 from seqsmith.search.listed import listed_state, listed_step, unlisted
+from seqsmith.search.ngram import NGrams
 from seqsmith.search.shortlist import Shortlist
 
 
@@ -34,6 +36,7 @@ class TorchEngine:
     shortlist: Shortlist | None = None  # of the first model
     listed: bool = False  # whether it is used where the settings of the search leave that open
     precision: runtime.Precision = "fp32"
+    language_model: NGrams | None = None  # used at the weight that the settings of the search give it
 
     workers = 1
 
@@ -64,6 +67,10 @@ class TorchEngine:
         weight = ctc_weight(self.models, settings)
         if weight == 1.0:
             return by_ctc_alone(self.models, source, settings)
+        if self.language_model is not None:
+            step, state = joint_step(self.models, source, weight=weight)
+            step = with_language_model(step, self.language_model.step, weight=settings.language_weight)
+            return self._search(step, paired(state, self.language_model.start(len(sources))), sources, settings)
         listed = self.listed if settings.shortlist is None else settings.shortlist
         if self.shortlist is None or not listed:
             return self._search(*joint_step(self.models, source, weight=weight), sources, settings)
