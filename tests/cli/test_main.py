@@ -92,6 +92,11 @@ def test_every_example_of_the_help_is_a_command_that_exists(seqsmith: Seqsmith, 
         (["xyz"], "No such command 'xyz'. See --help."),
         (["train", "--quite"], "No such option: --quite (Possible options: --out, --quiet). See --help."),
         (["predict"], "Missing argument 'MODEL'. See --help."),
+        (
+            ["train", "a.en", "a.de", "--dev", "dev.en", "dev.de"],
+            "Got unexpected extra argument(s) (dev.de). --dev and --test take one file: for two, write "
+            "--dev SOURCES --dev TARGETS. See --help.",
+        ),
         (["evaluate", "model"], "Missing argument 'DATA'. See --help."),
         (["train", "a", "--dev"], "Option '--dev' requires an argument. See --help."),
     ],

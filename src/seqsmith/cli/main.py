@@ -343,6 +343,8 @@ def run(arguments: list[str]) -> int:
         sys.stdout.flush()
     except typer.TyperException as error:
         message = error.format_message().rstrip(".")
+        if message.startswith("Got unexpected extra argument") and {"--dev", "--test"} & set(arguments):
+            message += ". --dev and --test take one file: for two, write --dev SOURCES --dev TARGETS"
         return _failed(f"{message}{'' if message.endswith('?') else '.'} See --help.", 2)
     except UserError as error:
         return _failed(str(error), 2)
