@@ -2,9 +2,9 @@
 
     OMP_NUM_THREADS=1 python bench/hearing.py run/model dev.tsv --beams 1 8
 
-Reading the files, analysis, the model and the search are in the time, importing and opening the model are not. Recordings
-are answered one by one and in the batches that the model's settings make; the best round of each counts. A busy machine
-is refused; with --anyway CPU seconds are counted in place of seconds on the clock.
+Reading the files, analysis, the model and the search are in the time, importing and opening the model are not.
+Recordings are answered one by one and in the batches that the model's settings make; the best round of each counts. A
+busy machine is refused; with --anyway CPU seconds are counted in place of seconds on the clock.
 """
 
 from __future__ import annotations

@@ -32,10 +32,25 @@ Scores: `exact_match` is the share of answers that are right,
 `ser` (sequence error rate, which G2P papers call WER) the share that are not, `bleu` is on the text as it is in the
 files, with subword marks joined; `mse` is on standardised numbers (docs/series.md has the naive forecasts beside it).
 Minutes are wall-clock on a machine that did other work beside, on so many threads.
+Published are, on test: SCAN, an LSTM (Lake & Baroni 2018); G2P, the LSTM and the Transformer of the shared task, tuned
+for each language (SIGMORPHON 2020); inflection, the Transformer's mean over the language's family (SIGMORPHON 2020);
+Multi30k, a small Transformer (Wu et al. 2021) and a GRU (Caglayan et al. 2017); AN4, on dev, a Transformer with CTC and
+80 mel bins (ESPnet); ETTh1, LSTMa (24) and DLinear (96).
 
-| task | set | score | dev | test | each seed | seeds | parameters | minutes | settings beside the defaults | date |
-|---|---|---|---|---|---|---|---|---|---|---|"""
+| task | set | score | dev | test | published | each seed | seeds | parameters | minutes | settings given | date |
+|---|---|---|---|---|---|---|---|---|---|---|---|"""
 LANGUAGES = ("fre", "hin", "ice", "kor", "vie")
+PUBLISHED = {
+    "scan": {"simple": 99.8},
+    "g2p-lstm": {"fre": 6.22, "hin": 6.67, "ice": 10.00, "kor": 46.89, "vie": 4.67},
+    "g2p-transformer": {"fre": 6.89, "hin": 9.56, "ice": 10.22, "kor": 43.78, "vie": 7.56},
+    "inflection": {"mlt": 95.5, "kon": 97.7, "ceb": 81.2, "tgl": 81.2},
+    "multi30k-transformer": {"en-de": 41.02},
+    "multi30k-recurrent": {"en-de": 38.1},
+    "an4": {"an4": 12.9},
+    **{f"etth1-24-{family}": {"ETTh1": 0.650} for family in ("lstm", "gru")},
+    **{f"etth1-96-{family}": {"ETTh1": 0.375} for family in ("lstm", "gru", "transformer")},
+}
 
 
 @dataclass(frozen=True)
@@ -46,6 +61,7 @@ class Task:
     sets: tuple[tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...]  # (name, train, dev, test) files
     score: str  # of `seqsmith evaluate`
     settings: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()  # scores that have a row of their own
     parts: bool = False  # dev and test are parts of one table of series
     fsdd: bool = False  # the files are manifests that fsdd.py writes
 
@@ -105,13 +121,14 @@ TASKS = {
         _g2p("g2p-transformer", "model.family=transformer"),
         _multi30k("multi30k-transformer", "model.family=transformer"),
         _multi30k("multi30k-recurrent", "model.family=gru"),
-        Task("multi30k-raw", (("en-de", *RAW),), "bleu"),
+        Task("multi30k-raw", (("en-de", *RAW),), "bleu", also=("chrf",)),
         Task("inflection", INFLECTION, "exact_match", ("data.source=1", "data.target=2", "data.features=3")),
         Task(
             "tatoeba",
             (("zh-en", ("tatoeba_cmn_eng/train.tsv",), ("tatoeba_cmn_eng/dev.tsv",), ()),),
             "bleu",
             ("data.source=2", "data.target=1"),
+            also=("chrf",),
         ),
         Task("an4", (("an4", ("an4_mfcc/train.tsv",), ("an4_mfcc/dev.tsv",), ()),), "wer"),
         Task("fsdd-connected", (_fsdd("connected", tested=False),), "wer", fsdd=True),
@@ -176,23 +193,18 @@ def _score(task: Task, data_set: tuple, data: Path, runs: list[Path], seed: int,
     """Evaluate on dev and once on test; append the row."""
     name, _train, dev, test = data_set
     key = {"task": task.name, "set": name, "seeds": "all" if len(runs) > 1 else seed, "models": len(runs)}
+    key["score"] = task.score
     for line in RESULTS.read_text().splitlines() if RESULTS.exists() else ():
         row = json.loads(line)
         if key.items() <= row.items() and row["settings"] == [*task.settings, *options.settings]:
             return row
     reports = {part: _evaluate(runs, files, data, task, part) for part, files in (("dev", dev), ("test", test))}
-    values = {part: report and report["scores"][task.score] for part, report in reports.items()}
     journals = [[json.loads(line) for line in (run / "journal.jsonl").read_text().splitlines()] for run in runs]
     model = [event for event in journals[0] if event["event"] == "model"][-1]
     start = next(event for event in journals[0] if event["event"] == "start")
-    chosen = model["scores"].get(task.score, {}).get("value")
     row = {
         **key,
-        "score": task.score,
-        "dev": values["dev"]["value"] if values["dev"] else chosen,
-        "test": values["test"]["value"] if values["test"] else None,
-        "test_interval": [values["test"]["low"], values["test"]["high"]] if values["test"] else None,
-        "signature": (values["test"] or values["dev"] or {"signature": ""})["signature"],
+        **_values(task.score, reports, model),
         "parameters": _parameters(runs[0]),
         "minutes": round(model["minutes"], 1),
         "threads": start["threads"],
@@ -202,10 +214,22 @@ def _score(task: Task, data_set: tuple, data: Path, runs: list[Path], seed: int,
     if task.parts and reports["test"] is not None:
         row |= {"beside": reports["test"]["rows"], "last_batch_dropped": reports["test"]["dropped"]}
     with RESULTS.open("a") as file:
-        file.write(json.dumps(row) + "\n")
+        for score in (task.score, *task.also):
+            file.write(json.dumps(row | {"score": score, **_values(score, reports, model)}) + "\n")
     publish()
     print(json.dumps(row), flush=True)
     return row
+
+
+def _values(score: str, reports: dict[str, dict | None], model: dict) -> dict:
+    """What the reports say of a score; where there is no dev set, what training said."""
+    dev, test = (report and report["scores"][score] for report in (reports["dev"], reports["test"]))
+    return {
+        "dev": dev["value"] if dev else model["scores"].get(score, {}).get("value"),
+        "test": test["value"] if test else None,
+        "test_interval": [test["low"], test["high"]] if test else None,
+        "signature": (test or dev or {"signature": ""})["signature"],
+    }
 
 
 def publish() -> None:
@@ -219,6 +243,7 @@ def publish() -> None:
     for (task, name, score, together, settings), found in groups.items():
         tests = [row["test"] for row in found if row["test"] is not None]
         digits = 3 if score == "mse" else 2
+        published = PUBLISHED.get(task, {}).get(name)
         seeds = f"{found[0]['models']} together" if together else ", ".join(str(row["seeds"]) for row in found)
         cells = (
             task,
@@ -226,6 +251,7 @@ def publish() -> None:
             score,
             f"{mean(row['dev'] for row in found):.{digits}f}",
             f"{mean(tests):.{digits}f}" if tests else "-",
+            "-" if published is None else f"{published:.{digits}f}",
             ", ".join(f"{value:.{digits}f}" for value in tests) or "-",
             seeds,
             f"{found[0]['parameters']:,}",
@@ -234,11 +260,15 @@ def publish() -> None:
             max(row["date"] for row in found),
         )
         lines.append(f"| {' | '.join(cells)} |")
-    for task, settings in dict.fromkeys((key[0], key[4]) for key in groups):
-        alone = [key for key in groups if (key[0], key[4]) == (task, settings) and not key[3]]
+    for task, score, settings in dict.fromkeys((key[0], key[2], key[4]) for key in groups):
+        alone = [key for key in groups if (key[0], key[2], key[4]) == (task, score, settings) and not key[3]]
         values = [mean(row["test"] for row in groups[key]) for key in alone if groups[key][0]["test"] is not None]
         if len(values) > 1:
-            lines.append(f"| **{task}** | mean of {len(values)} |  |  | **{mean(values):.2f}** |  |  |  |  |  |  |")
+            theirs = PUBLISHED.get(task)
+            beside = f"{mean(theirs[key[1]] for key in alone):.2f}" if theirs else "-"
+            lines.append(
+                f"| **{task}** | mean of {len(values)} | {score} | | **{mean(values):.2f}** | {beside} | | | | | | |"
+            )
     TABLE.write_text("\n".join(lines) + "\n")
 
 
@@ -252,7 +282,8 @@ def _evaluate(runs: list[Path], files: Sequence[str], data: Path, task: Task, pa
     if task.parts:
         command += ["--part", part, "--set", "series.drop_last=32"]
     else:
-        command += ["--score", task.score]
+        for score in (task.score, *task.also):
+            command += ["--score", score]
     subprocess.run([*command, "--report", str(report)], check=True, stdout=subprocess.DEVNULL)
     return json.loads(report.read_text())
 
