@@ -205,6 +205,11 @@ def frames(sequences: Sequence[np.ndarray]) -> Frames:
     return Frames(torch.from_numpy(padded), torch.from_numpy(np.arange(padded.shape[1]) < lengths[:, None]))
 
 
+def exact(x: Tensor) -> Tensor:
+    """Single precision at least: in bfloat16 a log-probability has two good digits, and sums lose the small ones."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def tree_map(function: Callable[[Tensor], Tensor], tree: Any) -> Any:
     """Apply `function` to every tensor of nested dicts, lists and tuples."""
     match tree:

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from seqsmith.model.layers import Dropout, FeedForward, exact, norm
+from seqsmith.batch import exact
+from seqsmith.model.layers import Dropout, FeedForward, norm
 
 
 @pytest.mark.parametrize("rate", [0.004, 0.1, 0.3, 0.5, 0.9])

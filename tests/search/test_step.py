@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from seqsmith.batch import State
-from seqsmith.search.step import full_precision, parted, select
+from seqsmith.search.step import parted, select
 
 
 def test_rows_and_sources_are_selected_apart() -> None:
@@ -28,8 +28,3 @@ def test_what_stays_in_place_is_not_copied() -> None:
 def test_every_source_leaves_or_stays() -> None:
     gone_O, stay_I = parted([True, False, False, True], device=torch.device("cpu"))
     assert (gone_O.tolist(), stay_I.tolist()) == ([0, 3], [1, 2])
-
-
-def test_half_precision_is_widened_and_double_kept() -> None:
-    dtypes = [full_precision(torch.zeros(1, 1, dtype=dtype)).dtype for dtype in (torch.bfloat16, torch.float64)]
-    assert dtypes == [torch.float32, torch.float64]

@@ -15,8 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqsmith.batch import SeriesBatch, State, Values
-from seqsmith.model.layers import exact
+from seqsmith.batch import SeriesBatch, State, Values, exact
 from seqsmith.model.memory import Memory
 from seqsmith.model.position import sinusoid
 from seqsmith.model.seq2seq import Decoder, Encoder

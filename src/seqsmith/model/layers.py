@@ -42,11 +42,6 @@ def keep_scale(shape: list[int], rate: float, *, like: Tensor) -> Tensor:
     return (bits >= dropped).to(like.dtype).mul_(256 / (256 - dropped))
 
 
-def exact(x: Tensor) -> Tensor:
-    """At least single precision: sums of probabilities are not taken in half precision."""
-    return x if x.dtype == torch.float64 else x.float()
-
-
 class RMSNorm(nn.Module):
     """Division by the root mean square (Zhang & Sennrich 2019)."""
 

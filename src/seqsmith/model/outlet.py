@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqsmith.batch import Projection, Scores
-from seqsmith.model.layers import exact
+from seqsmith.batch import Projection, Scores, exact
 
 
 class VocabularyOutlet(nn.Module):

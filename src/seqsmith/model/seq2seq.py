@@ -10,9 +10,8 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from seqsmith.batch import Aligned, Batch, Output, Source, State, Step, Tokens
+from seqsmith.batch import Aligned, Batch, Output, Source, State, Step, Tokens, exact
 from seqsmith.model.inlet import TokenInlet
-from seqsmith.model.layers import exact
 from seqsmith.model.memory import Decoded, Memory
 from seqsmith.model.outlet import CopyOutlet, NarrowOutlet, VocabularyOutlet
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqsmith import config
-from seqsmith.batch import PAD, Aligned, Tokens
+from seqsmith.batch import PAD, Aligned, Tokens, exact
 from seqsmith.objective.token import Loss
 
 
@@ -35,7 +35,7 @@ class AlignmentLoss:
 def alignment_loss(aligned: Aligned, target: Tokens) -> AlignmentLoss:
     """The loss of what a model says at the encoder's steps. Targets are taken without their END."""
     logit_PV = aligned.scores.logits()
-    log_p_PV = logit_PV.float().log_softmax(-1) if logit_PV.dtype != torch.float64 else logit_PV.log_softmax(-1)
+    log_p_PV = exact(logit_PV).log_softmax(-1)
     steps = aligned.length_B.tolist()
     log_p_SBV = torch.nn.utils.rnn.pad_sequence(list(torch.split(log_p_PV, steps)))
     length_B = target.length_B - 1

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqsmith.batch import Projection, Scores
+from seqsmith.batch import Projection, Scores, exact
 
 _CHUNK_NUMBERS = 2_000_000  # logits made at once: 8 MB in fp32, so that they stay in cache and out of mmap
 
@@ -44,7 +44,7 @@ def likeliest(scores: Projection | Scores) -> Tensor:
 
 def cross_entropy(logit_PV: Tensor, id_P: Tensor, *, smoothing: float) -> Loss:
     """The loss of whole logits."""
-    log_p_PV = logit_PV.float().log_softmax(-1) if logit_PV.dtype != torch.float64 else logit_PV.log_softmax(-1)
+    log_p_PV = exact(logit_PV).log_softmax(-1)
     truth = F.nll_loss(log_p_PV, id_P, reduction="sum")
     loss = truth if smoothing == 0.0 else (1 - smoothing) * truth - smoothing * log_p_PV.mean(-1).sum()
     return Loss(loss, truth.detach(), len(id_P))

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seqsmith.batch import BEGIN, END, State, Step
+from seqsmith.batch import BEGIN, END, State, Step, exact
 from seqsmith.search.answer import Answer, NotFinite
 from seqsmith.search.candidates import Candidates, best_candidates
 from seqsmith.search.greedy import greedy_search
 from seqsmith.search.rules import answer_only
-from seqsmith.search.step import full_precision, parted, select
+from seqsmith.search.step import parted, select
 from seqsmith.search.trellis import Ranking, Trellis, divisor_table
 
 
@@ -113,7 +113,7 @@ def _start(longest_B: Tensor, nbest: int) -> Live:
 
 
 def _candidates(logit_NV: Tensor, log_p_BW: Tensor, *, most: int, length: int, shortest: int) -> Candidates:
-    logit_NV = full_precision(logit_NV)
+    logit_NV = exact(logit_NV)
     allowed_NV = answer_only(logit_NV, length=length, shortest=shortest)
     return best_candidates(allowed_NV, logit_NV.logsumexp(1), log_p_BW, most=most)
 

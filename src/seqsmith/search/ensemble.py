@@ -8,8 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from seqsmith.batch import State, Step
-from seqsmith.search.step import full_precision
+from seqsmith.batch import State, Step, exact
 
 
 def ensemble(steps: Sequence[Step]) -> Step:
@@ -19,7 +18,7 @@ def ensemble(steps: Sequence[Step]) -> Step:
         logits, rows, sources = [], [], []
         for one, row, source in zip(steps, state.row, state.source, strict=True):
             logit_NV, after = one(id_N, State(row, source))
-            logits.append(full_precision(logit_NV).log_softmax(1))
+            logits.append(exact(logit_NV).log_softmax(1))
             rows.append(after.row)
             sources.append(after.source)
         return torch.stack(logits).logsumexp(0) - math.log(len(steps)), State(tuple(rows), tuple(sources))

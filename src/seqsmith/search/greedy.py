@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from seqsmith.batch import BEGIN, END, State, Step
+from seqsmith.batch import BEGIN, END, State, Step, exact
 from seqsmith.search.answer import Answer, NotFinite
 from seqsmith.search.rules import answer_only
-from seqsmith.search.step import full_precision, parted, select
+from seqsmith.search.step import parted, select
 from seqsmith.search.trellis import Ranking, Trellis, divisor_table
 
 
@@ -76,7 +76,7 @@ def _start(longest_B: Tensor) -> Live:
 
 def _advanced(live: Live, logit_BV: Tensor, trellis: Trellis, *, length: int, shortest: int) -> Live:
     """Every source with its token number `length`."""
-    logit_BV = full_precision(logit_BV)
+    logit_BV = exact(logit_BV)
     best_B, id_B = answer_only(logit_BV, length=length, shortest=shortest).max(1)  # the first of equals
     log_p_B = best_B.double() - logit_BV.logsumexp(1)
     trellis.add(parent_Y=live.node_B, id_Y=id_B, log_p_Y=log_p_B)

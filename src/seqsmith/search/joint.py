@@ -15,9 +15,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from seqsmith.batch import BEGIN, END, PAD, State, Step
+from seqsmith.batch import BEGIN, END, PAD, State, Step, exact
 from seqsmith.search.ctc import BLANK
-from seqsmith.search.step import full_precision
 
 _NEVER = -1e10  # as good as no probability; finite, so that it can be summed and taken away again
 
@@ -40,7 +39,7 @@ def with_language_model(step: Step, language_step: Step, *, weight: float) -> St
     def fused(id_N: Tensor, state: State) -> tuple[Tensor, State]:
         logit_NV, first = step(id_N, State(state.row[0], state.source[0]))
         language_NV, second = language_step(id_N, State(state.row[1], state.source[1]))
-        log_p_NV = full_precision(logit_NV).log_softmax(1) + weight * full_precision(language_NV).log_softmax(1)
+        log_p_NV = exact(logit_NV).log_softmax(1) + weight * exact(language_NV).log_softmax(1)
         return with_leftover(log_p_NV), paired(first, second)
 
     return fused
@@ -58,7 +57,7 @@ def with_ctc(step: Step, *, weight: float) -> Step:
     def joint(id_N: Tensor, state: State) -> tuple[Tensor, State]:
         logit_NV, first = step(id_N, State(state.row[0], state.source[0]))
         log_psi_NV, row = ctc_step(id_N, state.row[1], state.source[1])
-        log_p_NV = full_precision(logit_NV).double().log_softmax(1)
+        log_p_NV = exact(logit_NV).double().log_softmax(1)
         mixed_NV = (1 - weight) * log_p_NV + weight * log_psi_NV if weight < 1.0 else log_psi_NV
         return with_leftover(mixed_NV), paired(first, State(row, state.source[1]))
 

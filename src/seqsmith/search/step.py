@@ -1,4 +1,4 @@
-"""The search's side of the step protocol: rows are reordered, sources narrowed, logits made fit for sums.
+"""The search's side of the step protocol: rows are reordered, sources narrowed.
 
 `seqsmith.batch` defines `Step` and `State`. A search feeds BEGIN first, keeps the rows of one source neighbours, and
 drops the rows and the entry of a source as soon as it has all its answers.
@@ -20,11 +20,6 @@ def select(state: State, *, row_N: Tensor | None = None, source_B: Tensor | None
     if source_B is not None:
         source = tree_map(lambda x: x.index_select(0, source_B), source)
     return State(row, source)
-
-
-def full_precision(logit_NV: Tensor) -> Tensor:
-    """Float32 at least: in bfloat16 a log-probability has two good digits."""
-    return logit_NV.to(torch.promote_types(logit_NV.dtype, torch.float32))
 
 
 def parted(done: list[bool], *, device: torch.device) -> tuple[Tensor, Tensor]:
