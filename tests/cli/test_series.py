@@ -116,6 +116,21 @@ def test_what_is_wrong_with_settings_of_series_is_said(seqsmith, folder, words, 
     assert message in found.err
 
 
+@pytest.mark.parametrize(
+    ("missing", "part"),
+    [(range(120), "train"), (range(100, 120), "dev")],
+)
+def test_a_part_without_numbers_is_refused_and_not_waited_for(seqsmith, folder, missing, part):
+    table = write(folder / "t.csv")
+    lines = table.read_text().splitlines()
+    for hour in missing:
+        lines[1 + hour] = lines[1 + hour].split(",")[0] + ",,"
+    table.write_text("\n".join(lines) + "\n")
+    found = seqsmith("train", table, "--out", "r", *SMALL)
+    assert (found.code, found.out) == (2, "")
+    assert f"t.csv: no window of the {part} part has numbers both in its context and in its horizon" in found.err
+
+
 @pytest.mark.unwatched
 def test_what_belongs_to_models_of_series_alone_is_refused_elsewhere(seqsmith, model, trained, pairs):
     assert "--horizon belongs to models of series" in seqsmith("predict", model, pairs, "--horizon", "3").err

@@ -171,6 +171,12 @@ def test_mistakes_are_said(folder, capsys, arguments, message):
     assert message in capsys.readouterr().err
 
 
+def test_what_only_text_has_is_refused_of_recordings(folder, tmp_path, capsys):
+    manifest = str(folder / "tones" / "train.tsv")
+    assert run(["train", manifest, "--out", str(tmp_path / "r"), *SETTINGS, "--set", "model.copy_source=true"]) == 2
+    assert "copies source tokens, and recordings have none" in capsys.readouterr().err
+
+
 def test_other_options_of_predict_are_refused_where_they_mean_nothing(tmp_path, capsys):
     pairs = tmp_path / "pairs.tsv"
     pairs.write_text("".join(f"{'ab' * (n % 5 + 1)}{n}\t{n}\n" for n in range(40)))

@@ -72,6 +72,11 @@ def test_the_only_column_of_words_tells_series_apart(tmp_path):
     assert "several columns hold words (w, shop)" in complaint(tmp_path, two)
 
 
+def test_a_column_that_is_called_time_may_tell_series_apart_if_told_so(tmp_path):
+    found = table(tmp_path, "time,a\nday,1\nnight,2\n", group="time")
+    assert [group.name for group in found.groups] == ["day", "night"]
+
+
 def test_targets_come_first_and_covariates_stand_apart(tmp_path):
     found = table(tmp_path, HOURLY.replace("a,b", "a,b,c").replace("0\n", "0,7\n").replace("00,7\n", "00\n"),
                   targets=("b",), covariates=("c",))  # fmt: skip
@@ -190,6 +195,8 @@ def test_columns_that_never_change(tmp_path):
             "`a` cannot be a target and time, group or covariate",
         ),
         ("d,a\n2020-01-01,1\nsoon,2\n2020-01-03,2\n", {}, "/t.csv:3: the time is 'soon'; expected a date such as"),
+        ("date,a\n1/2/2020,1\n2/2/2020,2\n", {}, "/t.csv:2: the time is '1/2/2020'; expected a date such as"),
+        ('a,b\n"10,038",1\n"10,969",2\n', {}, "/t.csv:2: `a` is '10,038'; expected a number, with a point before"),
         ("a;b\n1;2\n", {}, "Save it with commas."),
     ],
 )

@@ -85,6 +85,13 @@ def prepare_series(table: Mapping[str, Any], *, resume: bool, say: Say) -> Prepa
         [one.part("dev") for one in splits] if dev_table is None else [(0, len(group)) for group in dev_table.groups]
     )
     dev_windows = _windows(dev_parts, series, 1, "dev", dev_table or measured, shortest=None)
+    for encoded, chosen, name in ((train, train_windows, "train"), (dev, dev_windows, "dev")):
+        if not encoded.usable(chosen).any():
+            raise UserError(
+                f"{(measured if name == 'train' else dev_table or measured).path}: no window of the {name} part has "
+                "numbers both in its context and in its horizon: what should be forecast is missing there. Fill it, "
+                "name other columns in series.targets, or cut the parts elsewhere (series.split_rows)."
+            )
     parts = [x[begin:end, : featuriser.targets] for x, (begin, end) in zip(train.x, train_parts, strict=True)]
     error_C = naive_error([featuriser.target_scaling.inverse(part) for part in parts], series.season)
     linear = Linear.fit(_blocks(train, train_windows))

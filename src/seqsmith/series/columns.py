@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from seqsmith import config
@@ -20,6 +20,10 @@ _SAMPLE = 200  # rows that tell the kinds of the columns
 
 Block = tuple[list[int], list[list[str]]]
 """Lines, and the cells of the rows that start there."""
+
+
+Cells = list[tuple[int, str]]
+"""Lines, and what a column has there, where it has something."""
 
 
 @dataclass(frozen=True)
@@ -82,24 +86,30 @@ def _layout(block: Block, path: str, settings: config.Series) -> tuple[Layout, b
     if header is None:
         header = not any(_is_number(cell) for cell in rows[0]) and not any(parse(cell) for cell in rows[0])
     names = tuple(cell.strip() for cell in rows[0]) if header else tuple(f"{n + 1}" for n in range(len(rows[0])))
+    if len(names) == 1 and ";" in names[0]:
+        raise UserError(f"{where}: found one column. Is it separated by semicolons? Save it with commas.")
     if len(set(names)) < len(names):
         twice = next(name for index, name in enumerate(names) if name in names[:index])
         raise UserError(f"{where}:{lines[0]}: two columns are called `{printable(twice)}`. Give each its own name.")
-    sample = rows[header : header + _SAMPLE]
-    kinds = {name: _kind([row[column] for row in sample if column < len(row)]) for column, name in enumerate(names)}
+    sample = list(zip(lines, rows, strict=True))[header : header + _SAMPLE]
+    cells: dict[str, Cells] = {
+        name: [(line, row[column]) for line, row in sample if column < len(row) and row[column].strip()]
+        for column, name in enumerate(names)
+    }
+    kinds = {name: _kind([cell for _, cell in filled]) for name, filled in cells.items()}
     for option, chosen in (("targets", settings.targets or ()), ("covariates", settings.covariates),
                            ("time", (settings.time,)), ("group", (settings.group,))):  # fmt: skip
         for name in chosen:
             if name is not None and name not in names:
                 raise UserError(f"{where}: there is no column `{name}` for series.{option}.{nearest(name, names)}")
-    time = settings.time or _time(names, kinds)
-    group = settings.group or _group([name for name in names if kinds[name] == "words" and name != time], where)
+    time = settings.time or _time([name for name in names if name != settings.group], kinds)
+    words = {name: cells[name] for name in names if kinds[name] == "words" and name != time}
+    group = settings.group or _group(words, where)
     taken = {time, group, *settings.covariates}
     numbers = [name for name in names if kinds[name] == "number" and name not in taken]
     targets = settings.targets or tuple(numbers)
     if not targets:
-        separated = " Is it separated by semicolons? Save it with commas." if ";" in rows[0][0] else ""
-        raise UserError(f"{where}: found no column of numbers to forecast.{separated} Name them with series.targets.")
+        raise UserError(f"{where}: found no column of numbers to forecast. Name them with series.targets.")
     for name in targets:
         if name in taken:
             raise UserError(f"{where}: the column `{name}` cannot be a target and time, group or covariate as well.")
@@ -108,24 +118,33 @@ def _layout(block: Block, path: str, settings: config.Series) -> tuple[Layout, b
 
 
 def _time(names: Sequence[str], kinds: dict[str, str]) -> str | None:
+    """One of time stamps, best by its name; else one by its name, whose cells are then said to be no times."""
     stamps = [name for name in names if kinds[name] == "time"]
-    called = [name for name in stamps if name.lower() in _TIME_NAMES]
-    return next(iter([*called, *stamps]), None)
+    called = [name for name in names if name.lower() in _TIME_NAMES and kinds[name] != "number"]
+    return next(iter([*(name for name in called if name in stamps), *stamps, *called]), None)
 
 
-def _group(words: list[str], where: str) -> str | None:
+def _group(words: Mapping[str, Cells], where: str) -> str | None:
+    """The only column of words. Numbers as people write them (10,038 or 12 %) are none."""
+    for name, cells in words.items():
+        odd = [(line, cell) for line, cell in cells if not any(letter.isalpha() for letter in cell)]
+        if 2 * len(odd) > len(cells):
+            line, cell = odd[0]
+            raise UserError(
+                f"{where}:{line}: `{printable(name)}` is '{printable(cell)}'; expected a number, with a point before "
+                "decimals and nothing between thousands. If the column tells series apart, say so with series.group."
+            )
     if len(words) > 1:
         listed = ", ".join(printable(name) for name in words)
         raise UserError(
             f"{where}: several columns hold words ({listed}). Say with series.group which one tells the series apart, "
             "and take the others out of the table."
         )
-    return words[0] if words else None
+    return next(iter(words), None)
 
 
-def _kind(cells: Sequence[str]) -> str:
+def _kind(filled: Sequence[str]) -> str:
     """Most of the column decides, so that one bad cell is an error of its line and does not hide the column."""
-    filled = [cell for cell in cells if cell.strip()]
     numbers = sum(_is_number(cell) for cell in filled)
     if 2 * numbers >= len(filled):
         return "number"
