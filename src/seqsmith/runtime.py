@@ -37,7 +37,11 @@ def cache_folder() -> Path:
 
 
 def keep_memory() -> None:
-    """Keep freed pages for the next tensor: glibc would map one over 32 MB anew, at ten times its fill time."""
+    """Keep freed pages for the next tensor: glibc would map one over 32 MB anew, at ten times its fill time.
+
+    oneDNN would keep a kernel with memory of its own for each of the last 1,024 shapes, and no two batches are alike.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
     if platform.libc_ver()[0] != "glibc":
         return
     libc = ctypes.CDLL(None)
