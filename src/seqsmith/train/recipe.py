@@ -233,7 +233,7 @@ _TRANSLATION = (  # running text
     Size(
         1_500_000,
         {"layers": 4, "width": 128, "heads": 4, "feed_forward": 256, "dropout": 0.2},
-        {"layers": 1, "width": 512, "dropout": 0.3, "layer_norm": True},
+        {"layers": 1, "width": 512, "dropout": 0.2, "layer_norm": True},
         256,
         7_000,
         2_048,
@@ -243,7 +243,7 @@ _TRANSLATION = (  # running text
     Size(
         20_000_000,
         {"layers": 6, "width": 256, "heads": 4, "feed_forward": 1024, "dropout": 0.15},
-        {"layers": 2, "width": 512, "dropout": 0.3, "layer_norm": True},
+        {"layers": 2, "width": 512, "dropout": 0.2, "layer_norm": True},
         256,
         50_000,
         4_096,
