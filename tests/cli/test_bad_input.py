@@ -127,6 +127,8 @@ SETTINGS: dict[str, tuple[tuple[str, ...], str]] = {
         ("model.encoder.kind=transformer", "model.encoder.width=30", "model.encoder.heads=4"),
         "settings: model.encoder: width 30 is not divisible by heads 4.",
     ),
+    "of recordings alone": (("model.ctc=0.3",), "model.ctc: means nothing where sources are text. Leave it out."),
+    "of series alone": (("series.horizon=3",), "series.horizon: means nothing where sources are text. Leave it out."),
     "a number for a section": (("train=3",), "settings: train: found 3."),
     "a number for a choice's section": (("source=3",), "settings: source: found 3."),
     "a number for a folder": (

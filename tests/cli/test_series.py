@@ -106,6 +106,11 @@ def test_inspect_tells_of_tables_models_and_runs(seqsmith, trained):
         (("--set", "series.horizon=50", "--set", "series.context=80"), "no window of 80 steps of context and 50 of"),
         (("--set", "train.score=bleu"), "models of numbers are chosen by their own loss"),
         (("--set", "train.start_from=x"), "models of numbers cannot be fine-tuned yet"),
+        (("--set", "model.copy_source=true"), "model.copy_source: means nothing where answers are numbers."),
+        (("--set", "series.horizon=6", "--set", "target.lowercase=true"), "target.lowercase: means nothing where"),
+        (("--set", "search.beam=3"), "search.beam: means nothing where answers are numbers."),
+        (("--set", "train.label_smoothing=0.1"), "train.label_smoothing: means nothing where answers are numbers."),
+        (("--set", "train.batch_tokens=100"), "windows are all of one size. Set series.batch_windows instead."),
         (("--set", "series.rollouts=true", "--set", "series.decoding=direct"), "rollouts feed forecasts back"),
         (("--set", "series.loss={kind='quantiles',levels=[0.1,0.9]}"), "levels must rise and have 0.5 among them"),
     ],
@@ -114,6 +119,30 @@ def test_what_is_wrong_with_settings_of_series_is_said(seqsmith, folder, words, 
     found = seqsmith("train", write(folder / "t.csv"), "--out", "r", *words)
     assert (found.code, found.out) == (2, "")
     assert message in found.err
+
+
+@pytest.mark.parametrize(
+    ("verb", "words", "message"),
+    [
+        ("predict", ("--beam", "3"), "search.beam: means nothing to this model, whose answers are numbers."),
+        ("predict", ("--attention", "a.svg"), "--attention: means nothing to this model"),
+        ("predict", ("--engine", "onnx"), "--engine: means nothing to this model"),
+        ("evaluate", ("--worst", "3"), "--worst: means nothing to this model"),
+        ("evaluate", ("--set", "data.bad_utf8=skip"), "data.bad_utf8: means nothing to this model"),
+        ("evaluate", ("--plot", "a.gif"), "--plot a.gif: expected a name that ends in .svg or .png."),
+    ],
+)
+def test_options_for_models_of_text_are_refused(seqsmith, trained, verb, words, message):
+    found = seqsmith(verb, trained / "run" / "model", trained / "table.csv", *words)
+    assert (found.code, found.out) == (2, "")
+    assert message in found.err
+
+
+@pytest.mark.unwatched
+def test_engines_that_any_model_has_may_be_named(seqsmith, trained):
+    for name in ("auto", "torch"):
+        found = seqsmith("predict", trained / "run" / "model", trained / "table.csv", "--engine", name)
+        assert found.code == 0
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,6 +43,9 @@ def answer(
         raise UserError(f"predict: expected one INPUT, found {len(inputs)}: only recordings may be several.")
     if form == "json" or form == "srt" or form == "vtt":
         raise UserError(f"--format {form}: only models that hear recordings write it. Take text, tsv, csv or jsonl.")
+    if is_series_model(folders[0]) or is_vector_model(folders[0]):
+        others = {"--with": folders[1:], "--attention": attention, "--engine": engine, "search": search, "data": data}
+        _refuse(others | ({"--format": form} if is_vector_model(folders[0]) else {}))
     if is_series_model(folders[0]):
         from seqsmith.cli.series_verbs import predict_series
 
@@ -77,8 +80,11 @@ def evaluate_numbers(
     series: dict[str, Any],
     report: Path | None,
     plot: Path | None,
+    others: Mapping[str, object],
 ) -> bool:
-    """Evaluate a model whose answers are numbers; False where the model is none."""
+    """Evaluate a model whose answers are numbers; False where it is none. `others` are options for all but those."""
+    if is_series_model(model) or is_vector_model(model):
+        _refuse({**others, "--score": is_vector_model(model) and names})
     if is_series_model(model):
         from seqsmith.cli.series_verbs import evaluate_series
 
@@ -92,3 +98,11 @@ def evaluate_numbers(
         evaluate_vectors(model, data, report=report)
         return True
     return False
+
+
+def _refuse(options: Mapping[str, object]) -> None:
+    """Raise UserError for the first that was given; torch answers with numbers, so that engine may be named."""
+    for name, value in options.items():
+        if value and not (name == "--engine" and value in ("auto", "torch")):
+            named = f"{name}.{next(iter(value))}" if isinstance(value, Mapping) else name
+            raise UserError(f"{named}: means nothing to this model, whose answers are numbers. Leave it out.")

@@ -21,13 +21,13 @@ def kind_of(table: Mapping[str, Any]) -> str | None:
 def with_kind(table: Mapping[str, Any], say: Say) -> Mapping[str, Any]:
     """The table with the kind of its sources, found from the data where nothing says it.
 
-    Whoever says what the target is has no series in mind.
+    Whoever says what the target is has no series in mind, unless series are spoken of as well.
     """
     if kind_of(table) is not None:
         return table
     data = config.draft({"data": table.get("data", {})}, where="settings").data
     guess = guess_kind(data.train[0], data)
-    if guess.kind == "text" or (guess.kind == "series" and "target" in table):
+    if guess.kind == "text" or (guess.kind == "series" and "target" in table and "series" not in table):
         return table
     say(f"  source.kind={guess.kind}  ({guess.reason}; for text set source.kind=text)")
     return config.merge(table, {"source": {"kind": guess.kind}})

@@ -230,7 +230,12 @@ def evaluate(
     from seqsmith.cli.evaluate import evaluate as run
 
     sections = _sections(set_, "search", "data", "series")
-    if evaluate_numbers(model, data, part=part, names=score, series=sections["series"], report=report, plot=plot):
+    search = sections["search"] | _given(beam=beam)
+    others: dict[str, object] = {"TARGET": target, "--against": against, "--with": also, "--worst": worst}
+    others |= {"--engine": engine, "search": search, "data": sections["data"]}
+    if evaluate_numbers(
+        model, data, part=part, names=score, series=sections["series"], report=report, plot=plot, others=others
+    ):
         return
     run(
         [model, *(also or [])],
@@ -238,7 +243,7 @@ def evaluate(
         against=against or [],
         names=score or [],
         engine=engine,
-        search=sections["search"] | _given(beam=beam),
+        search=search,
         data=sections["data"],
         report=report,
         show_worst=worst,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from seqsmith import config
+from seqsmith.cli.meaningless import refuse_meaningless
 from seqsmith.data.files import shown
 from seqsmith.errors import UserError
 from seqsmith.evaluate.forecast import naive_error
@@ -52,7 +53,9 @@ def prepare_series(table: Mapping[str, Any], *, resume: bool, say: Say) -> Prepa
     draft = config.draft(table, where="settings")
     series = draft.series
     assert series is not None
-    refuse_text_settings(draft)
+    refuse_meaningless(draft)
+    if draft.train.batch_tokens is not None:
+        raise UserError("train.batch_tokens: windows are all of one size. Set series.batch_windows instead.")
     measured, dev_table = _read(draft, series, say)
     splits = splits_of(measured, series, with_dev=dev_table is None)
     settings = draft if resume else _resolved(table, measured, dev_table, splits, say)
@@ -118,14 +121,6 @@ def part_windows(featuriser: SeriesFeaturiser, splits: list[Split], part: Part) 
         horizon=featuriser.horizon,
         shortest_context=None if part != "all" else min(featuriser.context, featuriser.season),
     )
-
-
-def refuse_text_settings(settings: config.Settings) -> None:
-    """Raise UserError for settings that would do nothing where answers are numbers."""
-    if settings.train.score is not None:
-        raise UserError(f"train.score: found {settings.train.score!r}; models of numbers are chosen by their own loss.")
-    if settings.train.start_from is not None:
-        raise UserError("train.start_from: models of numbers cannot be fine-tuned yet. Train on all data at once.")
 
 
 def _read(settings: config.Settings, series: config.Series, say: Say) -> tuple[Table, Table | None]:

@@ -76,6 +76,8 @@ def evaluate_series(
     for name in names:
         if name not in NAMES:
             raise UserError(f"--score {name}: no such score of a series.{nearest(name, NAMES)}")
+    if plot is not None and plot.suffix.lower() not in (".svg", ".png"):
+        raise UserError(f"--plot {plot}: expected a name that ends in .svg or .png.")
     runtime.keep_memory()
     runtime.use_threads(None)
     forecaster = Forecaster.open(folder)

@@ -19,6 +19,7 @@ from seqsmith.cli.card import describe
 from seqsmith.cli.display import Display
 from seqsmith.cli.finetune import inherit, inherited_settings
 from seqsmith.cli.finish import finish
+from seqsmith.cli.meaningless import refuse_meaningless
 from seqsmith.cli.prepare import (
     Pairs,
     Prepared,
@@ -101,6 +102,7 @@ def open_text_task(table: Mapping[str, Any], run: Path, device: torch.device, *,
     if older is not None and not resume:
         table = inherited_settings(table, older.settings)
     draft = config.draft(table, where="settings")
+    refuse_meaningless(draft)
     pairs = read_pairs(draft, say=say)
     settings = draft if resume else resolve(table, pairs, say)
     featuriser = _featuriser(settings, pairs, run, older, resume=resume)

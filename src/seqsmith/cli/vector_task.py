@@ -16,8 +16,8 @@ from seqsmith.batch import SeriesBatch
 from seqsmith.cli.card import describe, vectors_card
 from seqsmith.cli.display import Display
 from seqsmith.cli.finish import best_weights
+from seqsmith.cli.meaningless import refuse_meaningless
 from seqsmith.cli.program import command
-from seqsmith.cli.series_data import refuse_text_settings
 from seqsmith.data.plan import plan_epoch
 from seqsmith.engine.values import new_engine
 from seqsmith.errors import UserError
@@ -111,7 +111,7 @@ def open_vector_task(table: Mapping[str, Any], device: torch.device, *, resume: 
     """The pairs, settings and a new model."""
     table = {**table, "series": table.get("series", {})}
     draft = config.draft(table, where="settings")
-    refuse_text_settings(draft)
+    refuse_meaningless(draft)
     train, dev = _read(draft)
     steps = sum(map(len, train.target))
     say(

@@ -91,7 +91,12 @@ def own_previous_values(forward: Forward, batch: SeriesBatch, kind: config.Value
 
 def point(number: Tensor, kind: config.ValueLoss) -> Tensor:
     """The forecast: the mean, or of quantiles the median; numbers said come last."""
-    return number[..., kind.levels.index(0.5)] if isinstance(kind, config.Quantiles) else number[..., 0]
+    return _in_order(number)[..., kind.levels.index(0.5)] if isinstance(kind, config.Quantiles) else number[..., 0]
+
+
+def _in_order(number: Tensor) -> Tensor:
+    """Quantiles that cross are put in order (Chernozhukov et al. 2010)."""
+    return number.sort(-1).values
 
 
 def scale_of(number: Tensor) -> Tensor:
@@ -116,7 +121,7 @@ def sample(number: Tensor, kind: config.ValueLoss) -> Tensor:
             return number[..., 0] + scale_of(number) * normal * (freedom / chi_square).sqrt()
         case config.Quantiles():
             level = torch.rand_like(number[..., 0])
-            return _between(number.sort(-1).values, kind.levels, level)
+            return _between(_in_order(number), kind.levels, level)
     return point(number, kind)
 
 
@@ -136,7 +141,7 @@ def quantiles(number: Tensor, kind: config.ValueLoss, levels: tuple[float, ...])
                 [number[..., 0] + scale_of(number) * _student(level, freedom) for level in levels], dim=-1
             )
         case config.Quantiles():
-            ordered = number.sort(-1).values  # quantiles that cross are put in order (Chernozhukov et al. 2010)
+            ordered = _in_order(number)
             return torch.stack(
                 [_between(ordered, kind.levels, torch.full_like(ordered[..., 0], level)) for level in levels], dim=-1
             )

@@ -1,0 +1,35 @@
+"""Settings that a kind of source has no use for: they are refused, not ignored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from seqsmith import config
+from seqsmith.errors import UserError
+
+_WHY = {"text": "sources are text", "speech": "sources are recordings", "series": "answers are numbers"}
+_MEANINGLESS = {
+    "text": ("model.subsample", "model.ctc", "series"),
+    "speech": ("series",),
+    "series": (
+        *("model.embedding", "model.share_embeddings", "model.copy_source", "model.coverage"),
+        *("model.subsample", "model.ctc", "train.label_smoothing", "joint_vocabulary", "target", "search"),
+    ),
+}
+
+
+def refuse_meaningless(settings: config.Settings) -> None:
+    """Raise UserError for the first that was set."""
+    kind = settings.source.kind
+    if kind == "series" and settings.train.score is not None:
+        raise UserError(f"train.score: found {settings.train.score!r}; models of numbers are chosen by their own loss.")
+    if kind == "series" and settings.train.start_from is not None:
+        raise UserError("train.start_from: models of numbers cannot be fine-tuned yet. Train on all data at once.")
+    said = settings.model_dump(exclude_defaults=True)
+    for place in _MEANINGLESS[kind]:
+        found: Any = said
+        for name in place.split("."):
+            found = found.get(name) if isinstance(found, dict) else None
+        if found:
+            whole = f"{place}.{next(iter(found))}" if isinstance(found, dict) else place
+            raise UserError(f"{whole}: means nothing where {_WHY[kind]}. Leave it out.")
