@@ -68,7 +68,7 @@ def test_a_longer_horizon_begins_like_a_shorter_one(tmp_path, independent):
     assert len(long.times) == 15
     assert long.times[:4] == short.times
     np.testing.assert_allclose(long.mean_TC[:4], short.mean_TC, rtol=1e-6)
-    with pytest.raises(UserError, match=r"horizon: found -1, expected at least 1 step"):
+    with pytest.raises(UserError, match=r"horizon: found -1 steps, expected 1 to 1,000,000"):
         model.predict(path, horizon=-1)
 
 

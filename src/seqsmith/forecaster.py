@@ -36,6 +36,7 @@ from seqsmith.series.windows import Windows
 from seqsmith.train.checkpoint import load_tensors, save_tensors, tensors_of
 
 LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+MOST_STEPS = 1_000_000  # of a forecast
 _BLOCK = 1024  # examples that are forecast at once
 
 
@@ -111,8 +112,8 @@ class Forecaster:
         """
         table = history if isinstance(history, Table) else self.read(os.fspath(history))
         horizon = horizon or self.featuriser.horizon
-        if horizon < 1:
-            raise UserError(f"horizon: found {horizon}, expected at least 1 step.")
+        if not 1 <= horizon <= MOST_STEPS:
+            raise UserError(f"horizon: found {horizon:,} steps, expected 1 to {MOST_STEPS:,}.")
         groups = [self._ready(table, group, horizon) for group in table.groups]
         encoded = self.featuriser.encode([group for group, _ in groups])
         encoded = replace(
@@ -124,7 +125,7 @@ class Forecaster:
         found = []
         for index, (group, extra) in enumerate(groups):
             low, high = (scaling.inverse(at_level(value[index], LEVELS, level)) for level in interval)
-            times = tuple(self._times(group, extra, horizon))
+            times = tuple(_times(table, group, extra, horizon))
             columns = self.featuriser.columns[: self.featuriser.targets]
             found.append(SeriesForecast(group.name, times, columns, scaling.inverse(mean[index]), low, high))
         return found
@@ -136,6 +137,9 @@ class Forecaster:
         settings = series.model_copy(update={"targets": f.columns[: f.targets], "covariates": f.covariates})
         table = read_table(path, settings)
         check_same_columns(table, columns=f.columns, covariates=f.covariates)
+        if (f.clock is None) != (table.clock is None):
+            known, found = ("none", "time stamps") if f.clock is None else (f"steps of {f.clock}", "none")
+            raise UserError(f"{path}: found {found}, but the table that the model was trained on has {known}.")
         if f.clock is not None and table.clock is not None and not table.clock.same_step(f.clock):
             raise UserError(f"{path}: its rows follow each other by {table.clock}, those the model knows by {f.clock}.")
         order = [table.columns.index(name) for name in f.columns]
@@ -168,10 +172,6 @@ class Forecaster:
             np.concatenate([group.known_LE, known]),
         )
         return longer, extra + missing
-
-    def _times(self, group: Group, extra: int, horizon: int) -> Iterator[str]:
-        for number, time in enumerate(group.time_L[len(group) - extra :][:horizon], 1):
-            yield str(number) if self.featuriser.clock is None else self.featuriser.clock.written(int(time))
 
     def _rolled(self, encoded: Encoded, horizon: int) -> tuple[Numbers, Numbers]:
         """Piece by piece -> mean_ETC and value_ETCQ of a longer horizon."""
@@ -230,6 +230,12 @@ class Forecaster:
             value = mean[..., None] + (0.0 if error is None else error)
             value = np.broadcast_to(value, (*mean.shape, len(LEVELS)))
         return mean, value
+
+
+def _times(table: Table, group: Group, extra: int, horizon: int) -> Iterator[str]:
+    """The time stamps to come, written as the table writes its own; without any the numbers of the steps."""
+    for number, time in enumerate(group.time_L[len(group) - extra :][:horizon], 1):
+        yield str(number) if table.clock is None else table.clock.written(int(time))
 
 
 def _by_window(part: Numbers, featuriser: SeriesFeaturiser) -> Numbers:

@@ -199,6 +199,8 @@ class Predictor:
         """The log-probability of each target given its source, in nats, the end of the target included."""
         if len(sources) != len(targets):
             raise UserError(f"{len(sources)} sources, but {len(targets)} targets: each source needs one.")
+        if self.settings.model.ctc == 1.0:
+            raise UserError("only the CTC head of this model was trained (model.ctc = 1): its decoder scores nothing.")
         self._check_features(sources, features)
         source_ids = self._sources(sources, features)
         target_ids = self.featuriser.targets({"target": list(targets)})
@@ -295,6 +297,8 @@ class Predictor:
         search = config.build({"search": table}, where="predict").search
         if search.ctc and not self.settings.model.ctc:
             raise UserError("search.ctc: this model has no CTC head (model.ctc = 0). Leave search.ctc out.")
+        if self.settings.model.ctc == 1.0 and search.ctc != 1.0:
+            raise UserError("search.ctc: only the CTC head of this model was trained (model.ctc = 1). Leave it at 1.")
         if search.language_model is not None and (search.ctc == 1.0 or search.shortlist):
             other = "search.ctc = 1" if search.ctc == 1.0 else "search.shortlist"
             raise UserError(

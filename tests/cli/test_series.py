@@ -129,6 +129,9 @@ def test_what_is_wrong_with_settings_of_series_is_said(seqsmith, folder, words, 
         ("predict", ("--engine", "onnx"), "--engine: means nothing to this model"),
         ("evaluate", ("--worst", "3"), "--worst: means nothing to this model"),
         ("evaluate", ("--set", "data.bad_utf8=skip"), "data.bad_utf8: means nothing to this model"),
+        ("predict", ("--out", "a.parquet"), "--out a.parquet: expected a name that ends in .txt, .tsv, .csv or .jsonl"),
+        ("predict", ("--horizon", "2000000"), "horizon: found 2,000,000 steps, expected 1 to 1,000,000."),
+        ("evaluate", ("--set", "series.horizon=5"), "series.horizon: belongs to the model, and cannot be another"),
         ("evaluate", ("--plot", "a.gif"), "--plot a.gif: expected a name that ends in .svg or .png."),
     ],
 )
@@ -136,6 +139,40 @@ def test_options_for_models_of_text_are_refused(seqsmith, trained, verb, words, 
     found = seqsmith(verb, trained / "run" / "model", trained / "table.csv", *words)
     assert (found.code, found.out) == (2, "")
     assert message in found.err
+
+
+def test_a_history_keeps_time_as_the_training_table_does(seqsmith, trained, folder):
+    table = (trained / "table.csv").read_text()
+    without = folder / "without.csv"
+    without.write_text("".join(line.split(",", 1)[1] for line in table.splitlines(keepends=True)))
+    found = seqsmith("predict", trained / "run" / "model", without)
+    assert (found.code, found.out) == (2, "")
+    assert "without.csv: found none, but the table that the model was trained on has steps of an hour." in found.err
+
+
+@pytest.mark.unwatched
+def test_stamps_to_come_are_written_like_those_of_the_history(seqsmith, trained, folder):
+    head, *rows = (trained / "table.csv").read_text().splitlines()
+    east = folder / "east.csv"
+    east.write_text("\n".join([head, *(row.replace(":00,", ":00+05:00,", 1) for row in rows)]) + "\n")
+    found = seqsmith("predict", trained / "run" / "model", east, "--horizon", "1")
+    assert found.out.splitlines()[1].startswith("2024-01-06 00:00:00+05:00,")
+
+
+def test_nothing_to_score_is_said(seqsmith, trained, folder):
+    head, *rows = (trained / "table.csv").read_text().splitlines()
+    empty = folder / "empty.csv"
+    empty.write_text("\n".join([head, *(row.split(",")[0] + ",," for row in rows)]) + "\n")
+    found = seqsmith("evaluate", trained / "run" / "model", empty)
+    assert (found.code, found.out) == (2, "")
+    assert "no window of the part `all` has numbers to look at and numbers to forecast." in found.err
+
+
+def test_rollouts_alone_ask_for_a_model_that_is_fed(seqsmith, folder):
+    words = ("--set", "series.rollouts=true", "--set", "train.updates=2")
+    found = seqsmith("train", write(folder / "t.csv"), "--out", "r", *SMALL, *words)
+    assert found.code == 0
+    assert "series.decoding=autoregressive  (the model is to learn from its own steps)" in found.err
 
 
 @pytest.mark.unwatched

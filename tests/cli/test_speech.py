@@ -164,6 +164,9 @@ def test_columns_are_found_by_name_and_recordings_in_another_folder(folder, tmp_
         (["notes.txt"], "notes.txt: expected a recording"),
         (["gone.wav"], "gone.wav: no such recording"),
         (["a.wav", "--format", "csv"], "a model that hears writes text, tsv, json, jsonl, srt, vtt"),
+        (["a.wav", "--out", "a.csv"], "a model that hears writes text, tsv, json, jsonl, srt, vtt"),
+        (["a.wav", "--out", "a.xlsx"], "--out a.xlsx: expected a name that ends in .txt, .tsv, .csv or .jsonl"),
+        (["a.wav", "--nbest", "3"], "search.nbest: of recordings the best answer alone is written."),
     ],
 )
 def test_mistakes_are_said(folder, capsys, arguments, message):

@@ -197,6 +197,7 @@ def test_columns_that_never_change(tmp_path):
         ("d,a\n2020-01-01,1\nsoon,2\n2020-01-03,2\n", {}, "/t.csv:3: the time is 'soon'; expected a date such as"),
         ("date,a\n1/2/2020,1\n2/2/2020,2\n", {}, "/t.csv:2: the time is '1/2/2020'; expected a date such as"),
         ('a,b\n"10,038",1\n"10,969",2\n', {}, "/t.csv:2: `a` is '10,038'; expected a number, with a point before"),
+        ("timestamp,a\n1577836800,1\n1577840400,2\n", {}, "the column `timestamp` holds numbers; expected time stamps"),
         ("a;b\n1;2\n", {}, "Save it with commas."),
     ],
 )

@@ -73,6 +73,17 @@ def test_every_cut_off_file_is_named(tmp_path, suffix, share):
         read(path)
 
 
+def test_a_long_wav_file_that_was_cut_off_is_named(tmp_path):
+    path = tmp_path / "a.wav"
+    write(path, tone(2.0), format="RF64")
+    whole = path.read_bytes()
+    assert whole.startswith(b"RF64")
+    assert len(read(str(path)))
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match=r"a\.wav: cut off"):
+        read(str(path))
+
+
 def test_a_file_that_is_longer_than_allowed_is_refused_before_it_is_decoded(tmp_path):
     path = write(tmp_path / "bomb.flac", np.zeros(60 * 192_000, np.int16), 192_000)
     tracemalloc.start()
@@ -87,6 +98,7 @@ def test_a_file_that_is_longer_than_allowed_is_refused_before_it_is_decoded(tmp_
     [
         (np.zeros(16_000, np.float32), 16_000, {}, "silent from beginning to end"),
         (np.full(16_000, np.nan, np.float32), 16_000, {"subtype": "FLOAT"}, "samples that are no numbers"),
+        (np.full(16_000, 1e30, np.float32), 16_000, {"subtype": "FLOAT"}, "samples reach 1e.30 times full scale"),
         (np.zeros(0, np.float32), 16_000, {}, "not one sample"),
         (tone(), 2_000, {}, "found a rate of 2,000 Hz, expected 4,000 to 192,000"),
         (np.zeros((100, 9), np.float32), 16_000, {}, "found 9 channels, expected 1 to 8"),

@@ -117,6 +117,11 @@ def test_what_cannot_be_heard_is_said(names, tmp_path):
     loud = FEATURES.model_copy(update={"augment": config.Augment(gain=3.0)})
     with pytest.raises(UserError, match=r"a\.npy: source\.augment\.speeds, noise and gain change recordings"):
         SpeechCodec(loud, None).varied(features, np.ones((30, 3), np.float32), 1)
+    np.save(tmp_path / "b.npy", np.ones((30, 4), np.float32))
+    with pytest.raises(UserError, match=r"b\.npy: found 3 and 4 channels a frame"):
+        SpeechCodec(FEATURES, None).encode([f"{features},{tmp_path / 'b.npy'}"])
+    with pytest.raises(UserError, match=r"asked for seconds 5 to 9 of features of 0\.30 seconds"):
+        SpeechCodec(FEATURES, None).encode([f"{features}#t=5,9"])
     short = write(tmp_path / "short.wav", tone(0.01))
     with pytest.raises(UserError, match=r"short\.wav: a recording of 0\.010 seconds is shorter than one frame"):
         codec.encode([short])

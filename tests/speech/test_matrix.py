@@ -77,3 +77,25 @@ def test_bombs_and_archives_of_several_arrays_are_refused(tmp_path):
 def _compressed(path: Path, array: np.ndarray) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("a.npy", "w") as file:
         np.lib.format.write_array(file, array)
+
+
+def test_headers_and_archives_that_numpy_stumbles_over_are_refused(tmp_path):
+    header = b"[" * 100
+    deep = tmp_path / "deep.npy"
+    deep.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    locked = tmp_path / "locked.npz"
+    np.savez(locked, np.zeros((3, 2), np.float32))
+    content = bytearray(locked.read_bytes())
+    for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(mark) + flags] |= 1  # encrypted
+    locked.write_bytes(content)
+    for path in (deep, locked):
+        with pytest.raises(UserError, match=f"{path.name}: not a file of features"):
+            read_matrix(str(path), most_frames=100)
+
+
+def test_absurd_features_are_refused(tmp_path):
+    path = tmp_path / "a.npy"
+    np.save(path, np.full((3, 2), 1e35, np.float32))
+    with pytest.raises(UserError, match=r"a\.npy: holds features beyond 1e\+30"):
+        read_matrix(str(path), most_frames=100)

@@ -11,6 +11,16 @@ from seqsmith.model_folder import is_series_model, is_speech_model, is_vector_mo
 from seqsmith.series.split import Part
 
 Format = Literal["text", "tsv", "csv", "jsonl", "json", "srt", "vtt"]
+_FORMATS: dict[str, Format] = {
+    ".tsv": "tsv",
+    ".csv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".srt": "srt",
+    ".vtt": "vtt",
+}
+_OTHERS = (".parquet", ".xlsx", ".npz", ".npy", ".gz")  # names that promise what is not written
 
 
 def answer(
@@ -28,6 +38,11 @@ def answer(
 ) -> None:
     """Answer the inputs, none of which stands for standard input, by the kind of the first model."""
     inputs = inputs or ["-"]
+    suffix = "" if output is None else output.suffix.lower()
+    if not is_vector_model(folders[0]):
+        if suffix in _OTHERS:
+            raise UserError(f"--out {output}: expected a name that ends in .txt, .tsv, .csv or .jsonl, found {suffix}.")
+        form = form or _FORMATS.get(suffix)
     if horizon is not None and not is_series_model(folders[0]):
         raise UserError("--horizon belongs to models of series, and this one is not.")
     if is_speech_model(folders[0]):
@@ -37,6 +52,8 @@ def answer(
             raise UserError("--attention: drawn over the words of a text, and this model hears recordings.")
         if engine not in ("auto", "torch"):
             raise UserError(f"--engine {engine}: takes text only. Leave it out, or take torch.")
+        if (search.get("nbest") or 1) > 1:
+            raise UserError("search.nbest: of recordings the best answer alone is written. Leave it out.")
         transcribe(folders, inputs, output=output, form=form, search=search, data=data, threads=threads)
         return
     if len(inputs) > 1:

@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from seqsmith import config
-from seqsmith.cli.inspect_series import inspect_series_model, inspect_table, inspect_vector_model
+from seqsmith.cli.inspect_series import (
+    inspect_series_model,
+    inspect_table,
+    inspect_vector_model,
+    inspect_vectors,
+)
 from seqsmith.cli.inspect_speech import inspect_manifest
 from seqsmith.cli.program import command
 from seqsmith.data.inspect import inspect_corpus
@@ -37,10 +42,15 @@ def inspect(
     if target is not None or not folder.is_dir():
         settings = config.build({"data": sections["data"]}, where="inspect").data
         corpus = config.Corpus(path=path, target=target)
-        if sections["series"] or guess_kind(corpus, settings).kind == "series":
+        kind = "series" if sections["series"] else guess_kind(corpus, settings).kind
+        if (dev or test) and kind != "text":
+            raise UserError("--dev and --test: overlap is looked for in pairs of text alone. Inspect files one by one.")
+        if path.lower().endswith(".npz"):
+            lines, table = inspect_vectors(path)
+        elif kind == "series":
             series = config.build({"series": sections["series"]}, where="inspect").series or config.Series()
             lines, table = inspect_table(path, series)
-        elif guess_kind(corpus, settings).kind == "speech":
+        elif kind == "speech":
             lines, table = inspect_manifest(corpus, settings)
         else:
             report = inspect_corpus(corpus, roles(settings), settings, dev=dev, test=test)

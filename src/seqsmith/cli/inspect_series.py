@@ -10,6 +10,7 @@ import numpy as np
 from seqsmith import config
 from seqsmith.data.printable import printable
 from seqsmith.series.table import read_table
+from seqsmith.series.vectors import read_vectors
 
 Found = tuple[list[str], dict[str, Any]]
 """The lines of a report, and what JSON has of it."""
@@ -68,6 +69,22 @@ def inspect_series_model(folder: Path) -> Found:
         "",
         config.dump(forecaster.settings).rstrip(),
     ], table
+
+
+def inspect_vectors(path: str) -> Found:
+    """How many pairs of sequences there are, how wide and how long."""
+    given = read_vectors(path, needs_target=False)
+    found: dict[str, Any] = {"pairs": len(given.source)}
+    lines = [f"{printable(path, longest=1000)}: {len(given.source):,} sequences of vectors"]
+    for role, matrices in (("source", given.source), ("target", given.target)):
+        if not matrices:
+            lines.append(f"  {role}: none")
+            continue
+        steps = sorted(map(len, matrices))
+        width, shortest, median, longest = matrices[0].shape[1], steps[0], steps[len(steps) // 2], steps[-1]
+        found[role] = {"numbers": width, "shortest": shortest, "median": median, "longest": longest}
+        lines.append(f"  {role}: {width:,} numbers a step, {shortest:,} to {longest:,} steps, median {median:,}")
+    return lines, found
 
 
 def inspect_vector_model(folder: Path) -> Found:

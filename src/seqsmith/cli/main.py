@@ -355,6 +355,10 @@ def run(arguments: list[str]) -> int:
         return _failed(str(error), 2)
     except Diverged as error:
         return _failed(str(error), 3)
+    except FloatingPointError as error:  # while answering
+        return _failed(f"{error}. Is what it was given as absurd? Else train it again, at a lower rate.", 3)
+    except MemoryError as error:
+        return _failed(f"not enough memory{f': {error}' if str(error) else ''}. Give less at once.", 2)
     except (BrokenPipeError, SystemExit):  # typer makes the second of the first
         _drop_output()
         return 0  # whoever read our answers has enough of them, as `head` has

@@ -10,7 +10,7 @@ from seqsmith.errors import UserError
 _WHY = {"text": "sources are text", "speech": "sources are recordings", "series": "answers are numbers"}
 _MEANINGLESS = {
     "text": ("model.subsample", "model.ctc", "series"),
-    "speech": ("series",),
+    "speech": ("series", "joint_vocabulary", "data.features"),
     "series": (
         *("model.embedding", "model.share_embeddings", "model.copy_source", "model.coverage"),
         *("model.subsample", "model.ctc", "train.label_smoothing", "joint_vocabulary", "target", "search"),
@@ -25,6 +25,9 @@ def refuse_meaningless(settings: config.Settings) -> None:
         raise UserError(f"train.score: found {settings.train.score!r}; models of numbers are chosen by their own loss.")
     if kind == "series" and settings.train.start_from is not None:
         raise UserError("train.start_from: models of numbers cannot be fine-tuned yet. Train on all data at once.")
+    series = settings.series
+    if series is not None and series.decoding == "direct" and settings.train.scheduled_sampling:
+        raise UserError("train.scheduled_sampling: where series.decoding = 'direct', nothing is fed. Leave it out.")
     said = settings.model_dump(exclude_defaults=True)
     for place in _MEANINGLESS[kind]:
         found: Any = said

@@ -29,7 +29,6 @@ Row = tuple[str, str | None]
 """A source and its raw features, None where the model has none."""
 
 _TABLES = (".tsv", ".csv", ".jsonl", ".ndjson", ".parquet")
-_FORMATS: dict[str, Format] = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
 
 @dataclass
@@ -85,7 +84,7 @@ def predict(
     listed = search.get("shortlist")
     if listed is not None:
         note(f"a shortlist of the vocabulary is {'' if listed else 'not '}used, as asked (search.shortlist).")
-    form = form or _FORMATS.get("" if output is None else output.suffix.lower(), "text")
+    form = form or "text"
     several = predictor.settings.search.nbest > 1
     has_features = predictor.featuriser.takes_features
     counts, remarks = Counts(), Remarks()

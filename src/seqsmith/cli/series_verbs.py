@@ -26,6 +26,10 @@ from seqsmith.series.split import Part
 from seqsmith.series.table import Table
 from seqsmith.series.windows import Windows, whole_batches
 
+_READING = {  # settings that may be others than in training: how the table is read and cut, and what is told of it
+    *("header", "time", "group", "missing", "not_finite", "huge", "unordered", "duplicates", "gaps", "irregular"),
+    *("offsets", "constant", "dev_share", "test_share", "split_rows", "drop_last", "samples", "interval"),
+}
 _SHOWN = 3  # of the worst windows and of the median ones that are drawn
 
 
@@ -48,8 +52,7 @@ def predict_series(
     if table.layout.group is None:
         for row in rows:
             del row["group"]
-    suffix = "" if output is None else output.suffix.lower()
-    form = form or ("tsv" if suffix == ".tsv" else "jsonl" if suffix in (".jsonl", ".ndjson") else "csv")
+    form = form or "csv"
     with nullcontext(sys.stdout) if output is None else replacing(output) as file:
         if form == "jsonl":
             for row in rows:
@@ -78,6 +81,9 @@ def evaluate_series(
             raise UserError(f"--score {name}: no such score of a series.{nearest(name, NAMES)}")
     if plot is not None and plot.suffix.lower() not in (".svg", ".png"):
         raise UserError(f"--plot {plot}: expected a name that ends in .svg or .png.")
+    for name in series:
+        if name not in _READING:
+            raise UserError(f"series.{name}: belongs to the model, and cannot be another while it is scored.")
     runtime.keep_memory()
     runtime.use_threads(None)
     forecaster = Forecaster.open(folder)
@@ -100,6 +106,8 @@ def evaluate_series(
             f"{table.path}: no window of {forecaster.featuriser.context:,} steps of context and "
             f"{forecaster.featuriser.horizon:,} of horizon fits into the part `{part}`."
         )
+    if not encoded.usable(windows).any():
+        raise UserError(f"{table.path}: no window of the part `{part}` has numbers to look at and numbers to forecast.")
     rows = score_rows(forecaster, encoded, windows)
     print(f"{len(windows):,} windows of {printable(table.path, longest=1000)} ({part})")
     print(_chosen(rows, names))

@@ -22,13 +22,6 @@ from seqsmith.speech import audio, matrix
 from seqsmith.speech.subtitles import Timed, captions, srt, vtt
 
 Format = Literal["text", "tsv", "json", "jsonl", "srt", "vtt"]
-_BY_SUFFIX: dict[str, Format] = {
-    ".tsv": "tsv",
-    ".json": "json",
-    ".jsonl": "jsonl",
-    ".srt": "srt",
-    ".vtt": "vtt",
-}
 _SOUNDS = (*audio.SUFFIXES, *matrix.SUFFIXES)
 _AT_ONCE = 64  # recordings
 
@@ -46,7 +39,7 @@ def transcribe(
     """Write what is said in each recording, in order; a line each unless the format says otherwise."""
     runtime.keep_memory()
     predictor = Predictor.open(*folders, engine="torch", threads=runtime.threads(threads)).with_search(**search)
-    chosen = _format(form, output)
+    chosen = _format(form)
     names = [name for given in inputs for name in _names(given, predictor.settings, data)]
     if chosen in ("srt", "vtt") and len(names) != 1:
         raise UserError(
@@ -62,10 +55,10 @@ def transcribe(
             file.flush()
 
 
-def _format(form: str | None, output: Path | None) -> Format:
+def _format(form: str | None) -> Format:
     known: tuple[Format, ...] = ("text", "tsv", "json", "jsonl", "srt", "vtt")
     if form is None:
-        return _BY_SUFFIX.get("" if output is None else output.suffix.lower(), "text")
+        return "text"
     for one in known:
         if form == one:
             return one

@@ -19,6 +19,7 @@ class Role:
     column: str | int | None  # the user's choice, a name or a number from 1; None: the column of the role's name
     position: int | None  # number of the column taken when none is chosen or named so; None: the role is left out then
     names: tuple[str, ...] = ()  # other names that a column of this role may have
+    numbers: bool = False  # what says more than texts, as JSON and Parquet do, may say numbers
     folder: str | None = None  # the texts name files: of this folder, or with "" of the folder their corpus lies in
 
 

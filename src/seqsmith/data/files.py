@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import difflib
 import gzip
+import lzma
 import os
 import sys
+import tokenize
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,6 +33,13 @@ FOREIGN = {
     b"PAR1": "a Parquet file; let its name end in .parquet",
 }
 """How files begin that are no UTF-8 text (the longer mark before the shorter one)."""
+
+
+DAMAGED = (
+    *(ValueError, EOFError, KeyError, TypeError, RuntimeError, MemoryError, SyntaxError, tokenize.TokenError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
+"""What numpy and zipfile raise for arrays that are damaged, encrypted, packed oddly, or none at all."""
 
 
 def suffix(path: str) -> str:

@@ -18,9 +18,11 @@ from seqsmith.errors import UserError, nearest
 def read_objects(path: str, roles: Sequence[Role], settings: config.Data, counts: Counts) -> Iterator[Rows]:
     """All rows, empty ones included: a blank line or a null is an empty text. Keys that play no role are ignored.
 
-    A text is a JSON string and nothing else: 1e3, 1000 and 1000.0 are one number but three different texts.
+    A text is a JSON string and nothing else, but where a role is a number: 1e3, 1000 and 1000.0 are one number but
+    three different texts.
     """
     keys: dict[str, str] | None = None
+    numbers = {role.name for role in roles if role.numbers}
     decoder = json.JSONDecoder()
     for block in read_lines(path, settings, counts):
         line: list[int] = []
@@ -40,7 +42,9 @@ def read_objects(path: str, roles: Sequence[Role], settings: config.Data, counts
         if keys is None:
             fields = {role.name: [""] * len(line) for role in roles if role.position is not None}
         else:
-            fields = {role: _texts(objects, key, line, block.path) for role, key in keys.items()}
+            fields = {
+                role: _texts(objects, key, line, block.path, numbers=role in numbers) for role, key in keys.items()
+            }
         yield Rows(shown(path), line, fields)
 
 
@@ -58,7 +62,7 @@ def _object(text: str, where: str, decoder: json.JSONDecoder) -> dict[str, Any]:
     return value
 
 
-def _texts(objects: list[dict[str, Any] | None], key: str, line: list[int], path: str) -> list[str]:
+def _texts(objects: list[dict[str, Any] | None], key: str, line: list[int], path: str, *, numbers: bool) -> list[str]:
     try:
         values = ["" if row is None else row[key] for row in objects]
     except KeyError:
@@ -67,6 +71,8 @@ def _texts(objects: list[dict[str, Any] | None], key: str, line: list[int], path
         )
         known = (printable(other) for other in row)
         raise UserError(f"{path}:{number}: the key `{printable(key)}` is missing.{nearest(key, known)}") from None
+    if numbers:
+        values = [repr(value) if type(value) in (int, float) else value for value in values]
     if set(map(type, values)) - {str}:
         for number, value in zip(line, values, strict=True):
             if value is not None and not isinstance(value, str):

@@ -55,8 +55,11 @@ def _opened(path: str) -> Iterator[Any]:
 def _rows(file: Any, path: str, roles: Sequence[Role]) -> Iterator[Rows]:
     names = list(file.schema_arrow.names)
     chosen = choose(roles, names, width=len(names), where=path, kind="Parquet")
+    numbers = {role.name for role in roles if role.numbers}
     for role, column in chosen.items():
         kind = str(file.schema_arrow.field(column).type)
+        if role in numbers and kind.startswith(("float", "double", "int", "uint")):
+            continue
         if "string" not in kind.split("<")[0] and not kind.startswith("dictionary<values=string"):
             raise UserError(
                 f"{path}: expected text in the column `{printable(names[column])}` for {role}, found {printable(kind)}."
@@ -64,7 +67,8 @@ def _rows(file: Any, path: str, roles: Sequence[Role]) -> Iterator[Rows]:
     first = 1
     for batch in file.iter_batches(batch_size=ROWS, columns=sorted({names[column] for column in chosen.values()})):
         fields = {
-            role: [text or "" for text in batch.column(names[column]).to_pylist()] for role, column in chosen.items()
+            role: ["" if cell is None else str(cell) for cell in batch.column(names[column]).to_pylist()]
+            for role, column in chosen.items()
         }
         yield Rows(path, list(range(first, first + batch.num_rows)), fields)
         first += batch.num_rows

@@ -102,6 +102,12 @@ def _layout(block: Block, path: str, settings: config.Series) -> tuple[Layout, b
         for name in chosen:
             if name is not None and name not in names:
                 raise UserError(f"{where}: there is no column `{name}` for series.{option}.{nearest(name, names)}")
+    odd = [name for name in names if name.lower() in _TIME_NAMES and kinds[name] == "number"]
+    if odd and header and "time" not in kinds.values() and settings.time is None and settings.targets is None:
+        raise UserError(
+            f"{where}: the column `{printable(odd[0])}` holds numbers; expected time stamps such as "
+            "2016-07-01 13:00:00. Write them so, or say with series.targets what is to be forecast."
+        )
     time = settings.time or _time([name for name in names if name != settings.group], kinds)
     words = {name: cells[name] for name in names if kinds[name] == "words" and name != time}
     group = settings.group or _group(words, where)

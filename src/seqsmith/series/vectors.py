@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqsmith.data.files import explained
+from seqsmith.data.files import DAMAGED, explained
 from seqsmith.data.printable import printable
 from seqsmith.errors import UserError
 
@@ -41,14 +41,15 @@ def read_vectors(path: str, *, needs_target: bool = True) -> Vectors:
     with explained(path), open(path, "rb") as raw:
         if not zipfile.is_zipfile(raw):
             raise UserError(f"{path}: not an .npz file. Write it with numpy.savez.")
-        _check_size(path, zipfile.ZipFile(raw))
-        raw.seek(0)
         try:
+            _check_size(path, zipfile.ZipFile(raw))
+            raw.seek(0)
             with np.load(raw, allow_pickle=False) as arrays:
                 found = {name: arrays[name] for name in arrays.files}
-        except (ValueError, zipfile.BadZipFile, EOFError) as error:
+        except DAMAGED as error:
+            said = printable(str(error) or type(error).__name__, longest=120)
             raise UserError(
-                f"{path}: cannot be read as arrays of numbers ({printable(str(error), longest=120)}). Objects and "
+                f"{path}: cannot be read as arrays of numbers ({said}). Objects and "
                 "lists are not taken: give each sequence a name of its own, source/1, target/1, ..."
             ) from None
     names, sources, targets = _pairs(path, found)

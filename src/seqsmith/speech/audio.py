@@ -25,6 +25,7 @@ Samples = NDArray[np.float32]
 
 SLOWEST_HZ, FASTEST_HZ = 4_000, 192_000
 MOST_CHANNELS = 8
+LOUDEST = 1e6  # times full scale; floats of the size of 16-bit integers are still taken
 SILENT = 1e-6  # of full scale: below half the last bit of 16
 BLOCK_FRAMES = 1 << 16
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
@@ -86,7 +87,10 @@ def read_samples(path: str, *, rate_hz: int, longest_seconds: float, stretch: St
         )
     if not np.isfinite(sample_X).all():
         raise UserError(f"{path}: holds samples that are no numbers (NaN or infinite). Export it again as 16-bit WAV.")
-    if float(np.abs(sample_X).max()) <= SILENT:
+    loudest = float(np.abs(sample_X).max())
+    if loudest > LOUDEST:
+        raise UserError(f"{path}: samples reach {loudest:g} times full scale. Export it again as 16-bit WAV.")
+    if loudest <= SILENT:
         raise UserError(f"{path}: silent from beginning to end. Is the right channel recorded? Leave it out otherwise.")
     return resampled(sample_X, header.rate_hz, rate_hz)
 

@@ -21,7 +21,7 @@ from seqsmith.speech.audio import read_joined, resampled
 from seqsmith.speech.augment import bent, louder, masked, noisy, stretched
 from seqsmith.speech.deltas import with_deltas
 from seqsmith.speech.matrix import is_matrix, read_matrix
-from seqsmith.speech.names import parse
+from seqsmith.speech.names import Stretch, parse
 from seqsmith.speech.normalise import Normalisation, learnt, levelled, own
 from seqsmith.speech.silence import pieces
 
@@ -140,15 +140,30 @@ def frames_of(name: str, settings: config.SpeechSource) -> Frames:
         samples = read_joined(paths, rate_hz=_rate(settings), longest_seconds=settings.longest_seconds, stretch=stretch)
         return _analysed(samples, settings, name)
     most = int(settings.longest_seconds * FRAMES_PER_SECOND)
-    frame_LC = np.concatenate([read_matrix(path, most_frames=most) for path in paths])
-    start, end = (None if seconds is None else round(seconds * FRAMES_PER_SECOND) for seconds in
-                  (stretch.start, stretch.end))  # fmt: skip
-    frame_LC = frame_LC[start:end]
+    matrices = [read_matrix(path, most_frames=most) for path in paths]
+    widths = sorted({matrix.shape[1] for matrix in matrices})
+    if len(widths) > 1:
+        raise UserError(f"{name}: found {widths[0]} and {widths[-1]} channels a frame; expected as many in all.")
+    frame_LC = np.concatenate(matrices)
+    frame_LC = frame_LC[_stretched(name, len(frame_LC), stretch)]
     if settings.channels is not None and frame_LC.shape[1] != settings.channels:
         raise UserError(
             f"{name}: found {frame_LC.shape[1]} channels a frame, expected {settings.channels} as in training."
         )
     return frame_LC
+
+
+def _stretched(name: str, frames: int, stretch: Stretch) -> slice:
+    """The frames that are meant. Raises UserError where there are none, or not all of them."""
+    seconds = frames / FRAMES_PER_SECOND
+    start, end = stretch.start or 0.0, seconds if stretch.end is None else stretch.end
+    first, last = round(start * FRAMES_PER_SECOND), round(end * FRAMES_PER_SECOND)
+    if not 0 <= first < last <= frames + 1:
+        raise UserError(
+            f"{name}: asked for seconds {start:g} to {end:g} of features of {seconds:,.2f} seconds. "
+            "Expected 0 <= start < end <= their length."
+        )
+    return slice(first, last)
 
 
 def _analysed(samples: NDArray[np.float32], settings: config.SpeechSource, name: str) -> Frames:

@@ -14,6 +14,6 @@ def roles(data: config.Data) -> list[Role]:
     return [
         Role("source", data.source, 1, names=RECORDING, folder=data.audio_folder or ""),
         Role("target", data.target, 2, names=TRANSCRIPT),
-        Role("start", None, None),
-        Role("end", None, None),
+        Role("start", None, None, numbers=True),
+        Role("end", None, None, numbers=True),
     ]

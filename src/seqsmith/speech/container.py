@@ -21,19 +21,25 @@ def is_cut_off(path: str) -> bool:
     with open(path, "rb") as file:
         mark = file.read(4)
         size = os.fstat(file.fileno()).st_size
-        if mark == b"RIFF":
+        if mark in (b"RIFF", b"RF64"):
             return _riff_is_cut_off(file, size)
         return mark == b"OggS" and _ogg_is_cut_off(file, size)
 
 
 def _riff_is_cut_off(file: BinaryIO, size: int) -> bool:
+    """RF64 (EBU Tech 3306) is RIFF with the size of its data in a chunk `ds64`, in 64 bits."""
     place = 12  # after RIFF, its size and WAVE
+    long: int | None = None
     while place + 8 <= size:
         file.seek(place)
         name, length = struct.unpack("<4sI", file.read(8))
         place += 8
+        if name == b"ds64" and length >= 16:
+            long = struct.unpack("<QQ", file.read(16).ljust(16, b"\0"))[1]
         if name == b"data":
-            return bool(length != UNKNOWN and place + length > size)
+            if length == UNKNOWN:
+                return long is not None and place + long > size
+            return bool(place + length > size)
         place += length + length % 2
     return True
 

@@ -5,6 +5,7 @@ A header is checked against the file before anything is mapped or unpacked, and 
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,11 +14,13 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from seqsmith.data.files import explained
+from seqsmith.data.files import DAMAGED, explained
+from seqsmith.data.printable import printable
 from seqsmith.errors import UserError
 
 SUFFIXES = (".npy", ".npz")
 MOST_CHANNELS = 4_096
+LARGEST = 1e30  # of a feature: its square must be a number still
 PACKED_RATIO = 100  # an archive that expands to more is taken for a bomb
 
 
@@ -28,14 +31,18 @@ def is_matrix(path: str) -> bool:
 
 def read_matrix(path: str, *, most_frames: int) -> NDArray[np.float32]:
     """The features. Raises UserError for what is no matrix of finite numbers."""
-    with explained(path):
+    with explained(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # numpy's, of old headers and of numbers that overflow
         try:
             matrix = _unpacked(path, most_frames) if path.lower().endswith(".npz") else _mapped(path, most_frames)
-        except (ValueError, EOFError, zipfile.BadZipFile, KeyError, TypeError) as error:
-            raise UserError(f"{path}: not a file of features ({error}). Expected what numpy.save writes.") from None
-    frame_LC: NDArray[np.float32] = np.ascontiguousarray(matrix, dtype=np.float32)
+        except DAMAGED as error:
+            said = printable(str(error) or type(error).__name__, longest=120)
+            raise UserError(f"{path}: not a file of features ({said}). Expected what numpy.save writes.") from None
+        frame_LC: NDArray[np.float32] = np.ascontiguousarray(matrix, dtype=np.float32)
     if not np.isfinite(frame_LC).all():
         raise UserError(f"{path}: holds features that are no numbers (NaN or infinite). Make them anew.")
+    if float(np.abs(frame_LC).max()) > LARGEST:
+        raise UserError(f"{path}: holds features beyond {LARGEST:g}. Make them anew.")
     return frame_LC
 
 

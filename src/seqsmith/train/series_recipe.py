@@ -37,7 +37,7 @@ def choose_series(facts: SeriesFacts, table: Mapping[str, Any]) -> Recipe:
     _windows(recipe, facts, season)
     recipe.take("series.window_scaling", "last", "what matters is the change from the last number")
     recipe.take("series.channels", "independent", "all columns share one model of a single column")
-    recipe.take("series.decoding", "direct", "the whole horizon in one call: no error is fed back")
+    _decoding(recipe, "horizon")
     recipe.take("series.loss.kind", "mse", "the mean is forecast")
     _model(recipe)
     _training(recipe, facts)
@@ -48,7 +48,7 @@ def choose_vectors(steps: int, *, pairs: int, table: Mapping[str, Any]) -> Recip
     """All choices for pairs of vector sequences with so many target steps."""
     recipe = Recipe(spelt_out(table))
     recipe.take("series.patch", 1, "each vector is a step of the model")
-    recipe.take("series.decoding", "direct", "the whole target in one call: no error is fed back")
+    _decoding(recipe, "target")
     recipe.take("series.loss.kind", "mse", "the mean is said")
     _model(recipe)
     accumulate = recipe.said("train.accumulate") or 1
@@ -57,6 +57,13 @@ def choose_vectors(steps: int, *, pairs: int, table: Mapping[str, Any]) -> Recip
     updates = recipe.take("train.updates", max(600, min(5_000, 20 * each)), f"20 epochs over {pairs:,} pairs, or 600")
     _schedule(recipe, updates)
     return recipe
+
+
+def _decoding(recipe: Recipe, what: str) -> None:
+    if recipe.said("series.rollouts") or recipe.said("train.scheduled_sampling"):
+        recipe.take("series.decoding", "autoregressive", "the model is to learn from its own steps")
+    else:
+        recipe.take("series.decoding", "direct", f"the whole {what} in one call: no error is fed back")
 
 
 def _windows(recipe: Recipe, facts: SeriesFacts, season: int) -> None:
