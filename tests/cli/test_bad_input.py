@@ -129,6 +129,11 @@ SETTINGS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "of recordings alone": (("model.ctc=0.3",), "model.ctc: means nothing where sources are text. Leave it out."),
     "of series alone": (("series.horizon=3",), "series.horizon: means nothing where sources are text. Leave it out."),
+    "no room for an answer": (
+        ("search.shortest=9", "search.longest=5"),
+        "settings: search: shortest 9 leaves no answer of at most 5 tokens, end and all.",
+    ),
+    "a number for the data": (("data=3",), "data: found 3, expected a table, for example data.source=1."),
     "a number for a section": (("train=3",), "settings: train: found 3."),
     "a number for a choice's section": (("source=3",), "settings: source: found 3."),
     "a number for a folder": (

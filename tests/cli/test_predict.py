@@ -83,6 +83,25 @@ def test_the_suffix_of_the_output_says_how_it_is_written(seqsmith: Seqsmith, fol
     assert all(found["ended"] and found["log_prob"] <= found["score"] < 0 for found in objects)
 
 
+def test_answers_never_take_the_place_of_their_sources(seqsmith: Seqsmith, folder: Path, model: Path) -> None:
+    given = folder / "given.txt"
+    given.write_text("abc\n")
+    told = seqsmith("predict", model, given, "--out", given)
+    assert (told.code, given.read_text()) == (2, "abc\n")
+    assert "given.txt: that is the input. Choose another file." in told.err
+    pairs = folder / "pairs.tsv"
+    pairs.write_text("abc\tcba\n")
+    told = seqsmith("evaluate", model, pairs, "--report", pairs)
+    assert (told.code, pairs.read_text()) == (2, "abc\tcba\n")
+
+
+def test_a_picture_of_nothing_is_not_drawn_in_silence(seqsmith: Seqsmith, folder: Path, model: Path) -> None:
+    (folder / "blank.txt").write_text("\n")
+    told = seqsmith("predict", model, folder / "blank.txt", "--attention", folder / "a.svg")
+    assert (told.code, told.out) == (0, "\n")
+    assert "there was no text to look at" in told.err
+
+
 def test_a_format_that_is_named_goes_before_the_suffix(seqsmith: Seqsmith, folder: Path, model: Path) -> None:
     seqsmith("predict", model, "--out", "out.txt", "--format", "jsonl", stdin=TEXT)
     assert json.loads((folder / "out.txt").read_text().splitlines()[0])["text"] == TARGETS[0]
@@ -193,12 +212,6 @@ def test_carriage_returns_are_taken_off_and_told(seqsmith: Seqsmith, model: Path
 
 
 # ------------------------------------------------------------------------------------------------ nothing is lost
-
-
-def test_a_file_can_be_answered_into_itself(seqsmith: Seqsmith, folder: Path, model: Path) -> None:
-    (folder / "a.txt").write_text(TEXT)
-    assert seqsmith("predict", model, "a.txt", "--out", "a.txt").code == 0
-    assert (folder / "a.txt").read_text().splitlines() == TARGETS
 
 
 def test_a_mistake_leaves_an_older_output_as_it_is(seqsmith: Seqsmith, folder: Path, model: Path) -> None:

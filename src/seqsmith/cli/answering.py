@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from seqsmith.cli.write import keep_apart
 from seqsmith.errors import UserError
 from seqsmith.model_folder import is_series_model, is_speech_model, is_vector_model
 from seqsmith.series.split import Part
@@ -38,22 +39,16 @@ def answer(
 ) -> None:
     """Answer the inputs, none of which stands for standard input, by the kind of the first model."""
     inputs = inputs or ["-"]
-    suffix = "" if output is None else output.suffix.lower()
-    if not is_vector_model(folders[0]):
-        if suffix in _OTHERS:
-            raise UserError(f"--out {output}: expected a name that ends in .txt, .tsv, .csv or .jsonl, found {suffix}.")
-        form = form or _FORMATS.get(suffix)
+    keep_apart(output, inputs, option="--out")
+    keep_apart(attention, inputs, option="--attention")
+    if output is not None and not is_vector_model(folders[0]):
+        form = form or _format_of(output)
     if horizon is not None and not is_series_model(folders[0]):
         raise UserError("--horizon belongs to models of series, and this one is not.")
     if is_speech_model(folders[0]):
         from seqsmith.cli.transcribe import transcribe
 
-        if attention is not None:
-            raise UserError("--attention: drawn over the words of a text, and this model hears recordings.")
-        if engine not in ("auto", "torch"):
-            raise UserError(f"--engine {engine}: takes text only. Leave it out, or take torch.")
-        if (search.get("nbest") or 1) > 1:
-            raise UserError("search.nbest: of recordings the best answer alone is written. Leave it out.")
+        _refuse_of_recordings(attention, engine, search)
         transcribe(folders, inputs, output=output, form=form, search=search, data=data, threads=threads)
         return
     if len(inputs) > 1:
@@ -86,6 +81,23 @@ def answer(
         engine=engine,
         threads=threads,
     )
+
+
+def _format_of(output: Path) -> Format | None:
+    """What the suffix asks for, if anything. Raises UserError for one that promises what is not written."""
+    suffix = output.suffix.lower()
+    if suffix in _OTHERS:
+        raise UserError(f"--out {output}: expected a name that ends in .txt, .tsv, .csv or .jsonl, found {suffix}.")
+    return _FORMATS.get(suffix)
+
+
+def _refuse_of_recordings(attention: Path | None, engine: str, search: Mapping[str, Any]) -> None:
+    if attention is not None:
+        raise UserError("--attention: drawn over the words of a text, and this model hears recordings.")
+    if engine not in ("auto", "torch"):
+        raise UserError(f"--engine {engine}: takes text only. Leave it out, or take torch.")
+    if (search.get("nbest") or 1) > 1:
+        raise UserError("search.nbest: of recordings the best answer alone is written. Leave it out.")
 
 
 def evaluate_numbers(

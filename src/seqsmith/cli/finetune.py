@@ -35,6 +35,9 @@ def inherited_settings(table: Mapping[str, Any], older: config.Settings) -> dict
                 f"train.start_from: {name} is set otherwise than in that model, whose vocabulary is taken over: "
                 f"leave the settings of {name} out."
             )
+    family, had = merged["model"].get("family"), keep["model"].get("family")
+    if family != had:
+        raise UserError(f"train.start_from: found model.family={family}, that model has {had}: leave model.family out.")
     return merged
 
 

@@ -113,6 +113,8 @@ def train(
         table: dict[str, Any] = {}
     else:
         table = config.override(config.read_table(config_file) if config_file else {}, set_ or [])
+        if not isinstance(table.get("data", {}), dict):
+            raise UserError(f"data: found {table['data']!r}, expected a table, for example data.source=1.")
         files = {"train": _corpora(data, target), "dev": _corpora(*_two("--dev", dev))}
         table = config.merge(table, {"data": {key: value for key, value in files.items() if value}})
         if not table["data"].get("train"):
@@ -228,7 +230,9 @@ def evaluate(
     from seqsmith import config
     from seqsmith.cli.answering import evaluate_numbers
     from seqsmith.cli.evaluate import evaluate as run
+    from seqsmith.cli.write import keep_apart
 
+    keep_apart(report, [data, target], option="--report")
     sections = _sections(set_, "search", "data", "series")
     search = sections["search"] | _given(beam=beam)
     others: dict[str, object] = {"TARGET": target, "--against": against, "--with": also, "--worst": worst}

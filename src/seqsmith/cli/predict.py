@@ -99,6 +99,8 @@ def predict(
                 remarks.note(prediction, form)
                 file.write(_rendered(prediction, form, remarks.rows if several else None))
                 file.flush()
+    if attention is not None:
+        note(f"--attention: there was no text to look at, so {attention} is not written.")
     for sentence in (*counts.sentences(), *remarks.lines(predictor.settings)):
         note(sentence)
 

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
 from seqsmith.errors import UserError
+
+
+def keep_apart(output: Path | None, inputs: Sequence[str | None], *, option: str) -> None:
+    """Raise UserError where the output is one of the inputs, which it would take the place of."""
+    if output is None or not output.is_file():
+        return
+    for path in inputs:
+        if path is not None and os.path.exists(path) and os.path.samefile(output, path):
+            raise UserError(f"{option} {output}: that is the input. Choose another file.")
 
 
 @contextmanager

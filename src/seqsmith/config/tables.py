@@ -288,6 +288,8 @@ class Search(Table):
     def _enough(self) -> Search:
         if self.beam is not None and self.nbest > self.beam:
             raise ValueError(f"nbest {self.nbest} needs a beam at least as wide, found beam {self.beam}")
+        if self.longest is not None and self.shortest >= self.longest:
+            raise ValueError(f"shortest {self.shortest} leaves no answer of at most {self.longest} tokens, end and all")
         return self
 
 
