@@ -8,8 +8,10 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 import reversal
+from seqsmith.bundle import open_bundle
 from terminal import Seqsmith, start
 
 pytestmark = pytest.mark.unwatched
@@ -93,6 +95,17 @@ def test_answers_never_take_the_place_of_their_sources(seqsmith: Seqsmith, folde
     pairs.write_text("abc\tcba\n")
     told = seqsmith("evaluate", model, pairs, "--report", pairs)
     assert (told.code, pairs.read_text()) == (2, "abc\tcba\n")
+
+
+def test_a_model_that_says_no_numbers_is_told_in_a_sentence(seqsmith: Seqsmith, folder: Path, model: Path) -> None:
+    bundle = open_bundle(model)
+    with torch.no_grad():
+        for parameter in bundle.model.parameters():
+            parameter.fill_(torch.nan)
+    bundle.save(folder / "broken", card="")
+    told = seqsmith("predict", "broken", "--engine", "torch", stdin=TEXT)
+    assert (told.code, told.out) == (3, "")
+    assert told.err.splitlines()[-1].startswith("seqsmith: the model gave logits that are no numbers")
 
 
 def test_a_picture_of_nothing_is_not_drawn_in_silence(seqsmith: Seqsmith, folder: Path, model: Path) -> None:

@@ -108,6 +108,10 @@ def test_inspect_tells_of_tables_models_and_runs(seqsmith, trained):
         (("--set", "train.start_from=x"), "models of numbers cannot be fine-tuned yet"),
         (("--set", "model.copy_source=true"), "model.copy_source: means nothing where answers are numbers."),
         (("--set", "series.horizon=6", "--set", "target.lowercase=true"), "target.lowercase: means nothing where"),
+        (
+            ("--set", "series.decoding=direct", "--set", "train.scheduled_sampling=0.5"),
+            "train.scheduled_sampling: where series.decoding = 'direct', nothing is fed.",
+        ),
         (("--set", "search.beam=3"), "search.beam: means nothing where answers are numbers."),
         (("--set", "train.label_smoothing=0.1"), "train.label_smoothing: means nothing where answers are numbers."),
         (("--set", "train.batch_tokens=100"), "windows are all of one size. Set series.batch_windows instead."),

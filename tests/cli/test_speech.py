@@ -174,10 +174,44 @@ def test_mistakes_are_said(folder, capsys, arguments, message):
     assert message in capsys.readouterr().err
 
 
-def test_what_only_text_has_is_refused_of_recordings(folder, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["model.copy_source=true"], "copies source tokens, and recordings have none"),
+        (["joint_vocabulary=true"], "joint_vocabulary: means nothing where sources are recordings."),
+        (["model.ctc=1.0", "search.ctc=0.3"], "search.ctc: where model.ctc = 1, only the CTC head is trained."),
+    ],
+)
+def test_what_means_nothing_for_recordings_is_refused(folder, tmp_path, capsys, settings, message):
+    given = [word for setting in settings for word in ("--set", setting)]
     manifest = str(folder / "tones" / "train.tsv")
-    assert run(["train", manifest, "--out", str(tmp_path / "r"), *SETTINGS, "--set", "model.copy_source=true"]) == 2
-    assert "copies source tokens, and recordings have none" in capsys.readouterr().err
+    assert run(["train", manifest, "--out", str(tmp_path / "r"), *SETTINGS, *given]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_model_of_ctc_alone_never_asks_its_decoder(folder, tmp_path, capsys):
+    manifest = str(folder / "tones" / "train.tsv")
+    out = str(tmp_path / "r")
+    assert run(["train", manifest, "--out", out, "--quiet", *SETTINGS, "--set", "model.ctc=1.0"]) == 0
+    recording = str(next((folder / "tones").rglob("*.wav")))
+    assert run(["predict", f"{out}/model", recording, "--set", "search.ctc=0.3"]) == 2
+    assert "search.ctc: only the CTC head of this model was trained" in capsys.readouterr().err
+    assert run(["score", f"{out}/model", manifest]) == 2
+    assert "only the CTC head of this model was trained (model.ctc = 1)" in capsys.readouterr().err
+
+
+def test_start_and_end_may_be_numbers_and_dev_is_refused_when_inspecting(folder, tmp_path, capsys):
+    recording = str(next((folder / "tones").rglob("*.wav")))
+    manifest = tmp_path / "m.jsonl"
+    manifest.write_text(json.dumps({"audio": recording, "text": "1", "start": 0.1, "end": 0.3}) + "\n")
+    assert run(["inspect", str(manifest)]) == 0
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    columns = {"audio": [recording], "text": ["1"], "start": [0.1], "end": [0.3]}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "m.parquet")
+    assert run(["inspect", str(tmp_path / "m.parquet")]) == 0
+    assert run(["inspect", str(manifest), "--dev", str(manifest)]) == 2
+    assert "overlap is looked for in pairs of text alone" in capsys.readouterr().err
 
 
 def test_other_options_of_predict_are_refused_where_they_mean_nothing(tmp_path, capsys):

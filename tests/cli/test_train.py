@@ -251,3 +251,10 @@ def test_events_are_in_the_journal(finished: Path) -> None:
     kinds = [event["event"] for event in read_journal(finished / "journal.jsonl")]
     assert (kinds[0], kinds[-1]) == ("start", "model")
     assert {"update", "validation", "checkpoint", "end"} <= set(kinds)
+
+
+def test_tuning_keeps_the_family_of_the_model(seqsmith: Seqsmith, pairs: Path, finished: Path) -> None:
+    model = finished / "model"
+    told = seqsmith("train", pairs, "--out", "t", "--set", f"train.start_from={model}", "--set", "model.family=gru")
+    assert (told.code, told.out) == (2, "")
+    assert "train.start_from: found model.family=gru, that model has lstm: leave model.family out." in told.err

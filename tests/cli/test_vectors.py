@@ -47,6 +47,9 @@ def test_vectors_go_the_whole_road(seqsmith, folder):
         (alone,) = opened.predict([given["source/3"].astype(np.float32)])
         np.testing.assert_allclose(alone, said["target/3"], rtol=1e-4, atol=1e-4)  # whatever its neighbours
     assert "steps of 2 numbers to steps of 1, 2 times as many" in seqsmith("inspect", model).out
+    assert "source: 2 numbers a step, 3 to 6 steps" in seqsmith("inspect", pairs).out
+    assert "--format: means nothing to this model" in seqsmith("predict", model, pairs, "--format", "csv").err
+    assert "--score: means nothing to this model" in seqsmith("evaluate", model, pairs, "--score", "mse").err
     assert "ends in .npz: --out ANSWERS.npz" in seqsmith("predict", model, pairs).err
 
 

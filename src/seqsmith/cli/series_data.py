@@ -88,13 +88,8 @@ def prepare_series(table: Mapping[str, Any], *, resume: bool, say: Say) -> Prepa
         [one.part("dev") for one in splits] if dev_table is None else [(0, len(group)) for group in dev_table.groups]
     )
     dev_windows = _windows(dev_parts, series, 1, "dev", dev_table or measured, shortest=None)
-    for encoded, chosen, name in ((train, train_windows, "train"), (dev, dev_windows, "dev")):
-        if not encoded.usable(chosen).any():
-            raise UserError(
-                f"{(measured if name == 'train' else dev_table or measured).path}: no window of the {name} part has "
-                "numbers both in its context and in its horizon: what should be forecast is missing there. Fill it, "
-                "name other columns in series.targets, or cut the parts elsewhere (series.split_rows)."
-            )
+    _check_seen(measured, train, train_windows, "train")
+    _check_seen(dev_table or measured, dev, dev_windows, "dev")
     parts = [x[begin:end, : featuriser.targets] for x, (begin, end) in zip(train.x, train_parts, strict=True)]
     error_C = naive_error([featuriser.target_scaling.inverse(part) for part in parts], series.season)
     linear = Linear.fit(_blocks(train, train_windows))
@@ -180,6 +175,16 @@ def _windows(
         f"the {name} part, whose longest series has {longest:,} steps. Set series.context or series.horizon lower, or "
         "give more data."
     )
+
+
+def _check_seen(table: Table, encoded: Encoded, chosen: Windows, name: str) -> None:
+    """Raise UserError where no window has anything to look at and to forecast."""
+    if not encoded.usable(chosen).any():
+        raise UserError(
+            f"{table.path}: no window of the {name} part has numbers both in its context and in its horizon: what "
+            "should be forecast is missing there. Fill it, name other columns in series.targets, or cut the parts "
+            "elsewhere (series.split_rows)."
+        )
 
 
 def _blocks(encoded: Encoded, chosen: Windows) -> Iterator[tuple[Numbers, Numbers]]:
