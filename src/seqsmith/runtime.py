@@ -13,10 +13,10 @@ import random
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from time import perf_counter, process_time
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 import numpy as np
 
@@ -138,6 +138,20 @@ def seed_batch(seed: int, update: int, place: int) -> None:
 def place_among_processes() -> tuple[int, int]:
     """What torchrun says: the rank of this process, and how many processes there are."""
     return int(os.environ.get("RANK") or 0), int(os.environ.get("WORLD_SIZE") or 1)
+
+
+def leave(code: int) -> NoReturn:
+    """End this process.
+
+    One of several does not end the interpreter first: torch can keep gloo's threads after their group is gone, and a
+    thread that asks for an interpreter that is ending aborts the process, whose work was well done.
+    """
+    if place_among_processes()[1] > 1:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def place_on_this_machine() -> tuple[int, int]:

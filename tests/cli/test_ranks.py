@@ -173,3 +173,20 @@ def test_what_can_be_read_only_once_is_refused(tmp_path: Path) -> None:
     with table(tmp_path).open() as pairs:
         said = refused(tmp_path, "-", stdin=pairs, **SMALL)
     assert said.count("-: every process reads the data, and this can be read only once") == 1
+
+
+def test_a_process_of_several_ends_whatever_threads_are_left() -> None:
+    """A thread that asks for an interpreter that is ending would abort it (gloo's did, once in many runs)."""
+    script = (
+        "import atexit, sys\n"
+        "from seqsmith import runtime\n"
+        "atexit.register(print, 'the interpreter ended')\n"
+        "print('all was said')\n"
+        "runtime.leave(3)\n"
+    )
+    for processes, said in (("1", "all was said\nthe interpreter ended\n"), ("2", "all was said\n")):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "RANK": "0", "WORLD_SIZE": processes}
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60
+        )
+        assert (done.returncode, done.stdout) == (3, said), done.stderr
