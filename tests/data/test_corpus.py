@@ -4,6 +4,8 @@ import csv
 import gzip
 import io
 import json
+import random
+import re
 import sys
 from pathlib import Path
 
@@ -357,17 +359,39 @@ def test_line_counts_must_agree(tmp_path: Path, left: int, right: int) -> None:
     )
 
 
+LOOK = " Look for a line that is missing, is there twice, or is broken in two."
+
+
 def test_an_extra_empty_line_is_found(tmp_path: Path) -> None:
     texts = [f"line {n}" for n in range(100)]
     source = written(tmp_path, "\n".join(texts), "a.de")
     target = written(tmp_path, "\n".join([*texts[:41], "", *texts[41:]]), "a.en")
-    assert message(source, target).endswith("They may fall apart around line 42.")
+    assert message(source, target).endswith("They seem to fall apart around line 42." + LOOK)
 
 
 def test_a_runaway_ratio_of_lengths_is_found(tmp_path: Path) -> None:
     source = written(tmp_path, "\n".join(["word"] * 200 + ["word " * 40] * 20 + ["word"] * 200), "a.de")
     target = written(tmp_path, "\n".join(["word"] * 421), "a.en")
-    assert message(source, target).endswith("They may fall apart around line 201.")
+    assert message(source, target).endswith("They seem to fall apart around line 201." + LOOK)
+
+
+@pytest.mark.parametrize("gone", [1, 7])
+@pytest.mark.parametrize("place", [3, 150, 290])
+def test_missing_lines_are_found_by_the_lengths_of_all_others(tmp_path: Path, gone: int, place: int) -> None:
+    rng = random.Random(place)
+    lengths = [rng.randint(5, 80) for _ in range(300)]
+    lines = [["x" * round(length * rng.uniform(0.9, 1.3)) for length in lengths] for _ in range(2)]
+    for side, name in enumerate(("a.de", "a.en")):
+        shorter = lines[side][:place] + lines[side][place + gone :]
+        files = [written(tmp_path, "\n".join(lines[1 - side]), "whole"), written(tmp_path, "\n".join(shorter), name)]
+        found = re.search(r"fall apart around line (\d+)\.", message(*files))
+        assert found is not None
+        assert abs(int(found[1]) - 1 - place) <= 2
+
+
+def test_lengths_that_tell_nothing_name_no_line(tmp_path: Path) -> None:
+    source, target = written(tmp_path, "word\n" * 50, "a.de"), written(tmp_path, "word\n" * 49, "a.en")
+    assert message(source, target).endswith("belong to line n of the other." + LOOK)
 
 
 def test_parallel_files_may_hold_tabs_and_commas(tmp_path: Path) -> None:

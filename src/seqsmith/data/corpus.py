@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from seqsmith import config
 from seqsmith.data.columns import Role, Rows
 from seqsmith.data.counts import Counts, Tally
 from seqsmith.data.files import shown, suffix
 from seqsmith.data.lines import Lines, read_lines
 from seqsmith.data.objects import read_objects
+from seqsmith.data.parallel import falls_apart
 from seqsmith.data.parquet import read_parquet
 from seqsmith.data.separated import read_separated
 from seqsmith.errors import UserError
@@ -109,23 +108,16 @@ def _side_by_side(source: str, target: str, settings: config.Data, counts: Count
 
 
 def _first_suspicion(source: str, target: str, settings: config.Data) -> str:
-    """Where the files first fall apart: a line with one side empty, or 20 lines of quite another ratio of lengths."""
-    if "-" in (source, target):
-        return ""
-    window, factor = 20, 4.0
-    left, right = (
-        np.array([len(text) for block in read_lines(path, settings, Counts()) for text in block.texts], np.int64)
-        for path in (source, target)
-    )
-    lines = min(len(left), len(right))
-    if not lines:
-        return ""
-    left, right = left[:lines], right[:lines]
-    starts = np.arange(0, lines, window)
-    ratio = np.log((np.add.reduceat(left, starts) + 1) / (np.add.reduceat(right, starts) + 1))
-    off = np.abs(ratio - np.log((left.sum() + 1) / (right.sum() + 1))) > np.log(factor)
-    suspects = np.concatenate([np.flatnonzero((left == 0) != (right == 0)), starts[off]])
-    return f" They may fall apart around line {suspects.min() + 1:,}." if len(suspects) else ""
+    """Where to look for what went wrong."""
+    line = None
+    if "-" not in (source, target):
+        left, right = (
+            [len(text) for block in read_lines(path, settings, Counts()) for text in block.texts]
+            for path in (source, target)
+        )
+        line = falls_apart(left, right)
+    where = f" They seem to fall apart around line {line:,}." if line else ""
+    return f"{where} Look for a line that is missing, is there twice, or is broken in two."
 
 
 # ------------------------------------------------------------------------------------------- policies

@@ -19,7 +19,7 @@ from typing import cast
 from seqsmith.errors import UserError
 
 BLOCK_BYTES = 1 << 20
-EXPANDED_BYTES = 1 << 30
+EXPANDED_BYTES = 1 << 26
 EXPANDED_RATIO = 200
 """A gzip file that expands to more than both of these is taken for a bomb; text compresses 3 to 20 times."""
 
