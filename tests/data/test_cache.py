@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from seqsmith.data.cache import MANIFEST, build, content_digest, is_complete
+from seqsmith.data.cache import MANIFEST, build, content_digest, is_complete, make_cache
 from seqsmith.errors import UserError
 
 pytestmark = pytest.mark.unwatched  # no tensors here
@@ -77,6 +77,21 @@ def test_a_full_disk_is_said_and_leaves_nothing_behind(tmp_path: Path) -> None:
     ):
         _build(tmp_path, "x" * 2000)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_a_file_where_the_folder_should_be_is_told(tmp_path: Path, below: str) -> None:
+    cache = tmp_path / "file" / below
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=rf"^{cache}: prepared data cannot be kept there .* SEQSMITH_CACHE\.$"):
+        make_cache(cache)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_of_others_is_told(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(UserError, match=rf"^{tmp_path}: prepared data cannot be kept there .* SEQSMITH_CACHE\.$"):
+        _build(tmp_path, "text")
 
 
 def test_builds_that_were_killed_long_ago_are_swept_away(tmp_path: Path) -> None:

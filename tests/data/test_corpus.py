@@ -347,6 +347,20 @@ def test_a_line_feed_within_a_text_is_nothing_odd(tmp_path: Path) -> None:
     assert not list(counts.sentences())
 
 
+def test_what_a_table_without_known_names_leaves_unclear_is_told(tmp_path: Path) -> None:
+    counts = Counts()
+    rows_of(written(tmp_path, "english,german,note\na dog,ein Hund,1\n", "a.csv"), counts=counts)
+    assert list(counts.sentences()) == [
+        "First rows read as examples (are they names of columns? Set data.header=true): 1, the first at "
+        f"{tmp_path}/a.csv:1.",
+        f"Columns that are left out, for no setting asks for them: 1, the first at {tmp_path}/a.csv:1.",
+    ]
+    for content, name, header in (("a\tb\n", "a.tsv", None), ("a,b\n", "a.csv", False), ("s,t\na,b\n", "b.csv", True)):
+        counts = Counts()
+        rows_of(written(tmp_path, content, name), data=config.Data(header=header), counts=counts)
+        assert counts.nameless.count == counts.unused_columns.count == 0
+
+
 # ------------------------------------------------------------------------------------------- parallel files
 
 

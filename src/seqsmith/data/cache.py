@@ -25,6 +25,7 @@ from seqsmith.folder import MANIFEST, settle
 
 MEMO = "contents.json"
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+REFUSED = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR}
 STALE_SECONDS = 7 * 24 * 3600  # a build that was killed so long ago is swept away
 SETTLED_NANOSECONDS = 2_000_000_000  # a file written more recently could change again within one tick of its clock
 
@@ -38,14 +39,19 @@ def is_complete(folder: Path) -> bool:
         return False
 
 
+def make_cache(cache: Path) -> None:
+    """Make the folder, if it is not there. Raises UserError where it cannot be."""
+    with troubles_explained(cache):
+        cache.mkdir(parents=True, exist_ok=True)
+
+
 @contextmanager
 def build(cache: Path, digest: str) -> Iterator[Path]:
     """An empty folder to fill, which becomes `cache / digest` when the context is left without an error.
 
     Where another process was faster, its folder stays and this one goes.
     """
-    with full_disk_explained(cache):
-        cache.mkdir(parents=True, exist_ok=True)
+    with troubles_explained(cache):
         _sweep(cache)
         folder = Path(tempfile.mkdtemp(prefix=".building-", dir=cache))
         try:
@@ -59,17 +65,22 @@ def build(cache: Path, digest: str) -> Iterator[Path]:
 
 
 @contextmanager
-def full_disk_explained(cache: Path) -> Iterator[None]:
-    """Turn "no space left" into the user's error."""
+def troubles_explained(cache: Path) -> Iterator[None]:
+    """Turn "no space left" and the refusals of a folder that is none, or not ours, into the user's error."""
     try:
         yield
     except OSError as error:
-        if error.errno not in FULL:
-            raise
-        raise UserError(
-            f"{cache}: the disk is full ({error.strerror}) while preparing data there. Free some space, or name a "
-            "folder on another disk in the environment variable SEQSMITH_CACHE."
-        ) from None
+        if error.errno in FULL:
+            raise UserError(
+                f"{cache}: the disk is full ({error.strerror}) while preparing data there. Free some space, or name a "
+                "folder on another disk in the environment variable SEQSMITH_CACHE."
+            ) from None
+        if error.errno in REFUSED and str(cache) in str(error.filename):
+            raise UserError(
+                f"{cache}: prepared data cannot be kept there ({error.strerror}). Name a folder in which you may write "
+                "in the environment variable SEQSMITH_CACHE."
+            ) from None
+        raise
 
 
 def _sweep(cache: Path) -> None:
@@ -92,7 +103,7 @@ def content_digest(path: str, cache: Path) -> str:
     except OSError:
         next(read_blocks(path), None)  # says in its own words what is wrong
         raise
-    if time.time_ns() - status.st_mtime_ns > SETTLED_NANOSECONDS:
+    if time.time_ns() - status.st_mtime_ns > SETTLED_NANOSECONDS and os.access(cache, os.W_OK):
         _write_memo(cache, {**memo, key: [status.st_size, status.st_mtime_ns, digest]})
     return digest
 
@@ -118,7 +129,7 @@ def spooled(path: str, cache: Path) -> Iterator[str]:
         yield path
         return
     with (
-        full_disk_explained(cache),
+        troubles_explained(cache),
         tempfile.NamedTemporaryFile(dir=cache, prefix=".input-", suffix=Path(path).name) as copy,
     ):
         if path == "-":

@@ -34,6 +34,8 @@ class Counts:
 
     kept: int = 0
     headers: Tally = field(default_factory=Tally)
+    nameless: Tally = field(default_factory=Tally)
+    unused_columns: Tally = field(default_factory=Tally)
     empty: Tally = field(default_factory=Tally)
     bad_utf8_skipped: Tally = field(default_factory=Tally)
     bad_utf8_replaced: Tally = field(default_factory=Tally)
@@ -50,6 +52,8 @@ class Counts:
         """One sentence for each thing that was met."""
         tallies = (
             (self.headers, "Header lines taken for column names"),
+            (self.nameless, "First rows read as examples (are they names of columns? Set data.header=true)"),
+            (self.unused_columns, "Columns that are left out, for no setting asks for them"),
             (self.empty, "Rows left out because source or target is empty"),
             (self.bad_utf8_skipped, "Rows left out because they are not UTF-8"),
             (self.bad_utf8_replaced, "Lines with bytes that are not UTF-8, replaced by U+FFFD"),

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from seqsmith import config
-from seqsmith.data.cache import build, content_digest, is_complete, spooled
+from seqsmith.data.cache import build, content_digest, is_complete, make_cache, spooled
 from seqsmith.data.columns import Role, Rows, placed
 from seqsmith.data.corpus import read_rows
 from seqsmith.data.counts import PLACES, Counts, Tally
@@ -114,7 +114,7 @@ def gather(corpora: Sequence[config.Corpus], roles: Sequence[Role], settings: co
     A role that no corpus has a column for is left out; where only some have one, the others' texts are empty.
     """
     assert corpora
-    cache.mkdir(parents=True, exist_ok=True)
+    make_cache(cache)
     with ExitStack() as stack:
         copies = [_spool(corpus, cache, stack) for corpus in corpora]
         digest = _digest_of_reading(copies, roles, settings, cache, beside=[corpus.path for corpus in corpora])

@@ -61,6 +61,8 @@ def read_separated(
             if layout.header:
                 counts.headers.add(where, [block.line[index]])
                 block = block.without(index)
+            else:
+                _tell_what_is_unclear(layout, where, block.line[index], settings, counts, comma=comma)
         yield Rows(where, block.line, _columns(block, layout, where, comma=comma))
 
 
@@ -98,6 +100,17 @@ def _layout(first: list[str], where: str, roles: Sequence[Role], settings: confi
     hint = _hint(first[0], comma=comma) if len(first) == 1 else ""
     column = choose(roles, names, width=len(first), where=where, kind=_kind(comma), hint=hint)
     return _Layout(column, len(first), header)
+
+
+def _tell_what_is_unclear(
+    layout: _Layout, where: str, line: int, settings: config.Data, counts: Counts, *, comma: bool
+) -> None:
+    """A table whose columns go by their place may hold more than was meant, as most CSV files have a header."""
+    if comma and settings.header is None:
+        counts.nameless.add(where, [line])
+    if "target" in layout.column:  # whoever only answers leaves out more
+        unused = layout.width - len(set(layout.column.values()))
+        counts.unused_columns.add(where, [line] * unused)
 
 
 def _kind(comma: bool) -> str:
