@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 import reversal
 import seqsmith
+from seqsmith import config
 from seqsmith.bundle import Bundle
 from seqsmith.engine.pytorch import TorchEngine
 from seqsmith.errors import UserError
@@ -132,6 +134,28 @@ def test_a_source_that_is_too_long_is_cut_and_says_so() -> None:
     assert cut.source == "1234567"
     assert cut.text == whole.text
     assert cut.score == pytest.approx(whole.score, abs=1e-4)
+
+
+def test_sources_may_be_cut_elsewhere_than_in_training() -> None:
+    model = predictor(data={"longest_source": 5})
+    longer = model.with_longest({"longest_source": 8})
+    assert not longer.predict(["1234567"])[0].cut_source
+    assert longer.predict(["1234567"])[0].text == predictor().predict(["1234567"])[0].text
+    assert model.with_longest({"empty": "skip"}) is model
+    told = error_of(model.with_longest, {"longest_source": 0})
+    assert told == "settings: data.longest_source: found 0, expected more than 0."
+
+
+def test_learned_positions_have_an_end() -> None:
+    encoder = {"kind": "transformer", "position": "learned", "longest": 50}
+    table = {"data": {"longest_source": 50}, "model": {"encoder": encoder}}
+    model = replace(predictor(), settings=config.build(table, where="test"))
+    assert model.with_longest({"longest_source": 10}).settings.data.longest_source == 10
+    told = error_of(model.with_longest, {"longest_source": 51})
+    assert told == (
+        "settings: data.longest_source: found 51, but the learned positions of the encoder end at 50 "
+        "(model.encoder.longest): change one of them."
+    )
 
 
 def test_an_answer_that_does_not_end_says_so() -> None:
@@ -273,8 +297,8 @@ def test_a_ratio_given_now_is_above_a_length_given_before() -> None:
     ("search", "message"),
     [
         ({"beams": 3}, "predict: unknown setting `search.beams`. Did you mean `beam`?"),
-        ({"beam": 0}, "predict: search.beam: found 0. Input should be greater than 0."),
-        ({"nbest": "3"}, "predict: search.nbest: found '3'. Input should be a valid integer."),
+        ({"beam": 0}, "predict: search.beam: found 0, expected more than 0."),
+        ({"nbest": "3"}, "predict: search.nbest: found '3', expected a whole number."),
     ],
 )
 def test_a_wrong_setting_is_named(search: dict[str, Any], message: str) -> None:
@@ -318,6 +342,8 @@ def test_rows_must_agree() -> None:
 def test_a_single_text_is_not_a_list() -> None:
     expected = "predict takes a list of texts, found one string: write predict([text])."
     assert error_of(predictor().predict, "123") == expected
+    expected = "predict takes a list of texts, but number 2 is of type int."
+    assert error_of(predictor().predict, ["1", 23]) == expected
 
 
 # ------------------------------------------------------------------------------------------------ language models

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -20,6 +20,7 @@ from seqsmith.data.lines import read_lines
 from seqsmith.data.plan import sequential_plan
 from seqsmith.engine.answering import answer_all
 from seqsmith.engine.choose import WANTED, choose
+from seqsmith.engine.expressible import ctranslate2_lacks
 from seqsmith.engine.protocol import Engine
 from seqsmith.engine.timing import spans_of_attention, spans_of_ctc, word_times
 from seqsmith.errors import UserError, nearest
@@ -276,6 +277,9 @@ class Predictor:
     def _check_features(self, texts: Sequence[str], features: Sequence[str] | None) -> None:
         if isinstance(texts, str):
             raise UserError("predict takes a list of texts, found one string: write predict([text]).")
+        for number, text in enumerate(texts, 1):
+            if not isinstance(text, str):
+                raise UserError(f"predict takes a list of texts, but number {number} is of type {type(text).__name__}.")
         if features is not None and len(features) != len(texts):
             raise UserError(f"{len(texts)} texts, but {len(features)} rows of features: each text needs one.")
         known = self.featuriser.takes_features
@@ -317,6 +321,20 @@ class Predictor:
     def with_search(self, **search: Any) -> Predictor:
         """The same model with other settings of `[search]`."""
         return replace(self, settings=self.settings.model_copy(update={"search": self._search(search)}))
+
+    def with_longest(self, data: Mapping[str, Any]) -> Predictor:
+        """The same model, which takes as many tokens as `longest_source` and `longest_target` in `data` say.
+
+        Raises UserError where the model or its engine cannot.
+        """
+        given = {name: data[name] for name in ("longest_source", "longest_target") if name in data}
+        if not given:
+            return self
+        table = self.settings.model_dump(exclude_none=True)
+        longer = config.build(config.merge(table, {"data": given}), where="settings")
+        if self.engine.name == "ctranslate2" and (lack := ctranslate2_lacks(longer)):
+            raise UserError(f"data.longest_source: the engine ctranslate2 cannot: {lack}. Take --engine torch.")
+        return replace(self, settings=longer)
 
 
 def _spoken(pieces: Sequence[Sequence[Candidate]]) -> tuple[Candidate, ...]:

@@ -38,7 +38,8 @@ DATA: dict[str, tuple[dict[str, bytes], tuple[str, ...], str]] = {
     "lines that differ in number": (
         {"a.txt": b"a\nb\nc\n", "b.txt": b"a\nb\n"},
         ("a.txt", "b.txt"),
-        "a.txt has 3 lines, b.txt has 2: line n of one must belong to line n of the other.",
+        "a.txt has 3 lines, b.txt has 2: line n of one must belong to line n of the other. "
+        "Look for a line that is missing, is there twice, or is broken in two.",
     ),
     "no UTF-8": (
         {"a.tsv": b"a\tb\nc\xff\td\n"},
@@ -115,9 +116,9 @@ SETTINGS: dict[str, tuple[tuple[str, ...], str]] = {
         "settings: unknown setting `model.encoder.norm_first`. Known: bidirectional, dropout, kind, layer_norm, "
         "layers, pyramid, residual, variational, width.",
     ),
-    "no number": (("train.epochs=abc",), "settings: train.epochs: found 'abc'. Input should be a valid integer."),
-    "no whole number": (("train.epochs=1.5",), "settings: train.epochs: found 1.5. Input should be a valid integer."),
-    "out of range": (("train.rate=-1",), "settings: train.rate: found -1. Input should be greater than 0."),
+    "no number": (("train.epochs=abc",), "settings: train.epochs: found 'abc', expected a whole number."),
+    "no whole number": (("train.epochs=1.5",), "settings: train.epochs: found 1.5, expected a whole number."),
+    "out of range": (("train.rate=-1",), "settings: train.rate: found -1, expected more than 0."),
     "no value": (("train.epochs",), "--set train.epochs: expected section.key=value, for example train.epochs=20."),
     "no such kind": (
         ("model.encoder.kind=lsmt",),
@@ -125,7 +126,7 @@ SETTINGS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "impossible together": (
         ("model.encoder.kind=transformer", "model.encoder.width=30", "model.encoder.heads=4"),
-        "settings: model.encoder: width 30 is not divisible by heads 4.",
+        "settings: model.encoder: width 30 is not divisible by heads 4: change one of them.",
     ),
     "of recordings alone": (("model.ctc=0.3",), "model.ctc: means nothing where sources are text. Leave it out."),
     "of series alone": (("series.horizon=3",), "series.horizon: means nothing where sources are text. Leave it out."),
@@ -134,11 +135,11 @@ SETTINGS: dict[str, tuple[tuple[str, ...], str]] = {
         "settings: search: shortest 9 leaves no answer of at most 5 tokens, end and all.",
     ),
     "a number for the data": (("data=3",), "data: found 3, expected a table, for example data.source=1."),
-    "a number for a section": (("train=3",), "settings: train: found 3."),
-    "a number for a choice's section": (("source=3",), "settings: source: found 3."),
+    "a number for a section": (("train=3",), "settings: train: found 3, expected a table of settings."),
+    "a number for a choice's section": (("source=3",), "settings: source: found 3, expected a table of settings."),
     "a number for a folder": (
         ("train.start_from=3",),
-        "settings: train.start_from: found 3. Input should be a valid string.",
+        "settings: train.start_from: found 3, expected a text.",
     ),
     "no model to start from": (("train.start_from=gone",), "gone: no such model folder."),
 }

@@ -199,6 +199,12 @@ def test_what_was_cut_is_told(seqsmith: Seqsmith, model: Path) -> None:
     assert "answers were cut at the longest length allowed (search.longest, longest_ratio), the first is" in told.err
 
 
+def test_where_sources_are_cut_can_be_set(seqsmith: Seqsmith, model: Path) -> None:
+    for tokens, cut in ((2, True), (20, False)):
+        told = seqsmith("predict", model, "--set", f"data.longest_source={tokens}", stdin="12345\n")
+        assert (f"sources were cut to {tokens} tokens (data.longest_source)" in told.err) is cut
+
+
 def test_an_alphabet_that_was_never_seen_is_told(seqsmith: Seqsmith, model: Path) -> None:
     told = seqsmith("predict", model, stdin="12\nабв\n한국어\n")
     assert len(told.lines) == 3

@@ -52,8 +52,8 @@ def evaluate(
             raise UserError(f"--score {name}: no such score.{nearest(name, NAMES)}")
     runtime.keep_memory()
     options: dict[str, Any] = {"engine": engine, "threads": runtime.threads(None), "say": note}
-    predictor = Predictor.open(*folders, **options).with_search(**search)
-    other = Predictor.open(*against, **options).with_search(**search) if against else None
+    predictor = Predictor.open(*folders, **options).with_search(**search).with_longest(data)
+    other = Predictor.open(*against, **options).with_search(**search).with_longest(data) if against else None
     with nullcontext() if report is None else replacing(report) as file:
         given = read_pairs(corpus, predictor.settings, data)
         outputs = _outputs(predictor, given)
@@ -88,7 +88,7 @@ def evaluate(
 
 def score(folders: list[Path], corpus: config.Corpus, *, data: dict[str, Any]) -> None:
     """Print the log-probability of each pair, in nats."""
-    predictor = Predictor.open(*folders, engine="torch", threads=runtime.threads(None))
+    predictor = Predictor.open(*folders, engine="torch", threads=runtime.threads(None)).with_longest(data)
     texts = read_pairs(corpus, predictor.settings, data).texts
     for value in predictor.score(texts["source"], texts["target"], features=texts.get("features")):
         print(f"{value:.6f}")

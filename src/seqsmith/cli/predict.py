@@ -80,7 +80,7 @@ def predict(
     opened = Predictor.open(*folders, engine=engine, threads=runtime.threads(threads), say=note)
     if engine != "torch" and (folders[0] / SAMPLE).exists():  # else there was nothing to choose
         note(opened.why)
-    predictor = opened.with_search(**search)
+    predictor = opened.with_search(**search).with_longest(data)
     listed = search.get("shortlist")
     if listed is not None:
         note(f"a shortlist of the vocabulary is {'' if listed else 'not '}used, as asked (search.shortlist).")

@@ -131,7 +131,8 @@ def _tuples(value: Any) -> Any:
 
 
 def _explain(error: ValidationError, where: str) -> str:
-    first = error.errors(include_url=False)[0]
+    errors = error.errors(include_url=False)
+    first = errors[0]
     location = [str(part) for part in first["loc"]]
     model, keys = _descend(location)
     key = ".".join(keys)
@@ -139,13 +140,47 @@ def _explain(error: ValidationError, where: str) -> str:
         case "extra_forbidden":
             return f"{where}: unknown setting `{key}`.{nearest(keys[-1], model.model_fields)}"
         case "value_error":
-            return f"{where}: {key or 'settings'}: {first['msg'].removeprefix('Value error, ')}."
+            told = first["msg"].removeprefix("Value error, ")
+            return f"{where}: {key}: {told}." if key else f"{where}: {told}."
         case "union_tag_invalid":
             expected = first.get("ctx", {}).get("expected_tags", "")
             return f"{where}: {key}.kind: found {first['ctx']['tag']!r}, expected one of {expected}."
         case "union_tag_not_found":
             return f"{where}: {key}: a table here needs its `kind`."
-    return f"{where}: {key}: found {first['input']!r}. {first['msg']}."
+    of_this_key = [each for each in errors if _descend([str(part) for part in each["loc"]])[1] == keys]
+    expected = " or ".join(dict.fromkeys(_expected(each) for each in of_this_key))
+    return f"{where}: {key}: found {first['input']!r}, expected {expected}."
+
+
+def _expected(error: Any) -> str:
+    """What a value must be, from one of pydantic's errors."""
+    limits = error.get("ctx", {})
+    match error["type"]:
+        case "int_type" | "int_from_float":
+            return "a whole number"
+        case "float_type":
+            return "a number"
+        case "finite_number":
+            return "a finite number"
+        case "string_type":
+            return "a text"
+        case "bool_type":
+            return "true or false"
+        case "tuple_type":
+            return "a list"
+        case "greater_than":
+            return f"more than {limits['gt']:g}"
+        case "greater_than_equal":
+            return f"{limits['ge']:g} or more"
+        case "less_than":
+            return f"less than {limits['lt']:g}"
+        case "less_than_equal":
+            return f"{limits['le']:g} or less"
+        case "literal_error":
+            return f"one of {limits['expected'].replace(' or ', ', ')}"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return "a table of settings"
+    return f"something else: {error['msg'][0].lower()}{error['msg'][1:]}"
 
 
 def _descend(location: list[str]) -> tuple[type[BaseModel], list[str]]:

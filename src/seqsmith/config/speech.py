@@ -66,7 +66,7 @@ class Conformer(Table):
     @model_validator(mode="after")
     def _fits(self) -> Conformer:
         if self.width % self.heads:
-            raise ValueError(f"width {self.width} is not divisible by heads {self.heads}")
+            raise ValueError(f"width {self.width} is not divisible by heads {self.heads}: change one of them")
         if self.position == "rotary" and self.width // self.heads % 2:
             raise ValueError(f"rotary positions need an even width per head, found {self.width}/{self.heads}")
         if self.kernel % 2 == 0:

@@ -166,7 +166,9 @@ class Transformer(Table):
     def _heads(self) -> Transformer:
         _divides(self.width, self.heads)
         if self.key_value_heads is not None and self.heads % self.key_value_heads:
-            raise ValueError(f"heads {self.heads} is not divisible by key_value_heads {self.key_value_heads}")
+            raise ValueError(
+                f"heads {self.heads} is not divisible by key_value_heads {self.key_value_heads}: change one"
+            )
         if self.position == "rotary" and self.width // self.heads % 2:
             raise ValueError(
                 f"rotary positions need an even width per head, found {self.width}/{self.heads}: "
@@ -177,7 +179,7 @@ class Transformer(Table):
 
 def _divides(width: int, heads: int) -> None:
     if width % heads:
-        raise ValueError(f"width {width} is not divisible by heads {heads}")
+        raise ValueError(f"width {width} is not divisible by heads {heads}: change one of them")
 
 
 Encoder = Annotated[
@@ -303,3 +305,16 @@ class Settings(Table):
     train: Train = Train()
     search: Search = Search()
     series: Series | None = None  # None: the source is no series
+
+    @model_validator(mode="after")
+    def _positions(self) -> Settings:
+        """Learned positions have an end, and no text may go beyond it."""
+        texts = (("encoder", "source", self.source.kind == "text"), ("decoder", "target", self.series is None))
+        for part, side, is_text in texts:
+            layers, tokens = getattr(self.model, part), getattr(self.data, f"longest_{side}")
+            if is_text and getattr(layers, "position", None) == "learned" and tokens > layers.longest:
+                raise ValueError(
+                    f"data.longest_{side}: found {tokens:,}, but the learned positions of the {part} end at "
+                    f"{layers.longest:,} (model.{part}.longest): change one of them"
+                )
+        return self
