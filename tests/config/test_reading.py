@@ -54,7 +54,7 @@ def message(table: dict) -> str:
         ),
         (
             {"model": {"decoder": {"kind": "transformer", "heads": 4, "key_value_heads": 3}}},
-            "model.decoder: heads 4 is not divisible by key_value_heads 3.",
+            "model.decoder: heads 4 is not divisible by key_value_heads 3: change one.",
         ),
         (
             {"model": {"encoder": {"kind": "transformer", "width": 6, "heads": 2}}},
