@@ -258,3 +258,22 @@ def test_tuning_keeps_the_family_of_the_model(seqsmith: Seqsmith, pairs: Path, f
     told = seqsmith("train", pairs, "--out", "t", "--set", f"train.start_from={model}", "--set", "model.family=gru")
     assert (told.code, told.out) == (2, "")
     assert "train.start_from: found model.family=gru, that model has lstm: leave model.family out." in told.err
+
+
+def test_tuning_tells_what_is_new(seqsmith: Seqsmith, folder: Path, finished: Path) -> None:
+    (folder / "new.tsv").write_text("".join(f"{number}x\tyz{number}\n" for number in range(60)))
+    words = ("--set", f"train.start_from={finished / 'model'}", "--set", "train.updates=1")
+    told = seqsmith("train", "new.tsv", "--out", "t", *words)  # a joint vocabulary: x, y and z
+    assert told.code == 0
+    assert f"Starts from the weights of {finished / 'model'}; new to it: 3 source and 3 target symbols.\n" in told.err
+
+
+def test_dev_pairs_that_are_training_pairs_are_told(
+    seqsmith: Seqsmith, pairs: Path, folder: Path, small: tuple[str, ...]
+) -> None:
+    told = seqsmith("train", pairs, "--dev", pairs, "--out", "a", *small, "--set", "train.updates=1")
+    count = len(pairs.read_text().splitlines())
+    assert f"warning: {count:,} of the {count:,} dev pairs are training pairs too" in told.err
+    reversal.write(folder / "dev.tsv", [(source, target + "!") for source, target in reversal.pairs(20)])
+    told = seqsmith("train", pairs, "--dev", "dev.tsv", "--out", "b", *small, "--set", "train.updates=1")
+    assert "training pairs too" not in told.err

@@ -14,7 +14,7 @@ from seqsmith.bundle import Bundle
 from seqsmith.cli.kind import kind_of
 from seqsmith.data.files import shown
 from seqsmith.data.prepare import Encoded, Gathered, encode, gather
-from seqsmith.data.split import default_dev_pairs, split_dev
+from seqsmith.data.split import default_dev_pairs, pair_hashes, split_dev
 from seqsmith.errors import UserError
 from seqsmith.featurise import Featuriser, roles
 from seqsmith.objective.alignment import steps_of
@@ -29,6 +29,7 @@ from seqsmith.train.speech_recipe import choose_speech
 
 Say = Callable[[str], None]
 _SAMPLE = 20_000  # texts that the rules look at
+_HASHES = 1 << 20  # hashes that are looked up at once
 _BLOCK = 10_000  # texts in memory at once while a tokeniser learns
 
 
@@ -81,6 +82,7 @@ def read_pairs(settings: config.Settings, *, say: Say) -> Pairs:
         _tell_counts(dev, "dev", say)
         if ("features" in train.text) != ("features" in dev.text):
             raise UserError("data.features: found in only one of the training and the dev set; give it to both.")
+        _tell_overlap(train, dev, say)
         return Pairs(train, np.arange(len(train)), dev, np.arange(len(dev)))
     count = data.dev_pairs or default_dev_pairs(len(train))
     speech = isinstance(settings.source, config.SpeechSource)  # different recordings may well say the same
@@ -90,6 +92,20 @@ def read_pairs(settings: config.Settings, *, say: Say) -> Pairs:
         f"no {'recording' if speech else 'source or target'} of theirs is left in training."
     )
     return Pairs(train, train_rows, train, dev_rows)
+
+
+def _tell_overlap(train: Gathered, dev: Gathered, say: Say) -> None:
+    """Warn of dev pairs that are training pairs too; a few are usual, as greetings are."""
+    dev_keys = pair_hashes(dev.source_hash, dev.target_hash)
+    train_keys = pair_hashes(train.source_hash, train.target_hash)
+    blocks = (train_keys[start : start + _HASHES] for start in range(0, len(train_keys), _HASHES))
+    known = np.unique(np.concatenate([block[np.isin(block, dev_keys)] for block in blocks]))
+    seen = int(np.isin(dev_keys, known).sum())
+    if seen > 0.05 * len(dev):
+        say(
+            f"  warning: {seen:,} of the {len(dev):,} dev pairs are training pairs too: dev scores will say little "
+            "about what is new (`seqsmith inspect` shows which)."
+        )
 
 
 def _tell_counts(gathered: Gathered, name: str, say: Say) -> None:

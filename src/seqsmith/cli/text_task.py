@@ -115,8 +115,16 @@ def open_text_task(table: Mapping[str, Any], run: Path, device: torch.device, *,
     model = new_model(prepared.settings, featuriser)
     if older is not None:
         inherit(model, featuriser, older)
+        say(f"Starts from the weights of {start_from}{_new_symbols(featuriser, older.featuriser)}.")
     say(f"Model: {describe(settings.model)}, {runtime.parameter_count(model):,} parameters.")
     return TextTask(prepared, Validator(prepared, model.to(device), device))
+
+
+def _new_symbols(featuriser: Featuriser, older: Featuriser) -> str:
+    new = [f"{featuriser.target.size - older.target.size:,} target symbols"]
+    if featuriser.channels is None:
+        new.insert(0, f"{featuriser.text_source.size - older.text_source.size:,} source")
+    return f"; new to it: {' and '.join(new)}"
 
 
 def _featuriser(

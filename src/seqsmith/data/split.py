@@ -39,6 +39,11 @@ def default_dev_pairs(pairs: int) -> int:
     return max(1, min(MOST_DEV_PAIRS, pairs // 10))
 
 
+def pair_hashes(source_hash: Hashes, target_hash: Hashes) -> Hashes:
+    """One hash of both sides of each pair."""
+    return source_hash * np.uint64(0x9E3779B97F4A7C15) + target_hash  # the golden ratio spreads what is alike
+
+
 def split_dev(source_hash: Hashes, target_hash: Hashes, count: int, seed: int) -> tuple[Rows, Rows]:
     """Rows for train and rows for dev, both ascending; dev has about `count` pairs.
 
