@@ -24,10 +24,11 @@ class Display:
         self.console = _Console(stderr=True, quiet=quiet, soft_wrap=True, highlight=False)
         self.bar = Progress(
             TextColumn("epoch {task.fields[epoch]}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.completed:,}/{task.total:,} updates"),
-            TextColumn("loss {task.fields[loss]}  {task.fields[speed]} tokens/s  {task.fields[score]}"),
-            TimeRemainingColumn(),
+            BarColumn(bar_width=10),
+            TextColumn("{task.completed:,}/{task.total:,}"),
+            TimeRemainingColumn(compact=True),
+            # last, as a narrow terminal cuts here: what matters least ends it
+            TextColumn("loss {task.fields[loss]}  {task.fields[score]}{task.fields[speed]} tokens/s"),
             console=self.console,
             disable=quiet or not sys.stderr.isatty(),
             transient=True,
@@ -67,7 +68,7 @@ class Display:
         self.console.print(escape(shown))
 
     def _validation(self, event: Event) -> None:
-        self.bar.update(self.task, completed=event["update"], score=score_of(event))
+        self.bar.update(self.task, completed=event["update"], score=f"{score_of(event)}  ")
         self.say(validation_line(event, self.last_update))
         for example in event.get("examples", ()):
             for label in ("source", "reference", "output"):
