@@ -21,7 +21,7 @@ from terminal import SOURCE, Seqsmith, program, start
 
 pytestmark = pytest.mark.unwatched
 
-VERBS = ("train", "predict", "evaluate", "score", "inspect", "demo")
+VERBS = ("train", "predict", "evaluate", "score", "inspect", "settings", "demo")
 
 
 @pytest.mark.parametrize("words", [("--help",), ("train", "--help")], ids=" ".join)
@@ -34,6 +34,19 @@ def test_help_answers_in_under_six_tenths_of_a_second(words: tuple[str, ...]) ->
         seconds.append(children_seconds() - before)
         assert b"Usage: seqsmith" in answer.stdout
     assert min(seconds) < 0.6
+
+
+def test_settings_are_listed_and_found_by_a_word(seqsmith: Seqsmith) -> None:
+    whole = seqsmith("settings")
+    assert whole.code == 0
+    assert len(whole.lines) > 150
+    found = seqsmith("settings", "Clip")
+    assert found.lines == ["train.clip = 1.0  (number > 0)  largest norm of the gradient"]
+    assert found.lines[0] in whole.lines
+    assert seqsmith("settings", "--markdown").out.startswith("# Every setting\n")
+    told = seqsmith("settings", "xyzzy")
+    assert (told.code, told.out) == (2, "")
+    assert "xyzzy: no setting has this in its name or meaning. `seqsmith settings` lists all." in told.err
 
 
 def children_seconds() -> float:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from seqsmith import __version__
+from seqsmith.cli.options import PAIRS, Beam, Engine, Model, Models, Pairs, Set, SetData, SetTrain, Target
 from seqsmith.errors import Diverged, UserError, nearest
 
 _SUMMARY = "Forge a sequence-to-sequence model from a file of pairs, and use it."
@@ -21,33 +22,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-_PAIRS = "A file of pairs (.tsv, .csv, .jsonl, .parquet, also .gz; - reads standard input), or the sources."
-_TARGETS = "The targets, line by line, where DATA holds the sources."
-Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder.", show_default=False)]
-Pairs = Annotated[str, typer.Argument(metavar="DATA", help=_PAIRS, show_default=False)]
-Target = Annotated[str | None, typer.Argument(metavar="TARGET", help=_TARGETS, show_default=False)]
-Models = Annotated[
-    list[Path] | None,
-    typer.Option("--with", metavar="MODEL", help="A further model of the same vocabularies: an ensemble. Repeatable."),
-]
-Beam = Annotated[int | None, typer.Option(metavar="WIDTH", min=1, help="Width of the beam; 1 is greedy.")]
-Engine = Annotated[
-    Literal["auto", "torch", "torch-bf16", "ctranslate2", "onnx"],
-    typer.Option(metavar="NAME", help="Who answers: auto (the fastest that answers as torch does), torch, ..."),
-]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="A setting of search or data, as search.longest=50. Repeatable."),
-]
-SetTrain = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="A setting, as train.epochs=20. Repeatable."),
-]
-SetData = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="A setting of data, as data.source=en. Repeatable."),
-]
 
 
 def _version(wanted: bool) -> None:
@@ -76,10 +50,10 @@ def _root(
 
 @app.command(
     short_help="Train a model.",
-    epilog="Every setting, with the value it had, is in config.toml of the run folder.",
+    epilog="`seqsmith settings` lists what can be set; config.toml of the run folder has the values that a run took.",
 )
 def train(
-    data: Annotated[str | None, typer.Argument(metavar="DATA", help=_PAIRS, show_default=False)] = None,
+    data: Annotated[str | None, typer.Argument(metavar="DATA", help=PAIRS, show_default=False)] = None,
     target: Target = None,
     dev: Annotated[
         list[str] | None,
@@ -291,6 +265,30 @@ def inspect(
     )
     sections = _sections(set_, "data", "series")
     run(path, target, dev=dev_corpus, test=test_corpus, sections=sections, as_json=json)
+
+
+@app.command(short_help="List the settings.")
+def settings(
+    word: Annotated[
+        str | None, typer.Argument(metavar="WORD", help="Those that have it in their name or meaning; all if left out.")
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the page docs/settings.md.")] = False,
+) -> None:
+    """List the settings: what each may be, what it is when left out, and what it means.
+
+    \b
+    seqsmith settings dropout
+    seqsmith settings train.
+    """
+    from seqsmith.config import manual
+
+    if markdown:
+        print(manual.markdown(), end="")
+        return
+    found = [entry for entry in map(str, manual.entries()) if word is None or word.lower() in entry.lower()]
+    if not found:
+        raise UserError(f"{word}: no setting has this in its name or meaning. `seqsmith settings` lists all.")
+    print("\n".join(found))
 
 
 @app.command(short_help="Show it all on dates in eleven languages, in three minutes.")

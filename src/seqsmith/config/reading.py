@@ -72,9 +72,9 @@ def draft(table: Mapping[str, Any], *, where: str) -> Settings:
         part = table.get(section)
         choice = part.get(name) if isinstance(part, Mapping) else None
         if isinstance(choice, Mapping) and "kind" not in choice:
-            tables = _tables(_annotation(section, name))
-            fits = [one for one in tables if choice.keys() <= one.model_fields.keys()]
-            table = merge(table, {section: {name: {"kind": _kinds((fits or tables)[0])[0]}}})
+            choices = tables(_annotation(section, name))
+            fits = [one for one in choices if choice.keys() <= one.model_fields.keys()]
+            table = merge(table, {section: {name: {"kind": kinds((fits or choices)[0])[0]}}})
     return build(table, where=where)
 
 
@@ -88,7 +88,7 @@ _CHOICES = (
 
 
 def _annotation(section: str, name: str) -> Any:
-    return _tables(Settings.model_fields[section].annotation)[0].model_fields[name].annotation
+    return tables(Settings.model_fields[section].annotation)[0].model_fields[name].annotation
 
 
 def dump(settings: Settings) -> str:
@@ -189,7 +189,7 @@ def _descend(location: list[str]) -> tuple[type[BaseModel], list[str]]:
     keys: list[str] = []
     choices: list[type[BaseModel]] = []
     for part in location:
-        tagged = [choice for choice in choices if part in _kinds(choice)]
+        tagged = [choice for choice in choices if part in kinds(choice)]
         if tagged:
             model, choices = tagged[0], []
             continue
@@ -197,19 +197,21 @@ def _descend(location: list[str]) -> tuple[type[BaseModel], list[str]]:
             continue  # the branch of a union of plain types
         keys.append(part)
         field = model.model_fields.get(part)
-        choices = _tables(field.annotation) if field is not None else choices
+        choices = tables(field.annotation) if field is not None else choices
         if len(choices) == 1:
             model = choices[0]
             choices = []
     return model, keys
 
 
-def _tables(annotation: Any) -> list[type[BaseModel]]:
+def tables(annotation: Any) -> list[type[BaseModel]]:
+    """The tables that a setting may be."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [table for inner in typing.get_args(annotation) for table in _tables(inner)]
+    return [table for inner in typing.get_args(annotation) for table in tables(inner)]
 
 
-def _kinds(table: type[BaseModel]) -> tuple[str, ...]:
+def kinds(table: type[BaseModel]) -> tuple[str, ...]:
+    """What the table may have as its `kind`; none where it has no kind."""
     field = table.model_fields.get("kind")
     return typing.get_args(field.annotation) if field is not None else ()

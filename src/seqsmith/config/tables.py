@@ -35,14 +35,14 @@ class Data(Table):
     source: Column | None = None  # None: the column called source, else the first
     target: Column | None = None  # None: the column called target, else the second
     features: Column | None = None  # None: no features
-    features_separator: str = ";"
+    features_separator: str = ";"  # between the features of a cell
     audio_folder: str | None = None  # where the recordings of a manifest lie; None: in the folder of the manifest
     header: bool | None = None  # None: found from the first line
-    bad_utf8: Literal["error", "skip", "replace"] = "error"
-    empty: Literal["skip", "error"] = "skip"
-    longest_line_bytes: PositiveInt = 4_000_000
+    bad_utf8: Literal["error", "skip", "replace"] = "error"  # what is done about bytes that are not UTF-8
+    empty: Literal["skip", "error"] = "skip"  # what is done about rows with an empty source or target
+    longest_line_bytes: PositiveInt = 4_000_000  # a longer line is refused
     longest_source: PositiveInt = 1024  # tokens; longer pairs are left out of training and counted
-    longest_target: PositiveInt = 1024
+    longest_target: PositiveInt = 1024  # likewise
     dev_pairs: PositiveInt | None = None  # how many to split off
 
 
@@ -58,7 +58,7 @@ class Sentencepiece(Table):
 
 class Characters(Table):
     kind: Literal["characters"] = "characters"
-    minimum_count: PositiveInt = 1
+    minimum_count: PositiveInt = 1  # what is rarer in training is unknown
 
 
 class Bytes(Table):
@@ -69,15 +69,15 @@ class Words(Table):
     """Words and the marks between them, cut at the borders of letters and digits; lossless."""
 
     kind: Literal["words"] = "words"
-    vocabulary: PositiveInt = 50_000
-    minimum_count: PositiveInt = 1
+    vocabulary: PositiveInt = 50_000  # the most frequent ones
+    minimum_count: PositiveInt = 1  # what is rarer in training is unknown
 
 
 class Symbols(Table):
     """Text that is already split by single spaces: phonemes, actions, subword files."""
 
     kind: Literal["symbols"] = "symbols"
-    minimum_count: PositiveInt = 1
+    minimum_count: PositiveInt = 1  # what is rarer in training is unknown
 
 
 Tokeniser = Annotated[
@@ -90,14 +90,14 @@ Tokeniser = Annotated[
 class TextSource(Table):
     kind: Literal["text"] = "text"
     tokeniser: Tokeniser | None = None
-    normalise: Literal["none", "nfc", "nfd", "nfkc", "nfkd"] | None = None
+    normalise: Literal["none", "nfc", "nfd", "nfkc", "nfkd"] | None = None  # Unicode form (UAX 15)
     lowercase: bool = False
 
 
 class TextTarget(Table):
     kind: Literal["text"] = "text"
     tokeniser: Tokeniser | None = None
-    normalise: Literal["none", "nfc", "nfkc"] | None = None
+    normalise: Literal["none", "nfc", "nfkc"] | None = None  # Unicode form (UAX 15)
     lowercase: bool = False
 
 
@@ -245,24 +245,24 @@ Score = Literal["bleu", "chrf", "exact_match", "wer", "cer", "rouge_l", "loss"]
 class Train(Table):
     batch_tokens: PositiveInt | None = None  # padded tokens of a batch on its longer side
     accumulate: PositiveInt = 1  # batches per update
-    epochs: PositiveInt | None = None
+    epochs: PositiveInt | None = None  # times that all pairs are seen
     updates: PositiveInt | None = None  # stops at whichever of epochs and updates comes first
     minutes: Positive | None = None  # None: no limit
     rate: Positive | None = None  # peak learning rate
     schedule: Schedule | None = None
-    beta2: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.98
-    weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
+    beta2: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.98  # of AdamW
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.01  # of AdamW (Loshchilov & Hutter 2019)
     clip: Positive = 1.0  # largest norm of the gradient
-    label_smoothing: Rate | None = None
+    label_smoothing: Rate | None = None  # Szegedy et al. 2016, section 7
     ema: Rate = 0.0  # decay of the exponential moving average of the weights; 0: none
     average: Count | None = None  # best checkpoints whose weights are averaged at the end; 0 or 1: only the best
     scheduled_sampling: Fraction = 0.0  # share of the model's own words fed back at the end of training
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: half where that is found faster on this machine
     validate_every: PositiveInt | None = None  # updates
     early_stop: Count | None = None  # validations without a better score; 0: never
     score: Score | None = None  # what tells the best checkpoint
     start_from: str | None = None  # a model folder to fine-tune; None: from nothing
-    tensorboard: bool = False
+    tensorboard: bool = False  # write the journal for TensorBoard too
     threads: PositiveInt | None = None  # None: all cores
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
@@ -272,17 +272,17 @@ class Train(Table):
 
 class Search(Table):
     beam: PositiveInt | None = None  # width; 1 is greedy
-    nbest: PositiveInt = 1
+    nbest: PositiveInt = 1  # answers to each source
     length_penalty: float = 1.0  # score = log p / length ** penalty; 0: plain log p
     gnmt_penalty: bool = False  # ((5 + length) / 6) ** penalty instead (Wu et al. 2016, equation 14)
     shortest: Count = 0  # tokens of an answer
     longest: PositiveInt | None = None  # tokens of an answer and its end; None: longest_ratio * source + longest_extra
-    longest_ratio: Positive | None = None
-    longest_extra: PositiveInt = 10
-    batch_tokens: PositiveInt = 8192
+    longest_ratio: Positive | None = None  # tokens of an answer to each of its source
+    longest_extra: PositiveInt = 10  # tokens of an answer beyond that
+    batch_tokens: PositiveInt = 8192  # padded tokens answered at once
     ctc: Fraction | None = None  # weight of the CTC head while answering; 1: the decoder is not asked
     shortlist: bool | None = None  # logits for likely target ids only; None: where an engine's check says it may
-    language_model: str | None = None  # a file of target texts, a line each, whose n-grams have a say in answers
+    language_model: str | None = None  # a file of texts whose n-grams have a say in answers; None: none
     language_order: PositiveInt = 6  # tokens of the longest n-grams
     language_weight: Annotated[float, Field(ge=0.0)] = 0.3  # of their log-probability, beside the model's own
 
@@ -296,7 +296,7 @@ class Search(Table):
 
 
 class Settings(Table):
-    seed: Count = 1
+    seed: Count = 1  # of weights, order, dropout and the split
     data: Data = Data()
     source: Annotated[TextSource | SpeechSource | SeriesSource, Field(discriminator="kind"), SourceKind] = TextSource()
     target: TextTarget = TextTarget()
