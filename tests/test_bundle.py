@@ -141,8 +141,15 @@ def test_a_run_folder_leads_to_its_model(folder: Path) -> None:
 
 def test_a_checkpoint_is_no_model_folder(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
-    (folder / "MANIFEST.json").write_text('{"format": 1, "files": {}}')
+    manifest = json.loads((folder / "MANIFEST.json").read_text())
+    del manifest["files"]["model.safetensors"]
+    (folder / "MANIFEST.json").write_text(json.dumps(manifest))
     assert wrong(folder) == f"{folder}: not a model folder: it has no model.safetensors."
+
+
+def test_a_manifest_that_names_no_file_proves_nothing(folder: Path) -> None:
+    (folder / "MANIFEST.json").write_text('{"format": 1, "files": {}}')
+    assert wrong(folder) == f"{folder}: damaged: MANIFEST.json names no file. Copy or train the model again."
 
 
 @pytest.mark.parametrize("name", ["README.md", "config.toml", "model.safetensors", "source.vocab", "target.vocab"])

@@ -33,7 +33,7 @@ def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
     except OSError as error:
         raise UserError(
             f"{folder}: could not be written: {error.strerror or error}. "
-            "What was saved before is untouched; free some space or choose another --out, then go on with --resume."
+            "What was saved before is untouched: free some space and go on with --resume, or start in another --out."
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -60,6 +60,8 @@ def check_folder(folder: Path) -> str | None:
     """What is wrong with a folder that `write_folder` made, in words, or None."""
     try:
         files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+        if not files:
+            return f"{MANIFEST} names no file"
         for name, expected in files.items():
             if _fingerprint(folder / name) != expected:
                 return f"{name} is not what was saved (its SHA-256 differs)"

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.unwatched
 DATA: dict[str, tuple[dict[str, bytes], tuple[str, ...], str]] = {
     "no file": ({"pairs.tsv": b""}, ("pair.tsv",), "pair.tsv: no such file. Did you mean `pairs.tsv`?"),
     "a folder": ({}, (".",), ".: a folder; expected a file of examples."),
-    "nothing": ({"a.tsv": b""}, ("a.tsv",), "a.tsv: there is no example in it."),
+    "nothing": ({"a.tsv": b""}, ("a.tsv",), "a.tsv: there is no example in it; expected one a row."),
     "one column": (
         {"a.tsv": b"abc\ndef\n"},
         ("a.tsv",),
@@ -55,7 +55,8 @@ DATA: dict[str, tuple[dict[str, bytes], tuple[str, ...], str]] = {
     "empty sides": (
         {"a.tsv": b"a\t\n\tb\n"},
         ("a.tsv",),
-        "a.tsv: there is no example in it. Rows left out because source or target is empty: 2, the first at a.tsv:1.",
+        "a.tsv: there is no example in it; expected one a row. "
+        "Rows left out because source or target is empty: 2, the first at a.tsv:1.",
     ),
     "an empty target that may not be": (
         {"a.tsv": b"a\tb\nc\t\n"},

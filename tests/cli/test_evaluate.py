@@ -100,6 +100,13 @@ def test_score_prints_a_log_probability_for_each_pair(seqsmith: Seqsmith, models
     assert both.out != told.out
 
 
+def test_targets_with_symbols_that_were_never_seen_are_told(seqsmith: Seqsmith, folder: Path, model: Path) -> None:
+    reversal.write(folder / "test.tsv", [("1", "1"), ("1", "ж")])
+    told = seqsmith("score", model, "test.tsv")
+    assert (told.code, len(told.lines)) == (0, 2)
+    assert "1 of 2 targets hold symbols that were never seen in training, the first is number 2" in told.err
+
+
 def test_a_pair_that_is_too_long_to_be_scored_is_named(seqsmith: Seqsmith, folder: Path, model: Path) -> None:
     reversal.write(folder / "test.tsv", [("1", "1"), ("1", "2" * 2000)])
     told = seqsmith("score", model, "test.tsv")

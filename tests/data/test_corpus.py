@@ -302,7 +302,7 @@ def test_every_row_keeps_the_empty_ones(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["", "\n", "\n \n\t\n", "source\ttarget\n"])
 def test_a_file_without_an_example_is_an_error(tmp_path: Path, content: str) -> None:
-    assert message(written(tmp_path, content)).startswith("a.tsv: there is no example in it.")
+    assert message(written(tmp_path, content)).startswith("a.tsv: there is no example in it; expected one a row.")
 
 
 def test_skipped_bad_utf8_is_counted_in_every_format(tmp_path: Path) -> None:
@@ -359,6 +359,13 @@ def test_what_a_table_without_known_names_leaves_unclear_is_told(tmp_path: Path)
         counts = Counts()
         rows_of(written(tmp_path, content, name), data=config.Data(header=header), counts=counts)
         assert counts.nameless.count == counts.unused_columns.count == 0
+
+
+def test_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, "source\tsource\ttarget\na\tb\tc\n")
+    assert message(path) == "a.tsv:1: 2 columns are called `source`. Give each its own name."
+    path = written(tmp_path, "de,en,en\na,b,c\n", "a.csv")
+    assert "2 columns are called `en`" in message(path, wanted=roles("de", "en"))
 
 
 # ------------------------------------------------------------------------------------------- parallel files

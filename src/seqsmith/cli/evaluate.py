@@ -92,6 +92,13 @@ def score(folders: list[Path], corpus: config.Corpus, *, data: dict[str, Any]) -
     texts = read_pairs(corpus, predictor.settings, data).texts
     for value in predictor.score(texts["source"], texts["target"], features=texts.get("features")):
         print(f"{value:.6f}")
+    targets = predictor.featuriser.targets({"target": texts["target"]})
+    strange = [number for number, ids in enumerate(targets, 1) if predictor.featuriser.target.unknown_share(ids)]
+    if strange:
+        note(
+            f"{len(strange):,} of {len(targets):,} targets hold symbols that were never seen in training, the first is "
+            f"number {strange[0]:,}: each is scored as any unknown symbol would be."
+        )
 
 
 def read_pairs(corpus: config.Corpus, settings: config.Settings, data: dict[str, Any]) -> GivenPairs:

@@ -90,9 +90,15 @@ def _column(role: Role, names: Sequence[str] | None, where: str) -> int | None:
             if name not in names:
                 known = (printable(other) for other in names)
                 raise UserError(f"{where}: there is no column `{name}` for {role.name}.{nearest(name, known)}")
-            return names.index(name)
+            return _place(name, names, where)
         case None:
             for name in (role.name, *role.names):
                 if names is not None and name in names:
-                    return names.index(name)
+                    return _place(name, names, where)
             return None if role.position is None else role.position - 1
+
+
+def _place(name: str, names: Sequence[str], where: str) -> int:
+    if names.count(name) > 1:
+        raise UserError(f"{where}: {names.count(name)} columns are called `{printable(name)}`. Give each its own name.")
+    return names.index(name)

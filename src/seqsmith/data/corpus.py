@@ -33,7 +33,7 @@ def read_rows(corpus: config.Corpus, roles: Sequence[Role], settings: config.Dat
             yield rows
     if counts.kept == before:
         left_out = "".join(f" {sentence}" for sentence in counts.sentences())
-        raise UserError(f"{shown(corpus.path)}: there is no example in it.{left_out}")
+        raise UserError(f"{shown(corpus.path)}: there is no example in it; expected one a row.{left_out}")
 
 
 def read_every_row(
