@@ -14,6 +14,7 @@ from torch import Tensor, nn, optim
 
 from seqsmith import textbook
 from seqsmith.textbook import BEGIN, END, PAD, GRUCell, LSTMCell, Seq2Seq, beam_search, greedy, loss, train
+from stacked import gru_weights, lstm_weights
 
 ROOT = Path(__file__).parents[1]
 FIRST = END + 1  # the first symbol that is text
@@ -64,8 +65,8 @@ class Table:
 @pytest.mark.parametrize(
     ("rnn", "cell", "weights"),
     [
-        (nn.LSTM, LSTMCell, textbook.lstm_weights),
-        (nn.GRU, partial(GRUCell, reset_after=True), textbook.gru_weights),
+        (nn.LSTM, LSTMCell, lstm_weights),
+        (nn.GRU, partial(GRUCell, reset_after=True), gru_weights),
     ],
     ids=["lstm", "gru"],
 )

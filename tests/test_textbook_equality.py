@@ -22,6 +22,7 @@ from seqsmith.model.seq2seq import Seq2Seq
 from seqsmith.objective.teacher import teacher_forced
 from seqsmith.search.beam import beam_search
 from seqsmith.search.greedy import greedy_search
+from stacked import gru_weights, lstm_weights
 
 SOURCE_SIZE, TARGET_SIZE, EMBEDDING, WIDTH = 9, 8, 3, 5
 STACKED = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -72,7 +73,7 @@ def plain_model(kind: str, attention: str) -> textbook.Seq2Seq:
 
 def plain_weights(fast: Seq2Seq, kind: str, attention: str) -> dict[str, Tensor]:
     """The parameters of the fast model under the names of the textbook's."""
-    cell_weights = textbook.lstm_weights if kind == "lstm" else textbook.gru_weights
+    cell_weights = lstm_weights if kind == "lstm" else gru_weights
     of = fast.get_parameter
     weights = {
         "encoder.embed.weight": of("source_inlet.embedding.weight"),
