@@ -60,7 +60,7 @@ def check_folder(folder: Path) -> str | None:
     """What is wrong with a folder that `write_folder` made, in words, or None."""
     try:
         files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
-        if not files:
+        if files == {}:
             return f"{MANIFEST} names no file"
         for name, expected in files.items():
             if _fingerprint(folder / name) != expected:

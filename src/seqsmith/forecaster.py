@@ -135,7 +135,7 @@ class Forecaster:
         f, series = self.featuriser, self.settings.series
         assert series is not None
         settings = series.model_copy(update={"targets": f.columns[: f.targets], "covariates": f.covariates})
-        table = read_table(path, settings)
+        table = read_table(path, settings, may_lack_group=True)
         check_same_columns(table, columns=f.columns, covariates=f.covariates)
         if (f.clock is None) != (table.clock is None):
             known, found = ("none", "time stamps") if f.clock is None else (f"steps of {f.clock}", "none")

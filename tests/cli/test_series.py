@@ -39,7 +39,7 @@ def trained(tmp_path_factory):
 def test_a_table_is_taken_for_series_and_every_choice_is_told(seqsmith, folder):
     found = seqsmith("train", write(folder / "t.csv"), "--out", "r", *SMALL)
     assert found.code == 0
-    assert "t.csv is a table of numbers under names; for text set source.kind=text" in found.err
+    assert "t.csv is a table of numbers under names or beside times; for text set source.kind=text" in found.err
     assert "t.csv: 120 rows, 1 series of 2 columns, steps of an hour." in found.err
     assert "series.window_scaling=last  (what matters is the change from the last number)" in found.err
     assert "repeat 24 steps" in found.err
@@ -257,3 +257,31 @@ def test_every_way_of_forecasting_learns_a_wave_with_holes(seqsmith, folder, set
     rows = json.loads((folder / "r.json").read_text())["rows"]
     assert rows["model"]["mae"] < rows["repeat last"]["mae"]
     assert rows["model"]["coverage"] > 20
+
+
+@pytest.mark.unwatched
+def test_a_model_remembers_which_column_tells_series_apart(seqsmith, trained, folder):
+    lines = (trained / "table.csv").read_text().splitlines()
+    noted = [f"{line},{'note' if not index else 'dry' if index < 61 else 'wet'}" for index, line in enumerate(lines)]
+    (folder / "noted.csv").write_text("\n".join(noted) + "\n")
+    same = seqsmith("predict", trained / "run" / "model", trained / "table.csv").out
+    assert seqsmith("predict", trained / "run" / "model", "noted.csv").out == same  # it had no group, and has none now
+    assert 'group = ""' in (trained / "run" / "config.toml").read_text()
+    assert seqsmith("train", "noted.csv", "--out", "g", "--quiet", *SMALL).code == 0
+    found = seqsmith("predict", "g/model", trained / "table.csv")
+    assert (found.code, found.out.startswith("time,load,")) == (0, True)  # one series, which needs no name
+
+
+@pytest.mark.unwatched
+def test_one_target_needs_no_list(seqsmith, trained):
+    found = seqsmith("inspect", trained / "table.csv", "--set", "series.targets=load", "--json")
+    assert found.code == 0
+    assert json.loads(found.out)["columns"].keys() == {"load", "heat"}
+    assert seqsmith("inspect", trained / "table.csv", "--set", "series.targets=lood").code == 2
+
+
+@pytest.mark.unwatched
+def test_a_picture_that_cannot_be_drawn_is_refused_before_the_work(seqsmith, trained):
+    words = ("evaluate", trained / "run" / "model", trained / "table.csv", "--plot")
+    assert seqsmith(*words, "gone/p.svg").err == "seqsmith: --plot gone/p.svg: there is no folder gone.\n"
+    assert "expected a name that ends in .svg or .png." in seqsmith(*words, "p.pdf").err

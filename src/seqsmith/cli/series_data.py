@@ -59,6 +59,7 @@ def prepare_series(table: Mapping[str, Any], *, resume: bool, say: Say) -> Prepa
     measured, dev_table = _read(draft, series, say)
     splits = splits_of(measured, series, with_dev=dev_table is None)
     settings = draft if resume else _resolved(table, measured, dev_table, splits, say)
+    settings = _with_group(settings, measured)
     series = settings.series
     assert series is not None
     assert series.season is not None
@@ -158,6 +159,13 @@ def _resolved(
     for line in recipe_lines(recipe):
         say(f"  {line}")
     return config.build(recipe.resolved(), where="settings")
+
+
+def _with_group(settings: config.Settings, table: Table) -> config.Settings:
+    """The column of groups that was found is that of every later table, whatever words these have."""
+    assert settings.series is not None
+    series = settings.series.model_copy(update={"group": table.layout.group or ""})
+    return settings.model_copy(update={"series": series})
 
 
 def _windows(

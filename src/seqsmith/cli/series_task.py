@@ -106,11 +106,13 @@ class SeriesTask:
         forecaster.save(folder, card=card)
         scores = {name: {"value": value} for name, value in rows[0][1].items()}
         trainer.tell({"event": "model", "weights": chosen, "scores": scores, "minutes": minutes})
-        history = self.settings.data.train[0].path
+        history, steps = self.settings.data.train[0].path, forecaster.featuriser.horizon
+        known = ", ".join(forecaster.featuriser.covariates)
         display.say(
             f"\nThe model is in {folder}. Use it:\n"
-            f"  {command('predict', folder, history, '--horizon', str(forecaster.featuriser.horizon))}\n"
-            f"  {command('evaluate', folder, 'TEST_FILE')}"
+            f"  {command('predict', folder, 'TABLE' if known else history, '--horizon', str(steps))}\n"
+            + (f"    (TABLE ends with {steps:,} rows that have {known} and no numbers yet)\n" if known else "")
+            + f"  {command('evaluate', folder, 'TEST_FILE')}"
         )
 
     def _with_intervals(self) -> Baselines:

@@ -60,7 +60,7 @@ def predict_series(
             return
         writer = csv.writer(file, delimiter="\t" if form in ("tsv", "text") else ",", lineterminator="\n")
         writer.writerow([printable(name) for name in rows[0]])
-        writer.writerows([f"{v:.6g}" if isinstance(v, float) else printable(v) for v in row.values()] for row in rows)
+        writer.writerows([f"{v:.8g}" if isinstance(v, float) else printable(v) for v in row.values()] for row in rows)
     lower, upper = forecaster.interval
     note(f"low and high are where the truth should lie {upper - lower:.0%} of the time.")
 
@@ -79,8 +79,8 @@ def evaluate_series(
     for name in names:
         if name not in NAMES:
             raise UserError(f"--score {name}: no such score of a series.{nearest(name, NAMES)}")
-    if plot is not None and plot.suffix.lower() not in (".svg", ".png"):
-        raise UserError(f"--plot {plot}: expected a name that ends in .svg or .png.")
+    if plot is not None:
+        _check_plot(plot)
     for name in series:
         if name not in _READING:
             raise UserError(f"series.{name}: belongs to the model, and cannot be another while it is scored.")
@@ -125,6 +125,14 @@ def evaluate_series(
         with replacing(report) as file:
             json.dump(found, file, ensure_ascii=False, indent=1)
             file.write("\n")
+
+
+def _check_plot(path: Path) -> None:
+    """Before the long work."""
+    if path.suffix.lower() not in (".svg", ".png"):
+        raise UserError(f"--plot {path}: expected a name that ends in .svg or .png.")
+    if not path.parent.is_dir():
+        raise UserError(f"--plot {path}: there is no folder {path.parent}.")
 
 
 def _series(forecaster: Forecaster) -> config.Series:

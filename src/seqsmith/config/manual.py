@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic_core import PydanticUndefined
+from pydantic.fields import FieldInfo
 
 from seqsmith.config.reading import kinds, tables
 from seqsmith.config.tables import Settings
@@ -76,18 +76,19 @@ def _of_table(table: type[BaseModel], prefix: str, kind: str) -> Iterator[Entry]
             continue
         if any(kinds(one) for one in inner):
             choices = ", ".join(f'"{each}"' for one in inner for each in kinds(one))
-            yield Entry(f"{key}.kind", kind, choices, _default(field.default, comments[name]), comments[name])
+            yield Entry(f"{key}.kind", kind, choices, _default(field, comments[name]), comments[name])
         elif not inner:
             expected = _expected(schema["properties"][name], schema)
-            yield Entry(key, kind, expected, _default(field.default, comments[name]), comments[name])
+            yield Entry(key, kind, expected, _default(field, comments[name]), comments[name])
         for one in inner:
             item = "[]" if str(field.annotation).startswith("tuple") else ""
             yield from _of_table(one, f"{key}{item}.", ", ".join(kinds(one)) or kind)
 
 
-def _default(value: object, comment: str) -> str:
+def _default(field: FieldInfo, comment: str) -> str:
     """As TOML has it."""
-    if value is PydanticUndefined:
+    value = field.default
+    if field.is_required():
         return "must be given"
     if value is None:
         return "-" if "None:" in comment else "from the data"

@@ -91,12 +91,20 @@ class SeriesSource(Table):
     kind: Literal["series"] = "series"
 
 
+def _several(value: object) -> object:
+    """One name is a list of one."""
+    return (value,) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_several)]
+
+
 class Series(Table):
     # which columns
     time: str | None = None  # None: the column called time, date, timestamp or ds, else the first of time stamps
-    group: str | None = None  # None: the only column of words
-    targets: tuple[str, ...] | None = None  # None: every column of numbers
-    covariates: tuple[str, ...] = ()  # columns that are known for the future as well
+    group: str | None = None  # None: the only column of words; "": none
+    targets: Names | None = None  # None: every column of numbers
+    covariates: Names = ()  # columns that are known for the future as well
     header: bool | None = None  # None: found from the first line
     # what is done about trouble
     missing: Literal["mask", "interpolate", "error"] = "mask"

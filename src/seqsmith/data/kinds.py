@@ -1,7 +1,7 @@
 """What kind of data a file holds, found from its name and its first rows, so that nobody has to say it.
 
-Recordings: a table with a column that names sound or feature files. Series: a table with a header whose columns are
-numbers, but for a time and a group; or pairs of number sequences in an .npz file. All else is text.
+Recordings: a table with a column that names sound or feature files. Series: a table with a header, or with a column of
+times, whose other columns are numbers, but for a group; or pairs of number sequences in an .npz file. All else is text.
 """
 
 from __future__ import annotations
@@ -52,19 +52,20 @@ def guess_kind(corpus: config.Corpus, settings: config.Data) -> Guess:
     if recording is not None:
         return Guess("speech", f"{shown(path)} names recordings such as {printable(recording, longest=80)}")
     if _is_series(rows):
-        return Guess("series", f"{shown(path)} is a table of numbers under names")
+        return Guess("series", f"{shown(path)} is a table of numbers under names or beside times")
     return Guess("text")
 
 
 def _is_series(rows: Sequence[Sequence[str]]) -> bool:
     """Whether all columns but a time and a group are numbers, and more than the others where none is a time."""
-    header = rows[0]
-    if len(set(map(len, rows))) != 1 or any(map(_is_number, header)) or {"source", "target"} <= set(header):
+    if len(set(map(len, rows))) != 1 or {"source", "target"} <= set(rows[0]):
         return False
-    others = [column for column in zip(*rows[1:], strict=True) if not all(map(_is_number, column))]
-    numbers = len(header) - len(others)
+    has_header = not any(map(_is_number, rows[0]))
+    others = [column for column in zip(*rows[has_header:], strict=True) if not all(map(_is_number, column))]
+    numbers = len(rows[0]) - len(others)
     has_time = any(all(map(_TIME.match, column)) for column in others)
-    return numbers > 0 and len(others) <= _NOT_NUMBERS and (has_time or numbers > len(others))
+    fits = numbers > 0 and len(others) <= _NOT_NUMBERS
+    return fits and (has_time or (has_header and numbers > len(others)))
 
 
 def _first_rows(path: str, settings: config.Data) -> Sequence[Sequence[str]]:

@@ -39,13 +39,18 @@ class Layout:
     covariates: tuple[str, ...]
 
 
-def read_cells(path: str, settings: config.Series) -> tuple[Layout, Iterator[tuple[list[int], dict[str, list[str]]]]]:
-    """The layout, and the rows that are not blank in blocks of columns. Raises UserError where rows differ in width."""
+def read_cells(
+    path: str, settings: config.Series, *, may_lack_group: bool = False
+) -> tuple[Layout, Iterator[tuple[list[int], dict[str, list[str]]]]]:
+    """The layout, and the rows that are not blank in blocks of columns. Raises UserError where rows differ in width.
+
+    A table that may lack the column of groups is one series without it.
+    """
     blocks = _records(path)
     first = next((block for block in blocks if block[0]), None)
     if first is None:
         raise UserError(f"{shown(path)}: there is no row in it; expected a table of numbers.")
-    layout, header = _layout(first, path, settings)
+    layout, header = _layout(first, path, settings, may_lack_group=may_lack_group)
     return layout, _columns(_all(first, blocks), layout, header)
 
 
@@ -79,7 +84,7 @@ def _columns(blocks: Iterator[Block], layout: Layout, header: bool) -> Iterator[
         yield lines, {name: column for name, column in zip(layout.names, cells, strict=True) if name in wanted}
 
 
-def _layout(block: Block, path: str, settings: config.Series) -> tuple[Layout, bool]:
+def _layout(block: Block, path: str, settings: config.Series, *, may_lack_group: bool) -> tuple[Layout, bool]:
     lines, rows = block
     where = shown(path)
     header = settings.header
@@ -96,9 +101,10 @@ def _layout(block: Block, path: str, settings: config.Series) -> tuple[Layout, b
         name: [(line, row[column]) for line, row in sample if column < len(row) and row[column].strip()]
         for column, name in enumerate(names)
     }
+    named_group = "" if may_lack_group and settings.group and settings.group not in names else settings.group
     kinds = {name: _kind([cell for _, cell in filled]) for name, filled in cells.items()}
     for option, chosen in (("targets", settings.targets or ()), ("covariates", settings.covariates),
-                           ("time", (settings.time,)), ("group", (settings.group,))):  # fmt: skip
+                           ("time", (settings.time,)), ("group", (named_group or None,))):  # fmt: skip
         for name in chosen:
             if name is not None and name not in names:
                 raise UserError(f"{where}: there is no column `{name}` for series.{option}.{nearest(name, names)}")
@@ -108,9 +114,9 @@ def _layout(block: Block, path: str, settings: config.Series) -> tuple[Layout, b
             f"{where}: the column `{printable(odd[0])}` holds numbers; expected time stamps such as "
             "2016-07-01 13:00:00. Write them so, or say with series.targets what is to be forecast."
         )
-    time = settings.time or _time([name for name in names if name != settings.group], kinds)
+    time = settings.time or _time([name for name in names if name != named_group], kinds)
     words = {name: cells[name] for name in names if kinds[name] == "words" and name != time}
-    group = settings.group or _group(words, where)
+    group = _group(words, where) if named_group is None else named_group or None
     taken = {time, group, *settings.covariates}
     numbers = [name for name in names if kinds[name] == "number" and name not in taken]
     targets = settings.targets or tuple(numbers)

@@ -66,9 +66,12 @@ class _Rows:
     number: list[list[float]] = field(default_factory=list)
 
 
-def read_table(path: str, settings: config.Series) -> Table:
-    """Read and mend a table. Raises UserError with file and line where the settings do not say what else to do."""
-    layout, blocks = read_cells(path, settings)
+def read_table(path: str, settings: config.Series, *, may_lack_group: bool = False) -> Table:
+    """Read and mend a table. Raises UserError with file and line where the settings do not say what else to do.
+
+    A table that may lack the column of groups is one series without it.
+    """
+    layout, blocks = read_cells(path, settings, may_lack_group=may_lack_group)
     findings = Findings()
     reader = _Reader(layout, settings, findings)
     for lines, cells in blocks:
