@@ -56,3 +56,10 @@ def test_vectors_go_the_whole_road(seqsmith, folder):
 def test_one_pair_is_too_few(seqsmith, folder):
     found = seqsmith("train", write(folder / "one.npz", pairs=1), "--out", "r")
     assert (found.code, "one pair alone cannot be trained on and chosen by" in found.err) == (2, True)
+
+
+@pytest.mark.parametrize("setting", ["horizon=4", "window_scaling=last", "targets=a", "season=7", "interval=0.5"])
+def test_settings_of_tables_mean_nothing_to_pairs(seqsmith, folder, setting):
+    found = seqsmith("train", write(folder / "pairs.npz"), "--set", f"series.{setting}", *SMALL)
+    expected = f"series.{setting.partition('=')[0]}: means nothing where a file has pairs of vector sequences."
+    assert (found.code, expected in found.err) == (2, True)

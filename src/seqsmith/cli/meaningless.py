@@ -18,6 +18,18 @@ _MEANINGLESS = {
 }
 
 
+_OF_VECTORS = {"patch", "loss", "decoding", "rollouts", "samples", "dev_share"}  # of series: all that pairs have
+
+
+def refuse_meaningless_for_vectors(settings: config.Settings) -> None:
+    """The same, for pairs of vector sequences, which have no columns, no time and no windows."""
+    refuse_meaningless(settings)
+    said = settings.model_dump(exclude_defaults=True).get("series") or {}
+    for name in said:
+        if name not in _OF_VECTORS:
+            raise UserError(f"series.{name}: means nothing where a file has pairs of vector sequences. Leave it out.")
+
+
 def refuse_meaningless(settings: config.Settings) -> None:
     """Raise UserError for the first that was set."""
     kind = settings.source.kind

@@ -16,7 +16,7 @@ from seqsmith.batch import SeriesBatch
 from seqsmith.cli.card import describe, vectors_card
 from seqsmith.cli.display import Display
 from seqsmith.cli.finish import best_weights
-from seqsmith.cli.meaningless import refuse_meaningless
+from seqsmith.cli.meaningless import refuse_meaningless_for_vectors
 from seqsmith.cli.program import command
 from seqsmith.data.plan import plan_epoch
 from seqsmith.engine.values import new_engine
@@ -111,7 +111,7 @@ def open_vector_task(table: Mapping[str, Any], device: torch.device, *, resume: 
     """The pairs, settings and a new model."""
     table = {**table, "series": table.get("series", {})}
     draft = config.draft(table, where="settings")
-    refuse_meaningless(draft)
+    refuse_meaningless_for_vectors(draft)
     train, dev = _read(draft)
     steps = sum(map(len, train.target))
     say(
