@@ -81,6 +81,22 @@ def test_words_have_times_within_the_recording(folder, capsys):
     assert all(word["end"] <= 0.4 for word in part["words"])
 
 
+def test_several_answers_to_a_recording_are_written_with_its_number(folder, capsys):
+    words = ["predict", str(folder / "run/model"), *sounds(folder, 2)]
+    assert run(words) == 0
+    best = capsys.readouterr().out.splitlines()
+    assert run([*words, "--nbest", "3"]) == 0
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [row[0] for row in rows] == ["1"] * 3 + ["2"] * 3
+    assert [rows[0][2], rows[3][2]] == best
+    assert float(rows[0][1]) >= float(rows[1][1]) >= float(rows[2][1])
+    assert run([*words, "--nbest", "3", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [one["text"] for one in found[1]["nbest"]] == [row[2] for row in rows[3:]]
+    assert run([*words, "--nbest", "3", "--format", "tsv"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 6
+
+
 def test_subtitles_are_of_one_recording(folder, capsys):
     assert run(["predict", str(folder / "run/model"), *sounds(folder, 1), "--format", "vtt"]) == 0
     assert capsys.readouterr().out.startswith("WEBVTT")
@@ -166,7 +182,7 @@ def test_columns_are_found_by_name_and_recordings_in_another_folder(folder, tmp_
         (["a.wav", "--format", "csv"], "a model that hears writes text, tsv, json, jsonl, srt, vtt"),
         (["a.wav", "--out", "a.csv"], "a model that hears writes text, tsv, json, jsonl, srt, vtt"),
         (["a.wav", "--out", "a.xlsx"], "--out a.xlsx: expected a name that ends in .txt, .tsv, .csv or .jsonl"),
-        (["a.wav", "--nbest", "3"], "search.nbest: of recordings the best answer alone is written."),
+        (["a.wav", "--nbest", "3", "--format", "srt"], "--format srt: subtitles show the best answer alone."),
     ],
 )
 def test_mistakes_are_said(folder, capsys, arguments, message):

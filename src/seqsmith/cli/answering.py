@@ -48,7 +48,7 @@ def answer(
     if is_speech_model(folders[0]):
         from seqsmith.cli.transcribe import transcribe
 
-        _refuse_of_recordings(attention, engine, search)
+        _refuse_of_recordings(attention, engine)
         transcribe(folders, inputs, output=output, form=form, search=search, data=data, threads=threads)
         return
     if len(inputs) > 1:
@@ -91,13 +91,11 @@ def _format_of(output: Path) -> Format | None:
     return _FORMATS.get(suffix)
 
 
-def _refuse_of_recordings(attention: Path | None, engine: str, search: Mapping[str, Any]) -> None:
+def _refuse_of_recordings(attention: Path | None, engine: str) -> None:
     if attention is not None:
         raise UserError("--attention: drawn over the words of a text, and this model hears recordings.")
     if engine not in ("auto", "torch"):
         raise UserError(f"--engine {engine}: takes text only. Leave it out, or take torch.")
-    if (search.get("nbest") or 1) > 1:
-        raise UserError("search.nbest: of recordings the best answer alone is written. Leave it out.")
 
 
 def evaluate_numbers(

@@ -23,6 +23,7 @@ from seqsmith.speech.subtitles import Timed, captions, srt, vtt
 
 Format = Literal["text", "tsv", "json", "jsonl", "srt", "vtt"]
 _SOUNDS = (*audio.SUFFIXES, *matrix.SUFFIXES)
+_TIMED = ("json", "jsonl", "srt", "vtt")  # formats that tell when each word is said
 _AT_ONCE = 64  # recordings
 
 
@@ -50,8 +51,11 @@ def transcribe(
             found = [_as_dict(one, words) for one, words in _answers(predictor, names, timed=True)]
             file.write(json.dumps(found, ensure_ascii=False, indent=1) + "\n")
             return
-        for prediction, words in _answers(predictor, names, timed=chosen not in ("text", "tsv")):
-            file.write(_rendered(prediction, words, chosen))
+        several = predictor.settings.search.nbest > 1
+        if several and chosen in ("srt", "vtt"):
+            raise UserError(f"--format {chosen}: subtitles show the best answer alone. Leave --nbest out.")
+        for number, (prediction, words) in enumerate(_answers(predictor, names, timed=chosen in _TIMED), 1):
+            file.write(_rendered(prediction, words, chosen, number if several else None))
             file.flush()
 
 
@@ -95,13 +99,16 @@ def _answers(
             yield prediction, predictor.times(prediction) if timed else ()
 
 
-def _rendered(prediction: Prediction, words: Sequence[Timed], form: Format) -> str:
-    text = " ".join(prediction.text.split())
+def _rendered(prediction: Prediction, words: Sequence[Timed], form: Format, number: int | None) -> str:
+    """A number is given where there may be several answers, to tell whose they are."""
+    answers = [(" ".join(one.text.split()), one.score) for one in prediction.nbest]
     match form:
+        case "text" if number is None:
+            return answers[0][0] + "\n"
         case "text":
-            return text + "\n"
+            return "".join(f"{number}\t{score:.4f}\t{text}\n" for text, score in answers)
         case "tsv":
-            return f"{prediction.source}\t{text}\t{prediction.score:.4f}\n"
+            return "".join(f"{prediction.source}\t{text}\t{score:.4f}\n" for text, score in answers)
         case "jsonl" | "json":
             return json.dumps(_as_dict(prediction, words), ensure_ascii=False) + "\n"
         case "srt":
@@ -112,6 +119,8 @@ def _rendered(prediction: Prediction, words: Sequence[Timed], form: Format) -> s
 
 
 def _as_dict(prediction: Prediction, words: Sequence[Timed]) -> dict[str, Any]:
+    """The words are those of the best answer."""
+    others = [{"text": one.text, "score": one.score} for one in prediction.nbest]
     return {
         "source": prediction.source,
         "text": prediction.text,
@@ -120,4 +129,5 @@ def _as_dict(prediction: Prediction, words: Sequence[Timed]) -> dict[str, Any]:
             {"word": word.text, "start": round(word.start_seconds, 3), "end": round(word.end_seconds, 3)}
             for word in words
         ],
+        **({"nbest": others} if len(others) > 1 else {}),
     }
