@@ -162,7 +162,14 @@ class Forecaster:
         if missing <= 0:
             return group, extra
         last = int(group.time_L[-1])
-        times = last + np.arange(1, missing + 1) if f.clock is None else f.clock.after(last, missing)
+        try:
+            times = last + np.arange(1, missing + 1) if f.clock is None else f.clock.after(last, missing)
+            if f.clock is not None:
+                f.clock.written(int(times[-1]))
+        except (ValueError, OverflowError):
+            raise UserError(
+                f"horizon: {horizon:,} steps of {f.clock} go beyond the year 9999. Ask for fewer."
+            ) from None
         blank = np.full((missing, group.value_LC.shape[1]), np.nan)
         known = np.full((missing, group.known_LE.shape[1]), np.nan)
         longer = Group(

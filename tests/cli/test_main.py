@@ -205,3 +205,13 @@ def test_a_command_is_told_as_it_can_be_typed(monkeypatch: pytest.MonkeyPatch) -
     assert command("predict", Path("my run/model")) == ".venv/bin/seqsmith predict 'my run/model'"
     monkeypatch.setattr(sys, "argv", ["pytest"])
     assert command("predict", Path("run/model")) == "seqsmith predict run/model"
+
+
+def test_a_model_that_does_not_fit_into_memory_is_told(monkeypatch: pytest.MonkeyPatch, seqsmith: Seqsmith) -> None:
+    def fail(*_words: object, **_options: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 76800000000 bytes.")
+
+    monkeypatch.setattr("seqsmith.config.manual.entries", fail)
+    told = seqsmith("settings")
+    assert (told.code, told.out) == (2, "")
+    assert told.err.startswith("seqsmith: not enough memory. Take a smaller model")

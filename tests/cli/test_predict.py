@@ -293,3 +293,17 @@ def test_models_of_other_vocabularies_are_no_ensemble(seqsmith: Seqsmith, models
     told = seqsmith("predict", models / "one", "--with", models / "features", stdin=TEXT)
     assert told.code == 2
     assert "its vocabularies differ from those of" in told.err
+
+
+def test_what_lies_beside_the_answers_is_not_written_over(seqsmith: Seqsmith, folder: Path, model: Path) -> None:
+    (folder / "o.txt.part").write_text("12\n34\n")
+    assert seqsmith("predict", model, "o.txt.part", "--out", "o.txt").code == 0
+    assert (folder / "o.txt.part").read_text() == "12\n34\n"
+    assert len((folder / "o.txt").read_text().splitlines()) == 2
+    assert sorted(path.name for path in folder.glob("o.txt*")) == ["o.txt", "o.txt.part"]
+
+
+def test_answers_and_picture_are_two_files(seqsmith: Seqsmith, model: Path) -> None:
+    told = seqsmith("predict", model, "--out", "q.txt", "--attention", "./q.txt", stdin="12\n")
+    assert told.code == 2
+    assert told.err == "seqsmith: --attention q.txt: --out names this file too. Give each its own.\n"

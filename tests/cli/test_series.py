@@ -285,3 +285,22 @@ def test_a_picture_that_cannot_be_drawn_is_refused_before_the_work(seqsmith, tra
     words = ("evaluate", trained / "run" / "model", trained / "table.csv", "--plot")
     assert seqsmith(*words, "gone/p.svg").err == "seqsmith: --plot gone/p.svg: there is no folder gone.\n"
     assert "expected a name that ends in .svg or .png." in seqsmith(*words, "p.pdf").err
+
+
+@pytest.mark.unwatched
+def test_marks_of_missing_numbers_make_no_group(seqsmith, folder):
+    lines = write(folder / "t.csv").read_text().splitlines()
+    holes = [line if number % 4 == 1 else line.rpartition(",")[0] + ",NA" for number, line in enumerate(lines[1:])]
+    (folder / "holes.csv").write_text("\n".join([lines[0], *holes]) + "\n")
+    found = json.loads(seqsmith("inspect", "holes.csv", "--json").out)
+    assert (found["series"], list(found["columns"])) == (1, ["load", "heat"])
+
+
+@pytest.mark.unwatched
+def test_a_forecast_ends_before_the_year_10000(seqsmith, folder):
+    months = [f"{1980 + month // 12}-{1 + month % 12:02},{month % 12}\n" for month in range(240)]
+    (folder / "months.csv").write_text("date,a\n" + "".join(months))
+    assert seqsmith("train", "months.csv", "--out", "r", "--quiet", *SMALL, "--set", "series.patch=1").code == 0
+    told = seqsmith("predict", "r/model", "months.csv", "--horizon", "1000000")
+    assert told.code == 2
+    assert "horizon: 1,000,000 steps of a month go beyond the year 9999. Ask for fewer." in told.err

@@ -28,6 +28,10 @@ def message(table: dict) -> str:
         ({"model": {"encoder": "lstn"}}, "model.encoder.kind: found 'lstn', expected one of 'lstm', 'gru'"),
         ({"train": {"epochs": "ten"}}, "train.epochs: found 'ten'"),
         ({"train": {"epochs": 1.5}}, "train.epochs: found 1.5"),
+        ({"data": {"features_separator": ""}}, "data.features_separator: found '', expected a text that is not empty."),
+        ({"train": {"threads": 100_000}}, "train.threads: found 100000, expected 1024 or less."),
+        ({"seed": 2**63}, "seed: found 9223372036854775808, expected less than 9.22337e+18."),
+        ({"series": {"interval": 0.99}}, "series.interval: found 0.99, expected 0.9 or less."),
         ({"train": 3}, "train: found 3, expected a table of settings."),
         ({"data": {"source": 0}}, "data.source: found 0, expected a text or more than 0."),
         ({"data": {"header": "yes"}}, "data.header: found 'yes', expected true or false."),
@@ -97,12 +101,12 @@ def test_settings_survive_writing_and_reading() -> None:
 
 @given(st.text())
 def test_any_string_survives_writing_and_reading(text: str) -> None:
-    settings = config.build({"data": {"features_separator": text.replace("\ud800", "")}}, where="here")
+    settings = config.build({"data": {"audio_folder": text.replace("\ud800", "")}}, where="here")
     try:
         written = config.dump(settings).encode()
     except UnicodeEncodeError:
         return  # a lone surrogate is no text
-    assert tomllib.loads(written.decode())["data"]["features_separator"] == settings.data.features_separator
+    assert tomllib.loads(written.decode())["data"]["audio_folder"] == settings.data.audio_folder
 
 
 def test_a_choice_without_kind_fits_the_kind_that_has_its_keys() -> None:

@@ -138,7 +138,9 @@ def predict(
     also: Models = None,
     set_: Set = None,
     engine: Engine = "auto",
-    threads: Annotated[int | None, typer.Option(metavar="N", min=1, help="Threads; all cores if left out.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", min=1, max=1024, help="Threads; all cores if left out.")
+    ] = None,
 ) -> None:
     """Answer each line of the input with a line of output, in order; an empty line with an empty one.
 
@@ -364,6 +366,10 @@ def run(arguments: list[str]) -> int:
         return _failed(f"{error}. Is what it was given as absurd? Else train it again, at a lower rate.", 3)
     except MemoryError as error:
         return _failed(f"not enough memory{f': {error}' if str(error) else ''}. Give less at once.", 2)
+    except RuntimeError as error:
+        if "allocate memory" not in str(error) and "out of memory" not in str(error):  # torch has no MemoryError
+            raise
+        return _failed("not enough memory. Take a smaller model (model.*) or smaller batches, or give less at once.", 2)
     except (BrokenPipeError, SystemExit):  # typer makes the second of the first
         _drop_output()
         return 0  # whoever read our answers has enough of them, as `head` has

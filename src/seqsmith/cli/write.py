@@ -21,6 +21,12 @@ def keep_apart(output: Path | None, inputs: Sequence[str | None], *, option: str
             raise UserError(f"{option} {output}: that is the input. Choose another file.")
 
 
+def _beside(path: Path) -> Path:
+    """A name for what is being written that no file has, whosever it may be."""
+    names = (path.with_name(f"{path.name}.part{number}") for number in ("", *map(str, range(2, 1000))))
+    return next((name for name in names if not name.exists()), path.with_name(f"{path.name}.part{os.getpid()}"))
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[TextIO]:
     """A text file to write, which becomes `path` when the context is left without an error.
@@ -29,9 +35,9 @@ def replacing(path: Path) -> Iterator[TextIO]:
     Raises UserError where it cannot be written.
     """
     special = path.exists() and not path.is_file()  # a device or a pipe keeps its place
-    part = path if special else path.with_name(f"{path.name}.part")
+    part = path if special else _beside(path)
     try:
-        with part.open("w", encoding="utf-8", newline="") as file:
+        with part.open("w" if special else "x", encoding="utf-8", newline="") as file:
             yield file
         if not special:
             os.replace(part, path)

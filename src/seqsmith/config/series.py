@@ -136,7 +136,7 @@ class Series(Table):
     rollouts: bool = False  # an autoregressive model is trained on its own forecasts instead of the true values
     batch_windows: PositiveInt | None = None  # windows (of one column each, if columns are independent) of a batch
     # forecasts and scores
-    interval: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.8  # how often the truth should be inside
+    interval: Annotated[float, Field(gt=0.0, le=0.9)] = 0.8  # how often the truth should be inside
     samples: PositiveInt = 100  # paths of an autoregressive model with a distribution
     drop_last: Count = 0  # also score without the last incomplete batch of so many windows, as published code does
 

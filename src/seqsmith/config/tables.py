@@ -35,7 +35,7 @@ class Data(Table):
     source: Column | None = None  # None: the column called source, else the first
     target: Column | None = None  # None: the column called target, else the second
     features: Column | None = None  # None: no features
-    features_separator: str = ";"  # between the features of a cell
+    features_separator: Annotated[str, Field(min_length=1)] = ";"  # between the features of a cell
     audio_folder: str | None = None  # where the recordings of a manifest lie; None: in the folder of the manifest
     header: bool | None = None  # None: found from the first line
     bad_utf8: Literal["error", "skip", "replace"] = "error"  # what is done about bytes that are not UTF-8
@@ -263,7 +263,7 @@ class Train(Table):
     score: Score | None = None  # what tells the best checkpoint
     start_from: str | None = None  # a model folder to fine-tune; None: from nothing
     tensorboard: bool = False  # write the journal for TensorBoard too
-    threads: PositiveInt | None = None  # None: all cores
+    threads: Annotated[int, Field(gt=0, le=1024)] | None = None  # None: all cores
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
@@ -296,7 +296,7 @@ class Search(Table):
 
 
 class Settings(Table):
-    seed: Count = 1  # of weights, order, dropout and the split
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1  # of weights, order, dropout and the split
     data: Data = Data()
     source: Annotated[TextSource | SpeechSource | SeriesSource, Field(discriminator="kind"), SourceKind] = TextSource()
     target: TextTarget = TextTarget()

@@ -27,7 +27,7 @@ Kind = Literal["text", "speech", "series"]
 RECORDINGS = (".wav", ".flac", ".ogg", ".mp3", ".npy", ".npz")
 _ROWS = 20  # that are looked at
 _NOT_NUMBERS = 2  # columns of a table of series: a time and a group
-_TIME = re.compile(r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b")
+_TIME = re.compile(r"\s*(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?!\d)|\d{4}[-/]\d{1,2}\s*$)")
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def _is_recording(cell: str) -> bool:
 
 def _is_number(cell: str) -> bool:
     """Whether a cell holds a number; an empty one, or what says that one is missing, may stand in its place."""
-    if cell.strip().lower() in ("", "na", "n/a", "null", "none", "-"):
+    if cell.strip().lower() in ("", "na", "n/a", "null", "none", "-", "?"):
         return True
     try:
         return not math.isinf(float(cell.replace("_", "?")))

@@ -16,6 +16,8 @@ from seqsmith.series.clock import parse
 
 TABLES = (".csv", ".tsv", ".parquet")
 _TIME_NAMES = ("time", "date", "timestamp", "datetime", "ds")
+MISSING = frozenset(("", "nan", "na", "n/a", "null", "none", "-", "?"))
+"""Cells, in lower case, where a number is missing."""
 _SAMPLE = 200  # rows that tell the kinds of the columns
 
 Block = tuple[list[int], list[list[str]]]
@@ -98,7 +100,11 @@ def _layout(block: Block, path: str, settings: config.Series, *, may_lack_group:
         raise UserError(f"{where}:{lines[0]}: two columns are called `{printable(twice)}`. Give each its own name.")
     sample = list(zip(lines, rows, strict=True))[header : header + _SAMPLE]
     cells: dict[str, Cells] = {
-        name: [(line, row[column]) for line, row in sample if column < len(row) and row[column].strip()]
+        name: [
+            (line, row[column])
+            for line, row in sample
+            if column < len(row) and row[column].strip().lower() not in MISSING
+        ]
         for column, name in enumerate(names)
     }
     named_group = "" if may_lack_group and settings.group and settings.group not in names else settings.group

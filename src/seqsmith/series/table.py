@@ -17,12 +17,11 @@ from seqsmith import config
 from seqsmith.data.printable import printable
 from seqsmith.errors import UserError, nearest
 from seqsmith.series.clock import Clock, Times, parse
-from seqsmith.series.columns import Layout, read_cells
+from seqsmith.series.columns import MISSING, Layout, read_cells
 from seqsmith.series.repair import Findings, mend
 
 LARGEST = 1e30
 """Numbers beyond are no measurements; their squares would overflow in single precision."""
-MISSING = frozenset(("", "nan", "na", "n/a", "null", "none", "-", "?"))
 _INFINITE = frozenset(("inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"))
 
 
