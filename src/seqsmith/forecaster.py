@@ -240,7 +240,7 @@ class Forecaster:
 
 
 def _times(table: Table, group: Group, extra: int, horizon: int) -> Iterator[str]:
-    """The time stamps to come, written as the table writes its own; without any the numbers of the steps."""
+    """The time stamps to come, as ISO 8601; without any in the table the numbers of the steps."""
     for number, time in enumerate(group.time_L[len(group) - extra :][:horizon], 1):
         yield str(number) if table.clock is None else table.clock.written(int(time))
 
