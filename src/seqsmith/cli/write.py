@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -23,8 +24,8 @@ def keep_apart(output: Path | None, inputs: Sequence[str | None], *, option: str
 
 def _beside(path: Path) -> Path:
     """A name for what is being written that no file has, whosever it may be."""
-    names = (path.with_name(f"{path.name}.part{number}") for number in ("", *map(str, range(2, 1000))))
-    return next((name for name in names if not name.exists()), path.with_name(f"{path.name}.part{os.getpid()}"))
+    names = (path.with_name(f"{path.name}.part{number or ''}") for number in itertools.count())
+    return next(name for name in names if not name.exists())
 
 
 @contextmanager

@@ -78,7 +78,7 @@ def _of_table(table: type[BaseModel], prefix: str, kind: str) -> Iterator[Entry]
             choices = ", ".join(f'"{each}"' for one in inner for each in kinds(one))
             yield Entry(f"{key}.kind", kind, choices, _default(field, comments[name]), comments[name])
         elif not inner:
-            expected = _expected(schema["properties"][name], schema)
+            expected = _expected(schema["properties"][name])
             yield Entry(key, kind, expected, _default(field, comments[name]), comments[name])
         for one in inner:
             item = "[]" if str(field.annotation).startswith("tuple") else ""
@@ -101,17 +101,14 @@ def _default(field: FieldInfo, comment: str) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
-def _expected(schema: Mapping[str, Any], whole: Mapping[str, Any]) -> str:
+def _expected(schema: Mapping[str, Any]) -> str:
     """In words, from the JSON schema of a setting."""
-    if "$ref" in schema:
-        return "table"
-    if "anyOf" in schema or "oneOf" in schema:
-        choices = [each for each in schema.get("anyOf", schema.get("oneOf")) if each.get("type") != "null"]
-        return " or ".join(_expected(each, whole) for each in choices)
+    if "anyOf" in schema:
+        return " or ".join(_expected(each) for each in schema["anyOf"] if each.get("type") != "null")
     if "enum" in schema:
         return ", ".join(f'"{each}"' if isinstance(each, str) else str(each) for each in schema["enum"])
     if schema["type"] == "array":
         items = schema.get("prefixItems", [schema.get("items")])
-        return f"list of {_expected(items[0], whole)}"
+        return f"list of {_expected(items[0])}"
     bounds = " and ".join(f"{sign} {schema[name]:g}" for name, sign in _BOUNDS.items() if name in schema)
     return f"{_NAMES[schema['type']]} {bounds}".strip()

@@ -166,8 +166,6 @@ def _expected(error: Any) -> str:
             return "a text"
         case "string_too_short":
             return "a text that is not empty"
-        case "int_parsing_size":
-            return "a smaller number"
         case "bool_type":
             return "true or false"
         case "tuple_type":
