@@ -376,7 +376,7 @@ def test_a_language_model_that_cannot_be_had_is_told(tmp_path: Path) -> None:
     class Other:
         name, workers = "onnx", 1
 
-    other = Predictor(Other(), model.featuriser, model.settings)  # type: ignore[arg-type]  # it is not asked to answer
+    other = Predictor(Other(), model.featuriser, model.settings, asked=True)  # type: ignore[arg-type]  # does not answer
     assert error_of(other.predict, ["1"], language_model="any") == (
         "search.language_model: onnx knows no language model. Take --engine torch."
     )

@@ -58,11 +58,14 @@ def is_series_model(folder: Path) -> bool:
 
 
 def is_speech_model(folder: Path) -> bool:
-    """Whether the model in a folder hears recordings. A folder that is none is left to be opened, which says so."""
+    """Whether the model in a folder hears recordings. One that is none, or damaged, is left to be opened, which says so."""
     path = folder / "config.toml"
     if is_series_model(folder) or not path.is_file():
         return False
-    return isinstance(config.build(config.read_table(path), where=str(path)).source, config.SpeechSource)
+    try:
+        return isinstance(config.build(config.read_table(path), where=str(path)).source, config.SpeechSource)
+    except UserError:
+        return False
 
 
 def is_vector_model(folder: Path) -> bool:

@@ -84,6 +84,7 @@ class Predictor:
     settings: config.Settings
     why: str = ""  # this engine, in a sentence
     folders: tuple[ModelFolder, ...] = ()  # where the weights are that torch needs, if another engine answers
+    asked: bool = False  # for this engine by its name, so that torch may not answer in its place
 
     @classmethod
     def open(
@@ -114,7 +115,7 @@ class Predictor:
                     "averaged. Train the models of an ensemble on the same data and settings, with other seeds."
                 )
         choice = choose(opened, wanted=engine, device=device, threads=threads, say=say)  # type: ignore[arg-type]  # checked above
-        return cls(choice.engine, first.featuriser, first.settings, choice.reason, opened)
+        return cls(choice.engine, first.featuriser, first.settings, choice.reason, opened, engine != "auto")
 
     def predict(
         self, texts: Sequence[str], *, features: Sequence[str] | None = None, **search: Any
@@ -241,17 +242,18 @@ class Predictor:
         return TorchEngine.open(self.folders, runtime.choose_device("cpu"))
 
     def _engine(self, settings: config.Search) -> Engine:
-        """Who answers: the engine, with the n-grams of a file of texts where the settings name one."""
+        """Who answers: the engine, or torch with the n-grams of a file of texts where the settings name one."""
         if settings.language_model is None:
             return self.engine
         from seqsmith.engine.pytorch import TorchEngine  # late: it brings torch
 
-        if not isinstance(self.engine, TorchEngine):
+        engine = self.engine if isinstance(self.engine, TorchEngine) else None
+        if self.asked and engine is None:
             raise UserError(f"search.language_model: {self.engine.name} knows no language model. Take --engine torch.")
         known, wanted = self._language_models, (settings.language_model, settings.language_order)
         if wanted not in known:
             known[wanted] = self._language_model(*wanted)
-        return replace(self.engine, language_model=known[wanted])
+        return replace(engine or self._torch, language_model=known[wanted])
 
     @cached_property
     def _language_models(self) -> dict[tuple[str, int], NGrams]:

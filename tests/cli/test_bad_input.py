@@ -52,6 +52,12 @@ DATA: dict[str, tuple[dict[str, bytes], tuple[str, ...], str]] = {
         ("a.tsv",),
         "a.tsv:2: found a NUL byte; expected UTF-8 text. Is the file binary, or in UTF-16?",
     ),
+    "lines of an old Macintosh": (
+        {"a.tsv": b"a\tb\rc\td\re\tf\r"},
+        ("a.tsv",),
+        "a.tsv: its lines end in carriage returns alone, and expected are line feeds: save it with line ends of Unix "
+        "or Windows.",
+    ),
     "empty sides": (
         {"a.tsv": b"a\t\n\tb\n"},
         ("a.tsv",),
@@ -88,6 +94,16 @@ DATA: dict[str, tuple[dict[str, bytes], tuple[str, ...], str]] = {
         {},
         ("a", "--dev", "b", "--dev", "c", "--dev", "d"),
         "--dev: expected one file of pairs, or a source and a target file, found 3 files.",
+    ),
+    "data named twice": (
+        {"a.tsv": b"a\tb\n"},
+        ("a.tsv", "--set", 'data.train=[{path="b.tsv"}]'),
+        "data.train: set, while files are named on the command line as well. Take one of the two.",
+    ),
+    "no such texts": (
+        {"a.tsv": b"a\tb\n"},
+        ("a.tsv", "--set", "search.language_model=b.txt"),
+        "b.txt: no such file.",
     ),
     "no such dev file": (
         {"a.tsv": b"a\tb\n"},
@@ -134,6 +150,10 @@ SETTINGS: dict[str, tuple[tuple[str, ...], str]] = {
     "no room for an answer": (
         ("search.shortest=9", "search.longest=5"),
         "settings: search: shortest 9 leaves no answer of at most 5 tokens, end and all.",
+    ),
+    "n-grams of nothing": (
+        ("search.language_weight=0.5",),
+        "settings: search: language_weight means nothing without language_model, a file of texts.",
     ),
     "a number for the data": (("data=3",), "data: found 3, expected a table, for example data.source=1."),
     "a number for a section": (("train=3",), "settings: train: found 3, expected a table of settings."),
@@ -271,6 +291,10 @@ MODELS: dict[str, tuple[Callable[[Path], object], str]] = {
     "incomplete": (
         lambda model: (model / "config.toml").unlink(),
         "model: damaged: config.toml is missing. Copy or train the model again.",
+    ),
+    "cut off": (
+        lambda model: (model / "config.toml").write_text("[train"),
+        "model: damaged: config.toml is not what was saved (its SHA-256 differs). Copy or train the model again.",
     ),
     "newer": (newer, "model: written in format 99 by a newer seqsmith; this one reads up to 1. Update seqsmith."),
 }

@@ -179,6 +179,14 @@ def test_attention_is_drawn_for_the_first_line_that_is_not_empty(
     assert (folder / "b.svg").exists()
 
 
+def test_a_picture_is_svg(seqsmith: Seqsmith, model: Path) -> None:
+    told = seqsmith("predict", model, "--attention", "a.png", stdin=TEXT)
+    assert (told.code, told.err) == (
+        2,
+        "seqsmith: --attention a.png: expected a name that ends in .svg: the picture is SVG.\n",
+    )
+
+
 def test_a_model_without_attention_has_none_to_draw(seqsmith: Seqsmith, folder: Path, models: Path) -> None:
     told = seqsmith("predict", models / "without attention", "--attention", "a.svg", stdin=TEXT)
     assert (told.code, told.out, told.err) == (
@@ -254,10 +262,10 @@ def test_answers_before_an_error_are_kept_beside_the_output(seqsmith: Seqsmith, 
 
 def test_an_output_that_cannot_be_written_is_told(seqsmith: Seqsmith, model: Path) -> None:
     for option in ("--out", "--attention"):
-        told = seqsmith("predict", model, option, "no/such/out.txt", stdin=TEXT)
+        told = seqsmith("predict", model, option, "no/such/out.svg", stdin=TEXT)
         assert (told.code, told.err) == (
             2,
-            "seqsmith: no/such/out.txt: cannot be written: No such file or directory.\n",
+            "seqsmith: no/such/out.svg: cannot be written: No such file or directory.\n",
         )
 
 

@@ -154,6 +154,15 @@ def test_a_run_that_diverges_ends_with_exit_code_3(seqsmith: Seqsmith, pairs: Pa
     assert len(told.err.splitlines()) == 1
 
 
+def test_a_run_that_diverges_before_a_validation_ends_with_exit_code_3(
+    seqsmith: Seqsmith, pairs: Path, small: tuple[str, ...]
+) -> None:
+    told = seqsmith("train", pairs, "--quiet", *small, "--set", "train.rate=1e30", "--set", "train.updates=8")
+    assert told.code == 3
+    assert told.err.startswith("seqsmith: training diverged: at the validation of update 4, the model gave logits that")
+    assert told.err.endswith("Lower train.rate (now 1e+30) or use train.precision=fp32.\n")
+
+
 # ------------------------------------------------------------------------------------------------ stopping, going on
 
 
@@ -260,6 +269,29 @@ def test_tuning_keeps_the_family_of_the_model(seqsmith: Seqsmith, pairs: Path, f
     assert "train.start_from: found model.family=gru, that model has lstm: leave model.family out." in told.err
 
 
+def test_a_mistake_that_shows_late_leaves_the_folder_to_the_corrected_command(
+    seqsmith: Seqsmith, folder: Path, pairs: Path, small: tuple[str, ...]
+) -> None:
+    (folder / "texts.txt").write_text("\n \n")
+    (folder / "run").mkdir()
+    told = seqsmith("train", pairs, *small, "--set", "search.language_model=texts.txt")
+    assert (told.code, "texts.txt has no text to learn from" in told.err) == (2, True)
+    assert not (folder / "run" / "config.toml").exists()
+    assert seqsmith("train", pairs, "--quiet", *small).code == 0
+
+
+def test_tuning_a_model_with_features_asks_for_their_column(
+    seqsmith: Seqsmith, pairs: Path, folder: Path, models: Path
+) -> None:
+    told = seqsmith("train", pairs, "--set", f"train.start_from={models / 'features'}")
+    assert (told.code, told.err.splitlines()[-1]) == (
+        2,
+        "seqsmith: train.start_from: that model takes a column of features, and none of this data is named: add "
+        "--set data.features=...",
+    )
+    assert not (folder / "run").exists()
+
+
 def test_tuning_tells_what_is_new(seqsmith: Seqsmith, folder: Path, finished: Path) -> None:
     (folder / "new.tsv").write_text("".join(f"{number}x\tyz{number}\n" for number in range(60)))
     words = ("--set", f"train.start_from={finished / 'model'}", "--set", "train.updates=1")
@@ -273,6 +305,7 @@ def test_dev_pairs_that_are_training_pairs_are_told(
 ) -> None:
     told = seqsmith("train", pairs, "--dev", pairs, "--out", "a", *small, "--set", "train.updates=1")
     count = len(pairs.read_text().splitlines())
+    assert "  data.dev_pairs is not used: a dev set is given, so that none is split off.\n" in told.err
     assert f"warning: {count:,} of the {count:,} dev pairs are training pairs too" in told.err
     reversal.write(folder / "dev.tsv", [(source, target + "!") for source, target in reversal.pairs(20)])
     told = seqsmith("train", pairs, "--dev", "dev.tsv", "--out", "b", *small, "--set", "train.updates=1")

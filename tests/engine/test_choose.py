@@ -127,6 +127,17 @@ def test_scores_and_pictures_come_from_torch_whoever_answers(models: Path) -> No
     assert (fast.attention("12", "21").weight_TS == reference.attention("12", "21").weight_TS).all()
 
 
+def test_n_grams_are_torchs_to_use_where_nobody_asked_for_another_engine(models: Path, tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("321\n21\n")
+    told = {"language_model": str(tmp_path / "texts.txt"), "language_weight": 0.5}
+    chosen, reference = (Predictor.open(models / "lstm", engine=name) for name in ("auto", "torch"))
+    assert chosen.engine.name == "onnx"
+    assert chosen.predict(SOURCES, **told) == reference.predict(SOURCES, **told)
+    asked = Predictor.open(models / "lstm", engine="onnx")
+    with pytest.raises(UserError, match="onnx knows no language model"):
+        asked.predict(SOURCES, **told)
+
+
 # ------------------------------------------------------------------------------------------------ what cannot be had
 
 

@@ -43,6 +43,8 @@ def answer(
     keep_apart(attention, inputs, option="--attention")
     if output is not None and attention is not None and output.resolve() == attention.resolve():
         raise UserError(f"--attention {attention}: --out names this file too. Give each its own.")
+    if attention is not None and attention.suffix.lower() != ".svg":
+        raise UserError(f"--attention {attention}: expected a name that ends in .svg: the picture is SVG.")
     if output is not None and not is_vector_model(folders[0]):
         form = form or _format_of(output)
     if horizon is not None and not is_series_model(folders[0]):

@@ -21,11 +21,18 @@ _SPOKEN = ("target_inlet.embedding", "outlet.weight", "outlet.bias", "outlet.voc
 """Weights with a row for each id of the target."""
 
 
-def inherited_settings(table: Mapping[str, Any], older: config.Settings) -> dict[str, Any]:
+def inherited_settings(table: Mapping[str, Any], model: Bundle) -> dict[str, Any]:
     """What the user says now over the older model's architecture and way of cutting text.
 
-    Raises UserError where the user wants text cut in another way, since the vocabularies are the older model's.
+    Raises UserError where the user wants text cut in another way, since the vocabularies are the older model's, and
+    where the older model takes features and the data has none.
     """
+    older = model.settings
+    if model.featuriser.takes_features and table.get("data", {}).get("features") is None:
+        raise UserError(
+            "train.start_from: that model takes a column of features, and none of this data is named: add "
+            "--set data.features=..."
+        )
     keep = older.model_dump(mode="json", exclude_none=True, include={"source", "target", "joint_vocabulary", "model"})
     fallback = {"train": {"rate": _RATE}, "data": {"features_separator": older.data.features_separator}}
     merged = config.merge(config.merge(keep, fallback), table)

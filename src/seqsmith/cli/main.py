@@ -90,7 +90,12 @@ def train(
         if not isinstance(table.get("data", {}), dict):
             raise UserError(f"data: found {table['data']!r}, expected a table, for example data.source=1.")
         files = {"train": _corpora(data, target), "dev": _corpora(*_two("--dev", dev))}
-        table = config.merge(table, {"data": {key: value for key, value in files.items() if value}})
+        named = {name: corpora for name, corpora in files.items() if corpora}
+        for name in named.keys() & table.get("data", {}).keys():
+            raise UserError(
+                f"data.{name}: set, while files are named on the command line as well. Take one of the two."
+            )
+        table = config.merge(table, {"data": named})
         if not table["data"].get("train"):
             raise UserError("no training data: name a file of pairs, or a source and a target file.")
     from seqsmith.cli.train import train as run_training
@@ -354,7 +359,7 @@ def run(arguments: list[str]) -> int:
         code: int | None = app(arguments or ["--help"], prog_name="seqsmith", standalone_mode=False)
         sys.stdout.flush()
     except typer.TyperException as error:
-        message = error.format_message().rstrip(".")
+        message = error.format_message().rstrip(".").replace("Value error, ", "")
         if message.startswith("Got unexpected extra argument") and {"--dev", "--test"} & set(arguments):
             message += ". --dev and --test take one file: for two, write --dev SOURCES --dev TARGETS"
         return _failed(f"{message}{'' if message.endswith('?') else '.'} See --help.", 2)

@@ -83,6 +83,8 @@ def read_pairs(settings: config.Settings, *, say: Say) -> Pairs:
         if ("features" in train.text) != ("features" in dev.text):
             raise UserError("data.features: found in only one of the training and the dev set; give it to both.")
         _tell_overlap(train, dev, say)
+        if data.dev_pairs is not None:
+            say("  data.dev_pairs is not used: a dev set is given, so that none is split off.")
         return Pairs(train, np.arange(len(train)), dev, np.arange(len(dev)))
     count = data.dev_pairs or default_dev_pairs(len(train))
     speech = isinstance(settings.source, config.SpeechSource)  # different recordings may well say the same

@@ -32,6 +32,7 @@ from seqsmith.cli.prepare import (
     with_answer_length,
 )
 from seqsmith.cli.validate import Validator
+from seqsmith.data.files import explained
 from seqsmith.data.plan import plan_epoch
 from seqsmith.data.prepare import Encoded
 from seqsmith.errors import UserError
@@ -100,9 +101,12 @@ def open_text_task(table: Mapping[str, Any], run: Path, device: torch.device, *,
     begun = any((run / "checkpoints").glob("step-*"))
     older = open_bundle(Path(start_from)) if isinstance(start_from, str) and not begun else None
     if older is not None and not resume:
-        table = inherited_settings(table, older.settings)
+        table = inherited_settings(table, older)
     draft = config.draft(table, where="settings")
     refuse_meaningless(draft)
+    if draft.search.language_model is not None:  # not only when the first validation wants it
+        with explained(draft.search.language_model), open(draft.search.language_model, "rb"):
+            pass
     pairs = read_pairs(draft, say=say)
     settings = draft if resume else resolve(table, pairs, say)
     featuriser = _featuriser(settings, pairs, run, older, resume=resume)

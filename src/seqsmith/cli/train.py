@@ -41,8 +41,10 @@ def train(table: Mapping[str, Any], run: Path, *, resume: bool, quiet: bool = Fa
         display = Display(quiet=quiet)
         with run_lock(run):
             _check_run_folder(run, resume=resume)
-            table = config.read_table(run / "config.toml") if resume else _shared(table, rank, display.say)
-            return _lead(table, run, rank, display, resume=resume)
+            if resume:
+                return _lead(config.read_table(run / "config.toml"), run, rank, display, resume=True)
+            with _unbegun_again(run):
+                return _lead(_shared(table, rank, display.say), run, rank, display, resume=False)
 
 
 def _lead(table: Mapping[str, Any], run: Path, rank: Rank, display: Display, *, resume: bool) -> int:
@@ -143,6 +145,18 @@ def _check_run_folder(run: Path, *, resume: bool) -> None:
     if begun and not resume:
         raise UserError(f"{run}: holds a run already. Go on with --resume, or choose another --out.")
     (run / "checkpoints").mkdir(exist_ok=True)
+
+
+@contextmanager
+def _unbegun_again(run: Path) -> Iterator[None]:
+    """A user's mistake that shows before anything is saved must not keep the corrected command out of the folder."""
+    try:
+        yield
+    except UserError:
+        if not any((run / "checkpoints").glob("step-*")):
+            for name in ("config.toml", "journal.jsonl"):
+                (run / name).unlink(missing_ok=True)
+        raise
 
 
 # ------------------------------------------------------------------------------------------------ training

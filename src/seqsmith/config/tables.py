@@ -292,6 +292,9 @@ class Search(Table):
             raise ValueError(f"nbest {self.nbest} needs a beam at least as wide, found beam {self.beam}")
         if self.longest is not None and self.shortest >= self.longest:
             raise ValueError(f"shortest {self.shortest} leaves no answer of at most {self.longest} tokens, end and all")
+        for name in ("language_order", "language_weight"):
+            if self.language_model is None and getattr(self, name) != Search.model_fields[name].default:
+                raise ValueError(f"{name} means nothing without language_model, a file of texts")
         return self
 
 

@@ -64,6 +64,11 @@ def _whole_lines(path: str, longest: int) -> Iterator[tuple[int, bytes]]:
         pending += tail
         if len(pending) > longest:
             raise _too_long(path, line, longest)
+    if line == 1 and pending.count(b"\r") > 1:
+        raise UserError(
+            f"{shown(path)}: its lines end in carriage returns alone, and expected are line feeds: save it with line "
+            "ends of Unix or Windows."
+        )
     if pending:
         yield line, bytes(pending) + b"\n"
 

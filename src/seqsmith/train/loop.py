@@ -179,10 +179,13 @@ class Trainer:
         self.progress.skipped_in_a_row += 1
         self.tell({"event": "skip", "update": self.progress.update, "why": "the gradient is not finite"})
         if self.progress.skipped_in_a_row >= _MOST_SKIPPED:
-            raise Diverged(
-                f"training diverged: {_MOST_SKIPPED} updates in a row had no finite gradient (update "
-                f"{self.progress.update}). Lower train.rate (now {self.settings.rate:g}) or use train.precision=fp32."
+            raise self._diverged(
+                f"{_MOST_SKIPPED} updates in a row had no finite gradient (update {self.progress.update})"
             )
+
+    def _diverged(self, what: str) -> Diverged:
+        remedy = f"Lower train.rate (now {self.settings.rate:g}) or use train.precision=fp32."
+        return Diverged(f"training diverged: {what}. {remedy}")
 
     def rate(self) -> float:
         """The learning rate of the present update."""
@@ -214,11 +217,14 @@ class Trainer:
     # -------------------------------------------------------------------------------------- validation
 
     def validate_now(self) -> None:
-        """Score the model as it is, remember the best, save."""
+        """Score the model as it is, remember the best, save. Raises Diverged where it gives no numbers any more."""
         progress = self.progress
         began = perf_counter()
         with self.evaluated():
-            validation = self.validate() if self.rank.leads else Validation((0.0, 0.0), {})
+            try:
+                validation = self.validate() if self.rank.leads else Validation((0.0, 0.0), {})
+            except FloatingPointError as error:
+                raise self._diverged(f"at the validation of update {progress.update}, {error}") from None
         first, second = self.rank.broadcast(*validation.score)
         validation = replace(validation, score=(first, second))
         better = not progress.best or validation.score > progress.best[0][0]
