@@ -58,7 +58,7 @@ def is_series_model(folder: Path) -> bool:
 
 
 def is_speech_model(folder: Path) -> bool:
-    """Whether the model in a folder hears recordings. One that is none, or damaged, is left to be opened, which says so."""
+    """Whether the model in a folder hears recordings. Else it is left to be opened, which says what is wrong."""
     path = folder / "config.toml"
     if is_series_model(folder) or not path.is_file():
         return False
