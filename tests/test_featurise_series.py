@@ -1,5 +1,8 @@
 """Windows become batches: every number in its place, nothing from elsewhere, and all of it can be undone."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,10 +10,13 @@ from hypothesis import given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
-from seqsmith.featurise_series import Examples, SeriesFeaturiser, TrainingWindows
+from seqsmith import config
+from seqsmith.featurise_series import Examples, SeriesFeaturiser, TrainingWindows, fit_featuriser
 from seqsmith.series.clock import HOUR, Clock
+from seqsmith.series.columns import Layout
+from seqsmith.series.repair import Findings
 from seqsmith.series.scaling import Scaling
-from seqsmith.series.table import Group
+from seqsmith.series.table import Group, Table
 from seqsmith.series.windows import Windows, windows
 
 
@@ -24,6 +30,8 @@ def featuriser(*, independent=True, window_scaling="last", context=5, horizon=3,
         scaling=Scaling(
             np.array([1.0, 2.0, 3.0][: 2 if independent else 3]), np.array([2.0, 4.0, 8.0][: 2 if independent else 3])
         ),
+        groups=(),
+        own_scaling=(),
         covariate_scaling=Scaling.none(1),
         context=context,
         horizon=horizon,
@@ -68,6 +76,34 @@ def test_a_batch_holds_the_numbers_of_its_windows(independent, scaling):
         assert batch.source.known_BLE[row, -1, 1] == start - 1
     assert batch.target.count == int(batch.target.seen_BLC.sum())
     assert not batch.target.seen_BLC[:, 3:].any()
+
+
+def test_each_series_can_have_its_own_scale_and_an_unknown_one_takes_that_of_its_numbers():
+    series = [replace(group(30, name=name, seed=seed), value_LC=group(30, seed=seed).value_LC * scale + scale)
+              for name, seed, scale in (("a", 1, 1.0), ("b", 2, 1e7), ("c", 3, 100.0))]  # fmt: skip
+    table = Table(
+        "t",
+        tuple(series[:2]),
+        ("x", "y"),
+        2,
+        (),
+        None,
+        Layout("t", ("x", "y"), None, None, ("x", "y"), 2, ()),
+        Findings(),
+    )
+    settings = config.Series(context=5, horizon=3, patch=1, scaling="group", channels="independent")
+    f = fit_featuriser(table, [(0, 20), (0, 20)], settings, cycles=(), season=1)
+    f = SeriesFeaturiser.from_dict(json.loads(json.dumps(f.as_dict())))
+    encoded = f.encode([series[2], series[1], series[0]])
+    assert encoded.group_S.tolist() == [2, 1, 0]
+    for x, fitted in zip(encoded.x, (30, 20, 20), strict=True):
+        np.testing.assert_allclose(x[:fitted].mean(0), 0, atol=1e-5)
+        np.testing.assert_allclose(x[:fitted].std(0), 1, atol=1e-5)
+    found = windows([(0, 30)] * 3, context=5, horizon=3)
+    raw = encoded.scaling(found).inverse(encoded.truths(found))
+    for row, (index, start) in enumerate(zip(found.series_E.tolist(), found.start_E.tolist(), strict=True)):
+        truth = (series[2], series[1], series[0])[index].value_LC[start : start + 3]
+        np.testing.assert_allclose(raw[row], truth, rtol=1e-5, atol=1e-5 * np.abs(truth).max())
 
 
 def test_a_window_takes_nothing_from_its_neighbours_in_the_file():

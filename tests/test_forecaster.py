@@ -27,14 +27,14 @@ def forecaster(*, loss="mse", decoding="direct", covariates=(), independent=True
     settings = config.build(table, where="test")
     featuriser = SeriesFeaturiser(
         columns=("a", "b"), targets=2, covariates=covariates, clock=clock, cycles=("hour",) if clock else (),
-        scaling=Scaling(np.array([10.0, -5.0]), np.array([2.0, 3.0])),
+        scaling=Scaling(np.array([10.0, -5.0]), np.array([2.0, 3.0])), groups=(), own_scaling=(),
         covariate_scaling=Scaling.none(len(covariates)), context=8, horizon=HORIZON, patch=2, season=24,
         independent=independent, window_scaling="last",
     )  # fmt: skip
     torch.manual_seed(1)
     model = new_forecast(settings, featuriser).eval()
     error = np.tile((np.array(LEVELS, np.float32) - 0.5)[None, None], (HORIZON, 2, 1))
-    baselines = Baselines(Linear(np.zeros((8, HORIZON), np.float32)), np.ones(2), error)
+    baselines = Baselines(Linear(np.zeros((8, HORIZON), np.float32)), np.ones((1, 2)), error)
     return Forecaster(settings, featuriser, new_engine(settings, model, torch.device("cpu")), baselines)
 
 

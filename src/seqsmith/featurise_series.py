@@ -21,7 +21,7 @@ from seqsmith import config
 from seqsmith.batch import Future, SeriesBatch, Values
 from seqsmith.series.calendar import Cycle, calendar
 from seqsmith.series.clock import Clock
-from seqsmith.series.scaling import Scaling, WindowScaling, levels
+from seqsmith.series.scaling import Levels, Scaling, WindowScaling, levels
 from seqsmith.series.table import Group, Table
 from seqsmith.series.windows import Windows
 
@@ -38,6 +38,8 @@ class SeriesFeaturiser:
     clock: Clock | None
     cycles: tuple[Cycle, ...]
     scaling: Scaling  # of the columns
+    groups: tuple[str, ...]  # the names of the series in training
+    own_scaling: tuple[Scaling, ...]  # of the columns of each of them; none: all are scaled alike
     covariate_scaling: Scaling
     context: int
     horizon: int
@@ -60,17 +62,25 @@ class SeriesFeaturiser:
         """How many covariates are known of each step."""
         return len(self.cycles) + len(self.covariates)
 
-    @property
-    def target_scaling(self) -> Scaling:
-        return self.scaling.columns(range(self.targets))
-
     def encode(self, groups: Sequence[Group]) -> Encoded:
         """The series scaled, with what is known of every step and of a horizon beyond the last."""
+        number = {name: index for index, name in enumerate(self.groups)}
+        group_S = np.array([number.get(group.name, len(number)) for group in groups], np.int64)
+        values = [group.value_LC[:, : len(self.columns)] for group in groups]
+        scalings = [self._scaling(index, value_LC) for index, value_LC in zip(group_S.tolist(), values, strict=True)]
         return Encoded(
             self,
-            tuple(self.scaling.scale(group.value_LC[:, : len(self.columns)]).astype(np.float32) for group in groups),
+            tuple(one.scale(value_LC).astype(np.float32) for one, value_LC in zip(scalings, values, strict=True)),
             tuple(self._known(group) for group in groups),
+            tuple(scalings),
+            group_S,
         )
+
+    def _scaling(self, group: int, value_LC: NDArray[np.float64]) -> Scaling:
+        """Where each series has its own, one that was not in training is scaled by the numbers that are there."""
+        if not self.own_scaling:
+            return self.scaling
+        return self.own_scaling[group] if group < len(self.own_scaling) else Scaling.fit([value_LC])
 
     def _known(self, group: Group) -> Numbers:
         """Covariates of the steps of a group; a group may have more of them than of values."""
@@ -81,7 +91,11 @@ class SeriesFeaturiser:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; `from_dict` takes it back."""
-        scalings = {"scaling": self.scaling.as_dict(), "covariate_scaling": self.covariate_scaling.as_dict()}
+        scalings = {
+            "scaling": self.scaling.as_dict(),
+            "own_scaling": [one.as_dict() for one in self.own_scaling],
+            "covariate_scaling": self.covariate_scaling.as_dict(),
+        }
         clock = None if self.clock is None else asdict(self.clock)
         return {**{name: getattr(self, name) for name in _PLAIN}, "clock": clock, **scalings}
 
@@ -92,13 +106,14 @@ class SeriesFeaturiser:
             **plain,
             clock=None if table["clock"] is None else Clock(**table["clock"]),
             scaling=Scaling.from_dict(table["scaling"]),
+            own_scaling=tuple(Scaling.from_dict(one) for one in table["own_scaling"]),
             covariate_scaling=Scaling.from_dict(table["covariate_scaling"]),
         )
 
 
 _PLAIN = (
     *("columns", "targets", "covariates", "cycles", "context", "horizon", "patch", "season"),
-    *("independent", "window_scaling"),
+    *("independent", "window_scaling", "groups"),
 )
 
 
@@ -109,6 +124,8 @@ class Encoded:
     featuriser: SeriesFeaturiser
     x: tuple[Numbers, ...]  # x_LC of each series
     known: tuple[Numbers, ...]  # known_LE, of future steps as well where there are more rows
+    scalings: tuple[Scaling, ...]  # by which each was scaled
+    group_S: NDArray[np.int64]  # which of the featuriser's groups each is; their number: none of them
 
     @cached_property
     def _flat(self) -> tuple[Numbers, NDArray[np.int64], Numbers, NDArray[np.int64]]:
@@ -116,6 +133,13 @@ class Encoded:
         starts = np.cumsum([0, *(len(x) for x in self.x)])
         known_starts = np.cumsum([0, *(len(known) for known in self.known)])
         return np.concatenate(self.x), starts, np.concatenate(self.known), known_starts
+
+    def scaling(self, windows: Windows) -> Levels:
+        """By what the targets of windows were scaled."""
+        targets = self.featuriser.targets
+        parts = ([one.mean_C for one in self.scalings], [one.deviation_C for one in self.scalings])
+        mean_SC, deviation_SC = (np.stack(part)[:, :targets] for part in parts)
+        return Levels(mean_SC[windows.series_E], deviation_SC[windows.series_E])
 
     def contexts(self, windows: Windows) -> Numbers:
         """The numbers before each horizon, a multiple of the patch; NaN before a series begins -> x_ESC."""
@@ -246,26 +270,29 @@ def fit_featuriser(
     table: Table, train: Sequence[tuple[int, int]], settings: config.Series, *, cycles: tuple[Cycle, ...], season: int
 ) -> SeriesFeaturiser:
     """Learn the scaling from the training parts; `train` has the (begin, end) of each series' part."""
-    parts = [group.value_LC[begin:end] for group, (begin, end) in zip(table.groups, train, strict=True)]
+    width = table.targets if settings.channels == "independent" else len(table.columns)
+    parts = [group.value_LC[begin:end, :width] for group, (begin, end) in zip(table.groups, train, strict=True)]
     known = [group.known_LE[begin:end] for group, (begin, end) in zip(table.groups, train, strict=True)]
-    standard = settings.scaling == "standard"
+    shared = Scaling.fit(parts)
     assert settings.context is not None
     assert settings.horizon is not None
     assert settings.patch is not None
-    independent = settings.channels == "independent"
-    width = table.targets if independent else len(table.columns)
     return SeriesFeaturiser(
         columns=table.columns[:width],
         targets=table.targets,
         covariates=table.covariates,
         clock=table.clock,
         cycles=cycles,
-        scaling=Scaling.fit([part[:, :width] for part in parts]) if standard else Scaling.none(width),
+        scaling=Scaling.none(width) if settings.scaling == "none" else shared,
+        groups=tuple(group.name for group in table.groups),
+        own_scaling=tuple(Scaling.fit([part], fallback=shared) for part in parts)
+        if settings.scaling == "group"
+        else (),
         covariate_scaling=Scaling.fit(known),
         context=settings.context,
         horizon=settings.horizon,
         patch=settings.patch,
         season=season,
-        independent=independent,
+        independent=settings.channels == "independent",
         window_scaling=settings.window_scaling or "none",
     )

@@ -57,7 +57,7 @@ class Baselines:
     """What is kept of the training data to measure by."""
 
     linear: Linear
-    naive_error_C: NDArray[np.float64]
+    naive_error_GC: NDArray[np.float64]  # of each series in training in its standard units, and last of all of them
     error_TCQ: Numbers | None = None  # quantiles of the model's errors on dev, at LEVELS
 
 
@@ -81,14 +81,14 @@ class Forecaster:
         model = new_forecast(settings, featuriser)
         load_tensors(model, weights, where=str(path / WEIGHTS))
         errors = kept["error_TCQ"].numpy() if "error_TCQ" in kept else None
-        baselines = Baselines(Linear(kept["linear_ST"].numpy()), kept["naive_error_C"].numpy(), errors)
+        baselines = Baselines(Linear(kept["linear_ST"].numpy()), kept["naive_error_GC"].numpy(), errors)
         return cls(settings, featuriser, new_engine(settings, model.eval(), place), baselines)
 
     def save(self, folder: Path, *, card: str) -> None:
         """Write the model folder, whole or not at all; `card` is its README.md."""
         kept = {
             "linear_ST": torch.from_numpy(self.baselines.linear.weight_ST),
-            "naive_error_C": torch.from_numpy(self.baselines.naive_error_C),
+            "naive_error_GC": torch.from_numpy(self.baselines.naive_error_GC),
         }
         if self.baselines.error_TCQ is not None:
             kept["error_TCQ"] = torch.from_numpy(self.baselines.error_TCQ)
@@ -111,7 +111,9 @@ class Forecaster:
         A model with covariates reads those of the future from rows that follow the last numbers. Raises UserError.
         """
         table = history if isinstance(history, Table) else self.read(os.fspath(history))
-        horizon = horizon or self.featuriser.horizon
+        horizon = self.featuriser.horizon if horizon is None else horizon
+        if not isinstance(horizon, int) or isinstance(horizon, bool):
+            raise UserError(f"horizon: found {horizon!r}, expected a whole number of steps.")
         if not 1 <= horizon <= MOST_STEPS:
             raise UserError(f"horizon: found {horizon:,} steps, expected 1 to {MOST_STEPS:,}.")
         groups = [self._ready(table, group, horizon) for group in table.groups]
@@ -121,14 +123,17 @@ class Forecaster:
             x=tuple(x[: len(group) - extra] for x, (group, extra) in zip(encoded.x, groups, strict=True)),
         )
         mean, value = self._rolled(encoded, horizon)
-        scaling, interval = self.featuriser.target_scaling, self.interval
-        found = []
-        for index, (group, extra) in enumerate(groups):
-            low, high = (scaling.inverse(at_level(value[index], LEVELS, level)) for level in interval)
-            times = tuple(_times(table, group, extra, horizon))
-            columns = self.featuriser.columns[: self.featuriser.targets]
-            found.append(SeriesForecast(group.name, times, columns, scaling.inverse(mean[index]), low, high))
-        return found
+        ends = Windows(np.arange(len(groups)), np.array([len(x) for x in encoded.x]))
+        scaling = encoded.scaling(ends)
+        low, high = (scaling.inverse(at_level(value, LEVELS, level)) for level in self.interval)
+        mean = scaling.inverse(mean)
+        columns = self.featuriser.columns[: self.featuriser.targets]
+        return [
+            SeriesForecast(
+                group.name, tuple(_times(table, group, extra, horizon)), columns, mean[row], low[row], high[row]
+            )
+            for row, (group, extra) in enumerate(groups)
+        ]
 
     def read(self, path: str) -> Table:
         """A table by the settings that the model was trained with. Raises UserError where columns are missing."""
@@ -191,7 +196,7 @@ class Forecaster:
             blank = np.full((mean.shape[1], len(self.featuriser.columns) - mean.shape[2]), np.nan, np.float32)
             pieces = (np.concatenate([piece, blank], axis=1) for piece in mean)
             longer = tuple(np.concatenate([x, piece]) for x, piece in zip(encoded.x, pieces, strict=True))
-            encoded = Encoded(encoded.featuriser, longer, encoded.known)
+            encoded = replace(encoded, x=longer)
         return np.concatenate(means, axis=1)[:, :horizon], np.concatenate(values, axis=1)[:, :horizon]
 
     @property
@@ -203,9 +208,11 @@ class Forecaster:
 
     # ------------------------------------------------------------------------------------------- windows
 
-    @property
-    def yardstick(self) -> Yardstick:
-        return Yardstick(self.featuriser.target_scaling, self.baselines.naive_error_C)
+    def yardstick(self, encoded: Encoded, windows: Windows) -> Yardstick:
+        """What scores of these windows are measured by."""
+        scaling = encoded.scaling(windows)
+        naive_error_EC = self.baselines.naive_error_GC[encoded.group_S[windows.series_E]]
+        return Yardstick(scaling, naive_error_EC * scaling.spread_EC)
 
     def forecast(self, encoded: Encoded, windows: Windows) -> tuple[Numbers, Numbers]:
         """What comes after each window's context, in standard units -> mean_ETC, value_ETCQ at LEVELS."""

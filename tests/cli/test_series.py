@@ -47,6 +47,41 @@ def test_a_table_is_taken_for_series_and_every_choice_is_told(seqsmith, folder):
 
 
 @pytest.mark.unwatched
+def test_a_small_series_beside_a_large_one_is_forecast_at_its_own_scale(seqsmith, folder):
+    lines = [
+        f"2024-01-{1 + h // 24:02} {h % 24:02}:00,{shop},{scale * (10 + 5 * np.sin(h / 4)):.6g}\n"
+        for shop, scale in (("small", 1), ("large", 1e6))
+        for h in range(120)
+    ]
+    (folder / "t.csv").write_text("date,shop,sales\n" + "".join(lines))
+    found = seqsmith("train", "t.csv", "--out", "r", *SMALL)
+    assert "series.scaling=group  (some series vary far less than others: each has its own scale)" in found.err
+    rows = list(csv.DictReader(io.StringIO(seqsmith("predict", "r/model", "t.csv").out)))
+    small, large = ([row for row in rows if row["group"] == name] for name in ("small", "large"))
+    assert len(small) == 6
+    for few, many in zip(small, large, strict=True):
+        for name in ("sales", "sales low", "sales high"):
+            assert float(many[name]) == pytest.approx(1e6 * float(few[name]), rel=1e-3)
+    scores = seqsmith("evaluate", "r/model", "t.csv", "--report", "r.json")
+    assert scores.code == 0
+    mase = json.loads((folder / "r.json").read_text())["rows"]["repeat last"]["mase"]
+    assert 0.1 < mase < 10
+
+
+@pytest.mark.unwatched
+def test_a_column_of_which_nothing_can_be_learnt_is_named(seqsmith, folder):
+    lines = [f"2024-01-{1 + h // 24:02} {h % 24:02}:00,{h % 7},{h if h > 110 else ''}\n" for h in range(120)]
+    (folder / "t.csv").write_text("date,a,b\n" + "".join(lines))
+    found = seqsmith("train", "t.csv", "--out", "r", *SMALL)
+    assert (found.code, found.err.splitlines()[-1]) == (
+        2,
+        "seqsmith: t.csv: no window of the train part has numbers of the column `b` in its context and in its horizon, "
+        "so that nothing is learnt of it. Name the others in series.targets, or cut the parts elsewhere "
+        "(series.split_rows).",
+    )
+
+
+@pytest.mark.unwatched
 def test_predict_writes_the_future_with_intervals(seqsmith, trained):
     found = seqsmith("predict", trained / "run" / "model", trained / "table.csv", "--horizon", "8")
     rows = list(csv.DictReader(io.StringIO(found.out)))

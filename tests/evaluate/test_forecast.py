@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from seqsmith.evaluate.forecast import Sums, Yardstick, at_level, naive_error, render_forecasts, score_block
-from seqsmith.series.scaling import Scaling
+from seqsmith.series.scaling import Levels, Scaling
 
-YARD = Yardstick(Scaling(np.array([1.0, -2.0]), np.array([2.0, 4.0])), np.array([0.5, 3.0]))
+YARD = Yardstick(Levels(np.array([[1.0, -2.0]]), np.array([[2.0, 4.0]])), np.array([[0.5, 3.0]]))
 LEVELS = (0.1, 0.5, 0.9)
 
 
@@ -58,7 +58,7 @@ def test_the_naive_forecast_has_a_mase_of_1_on_the_part_it_is_measured_by():
     x = np.random.default_rng(3).normal(size=(40, 2))
     error = naive_error([x], 4)
     np.testing.assert_allclose(error, np.abs(x[4:] - x[:-4]).mean(0))
-    yard = Yardstick(Scaling.none(2), error)
+    yard = Yardstick(Levels(np.zeros((1, 2)), np.ones((1, 2))), error[None])
     assert score_block(x[None, 4:], x[None, :-4], yard).scores()["mase"] == pytest.approx(1.0)
     assert naive_error([np.ones((5, 1))], 2).tolist() == [1.0]
 
@@ -96,5 +96,9 @@ def test_repeat_last_on_etth1_is_the_published_row(data_folder):
     starts = starts[: whole_batches(len(starts), 32)]
     truth = np.stack([x[start : start + 96] for start in starts])
     context = np.stack([x[start - 1 : start] for start in starts]).astype(np.float32)
-    found = score_block(truth, repeat_last(context, 96), Yardstick(scaling, np.ones(7))).scores()
+    found = score_block(
+        truth,
+        repeat_last(context, 96),
+        Yardstick(Levels(scaling.mean_C[None], scaling.deviation_C[None]), np.ones((1, 7))),
+    ).scores()
     assert (round(found["mse"], 3), round(found["mae"], 3)) == (1.295, 0.713)

@@ -148,7 +148,9 @@ def test_times_that_are_left_out(tmp_path):
     assert "Times left out by the table, filled with missing numbers: 1, the first at 2020-01-01 01:00:00" in told(
         found
     )
-    assert table(tmp_path, text, gaps="keep").rows == 4
+    kept = table(tmp_path, text, gaps="keep")
+    assert kept.rows == 4
+    assert kept.findings.gaps.places == table(tmp_path, text).findings.gaps.places
     assert "the table has no row for 2020-01-01 01:00:00, and steps of an hour" in complaint(
         tmp_path, text, gaps="error"
     )

@@ -1,5 +1,7 @@
 """What is chosen for a table: rules over its size and its clock, each with a reason, and never over what was said."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from seqsmith.train.series_recipe import SeriesFacts, choose_series
 
 
 def facts(*, steps=8_640, dev=2_880, columns=7, season=24):
-    return SeriesFacts(steps, dev, steps * columns, columns, season, "steps of an hour")
+    return SeriesFacts(steps, dev, steps * columns, columns, season, "steps of an hour", scales_differ=False)
 
 
 def chosen(found, **table):
@@ -22,6 +24,11 @@ def test_hours_are_read_a_day_at_a_time_over_two_weeks():
     series = chosen(facts()).series
     assert (series.season, series.patch, series.context, series.horizon) == (24, 24, 336, 24)
     assert (series.channels, series.decoding, series.window_scaling) == ("independent", "direct", "last")
+
+
+def test_series_of_different_scale_are_scaled_each_by_its_own_numbers():
+    assert chosen(facts()).series.scaling == "standard"
+    assert chosen(replace(facts(), scales_differ=True)).series.scaling == "group"
 
 
 @pytest.mark.parametrize(("season", "patch"), [(96, 96), (7, 7), (12, 12), (1440, 120), (1, 3), (52, 52)])

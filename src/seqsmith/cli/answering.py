@@ -40,11 +40,7 @@ def answer(
     """Answer the inputs, none of which stands for standard input, by the kind of the first model."""
     inputs = inputs or ["-"]
     keep_apart(output, inputs, option="--out")
-    keep_apart(attention, inputs, option="--attention")
-    if output is not None and attention is not None and output.resolve() == attention.resolve():
-        raise UserError(f"--attention {attention}: --out names this file too. Give each its own.")
-    if attention is not None and attention.suffix.lower() != ".svg":
-        raise UserError(f"--attention {attention}: expected a name that ends in .svg: the picture is SVG.")
+    _check_picture(attention, inputs, output)
     if output is not None and not is_vector_model(folders[0]):
         form = form or _format_of(output)
     if horizon is not None and not is_series_model(folders[0]):
@@ -93,6 +89,14 @@ def _format_of(output: Path) -> Format | None:
     if suffix in _OTHERS:
         raise UserError(f"--out {output}: expected a name that ends in .txt, .tsv, .csv or .jsonl, found {suffix}.")
     return _FORMATS.get(suffix)
+
+
+def _check_picture(attention: Path | None, inputs: Sequence[str], output: Path | None) -> None:
+    keep_apart(attention, inputs, option="--attention")
+    if attention is not None and output is not None and output.resolve() == attention.resolve():
+        raise UserError(f"--attention {attention}: --out names this file too. Give each its own.")
+    if attention is not None and attention.suffix.lower() != ".svg":
+        raise UserError(f"--attention {attention}: expected a name that ends in .svg: the picture is SVG.")
 
 
 def _refuse_of_recordings(attention: Path | None, engine: str) -> None:

@@ -22,7 +22,7 @@ def score_windows(forecaster: Forecaster, encoded: Encoded, windows: Windows) ->
         total += score_block(
             encoded.truths(block),
             mean,
-            forecaster.yardstick,
+            forecaster.yardstick(encoded, block),
             value_ETCQ=value,
             levels=LEVELS,
             interval=interval,
@@ -41,7 +41,8 @@ def score_rows(forecaster: Forecaster, encoded: Encoded, windows: Windows) -> li
     for start in range(0, len(windows), _BLOCK):
         block = Windows(windows.series_E[start : start + _BLOCK], windows.start_E[start : start + _BLOCK])
         context_ESC, truth = encoded.contexts(block)[..., : f.targets], encoded.truths(block)
+        yardstick = forecaster.yardstick(encoded, block)
         for name, forecast in naive.items():
-            sums[name] += score_block(truth, forecast(context_ESC), forecaster.yardstick)
+            sums[name] += score_block(truth, forecast(context_ESC), yardstick)
     own = score_windows(forecaster, encoded, windows)
     return [("model", own.scores()), *((name, total.scores()) for name, total in sums.items())]

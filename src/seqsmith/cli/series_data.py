@@ -12,12 +12,14 @@ import numpy as np
 from seqsmith import config
 from seqsmith.cli.meaningless import refuse_meaningless
 from seqsmith.data.files import shown
+from seqsmith.data.printable import printable
 from seqsmith.errors import UserError
 from seqsmith.evaluate.forecast import naive_error
 from seqsmith.evaluate.naive import Linear
 from seqsmith.featurise_series import Encoded, Examples, Numbers, SeriesFeaturiser, fit_featuriser
 from seqsmith.forecaster import Baselines
 from seqsmith.series.calendar import fitting_cycles
+from seqsmith.series.scaling import differ
 from seqsmith.series.split import Part, Split, split
 from seqsmith.series.table import Table, read_table
 from seqsmith.series.windows import Windows, windows
@@ -92,10 +94,10 @@ def prepare_series(table: Mapping[str, Any], *, resume: bool, say: Say) -> Prepa
     _check_seen(measured, train, train_windows, "train")
     _check_seen(dev_table or measured, dev, dev_windows, "dev")
     parts = [x[begin:end, : featuriser.targets] for x, (begin, end) in zip(train.x, train_parts, strict=True)]
-    error_C = naive_error([featuriser.target_scaling.inverse(part) for part in parts], series.season)
+    error_GC = np.stack([*(naive_error([part], series.season) for part in parts), naive_error(parts, series.season)])
     linear = Linear.fit(_blocks(train, train_windows))
     prepared = PreparedSeries(
-        settings, featuriser, train, train_windows, dev, dev_windows, Baselines(linear, error_C), ""
+        settings, featuriser, train, train_windows, dev, dev_windows, Baselines(linear, error_GC), ""
     )
     return PreparedSeries(**{**vars(prepared), "digest": _digest(prepared)})
 
@@ -146,6 +148,7 @@ def _resolved(
     trained = [one.part("train") for one in splits]
     dev = [one.part("dev") for one in splits] if dev_table is None else [(0, len(group)) for group in dev_table.groups]
     clock = measured.clock
+    parts = [group.value_LC[begin:end] for group, (begin, end) in zip(measured.groups, trained, strict=True)]
     facts = SeriesFacts(
         steps=max(end - begin for begin, end in trained),
         dev_steps=max(end - begin for begin, end in dev),
@@ -153,6 +156,7 @@ def _resolved(
         columns=measured.targets,
         season=1 if clock is None else clock.season,
         season_reason="no time column" if clock is None else f"steps of {clock}",
+        scales_differ=differ(parts),
     )
     recipe = choose_series(facts, table)
     say("Chosen from the data (whatever is set is left as it is):")
@@ -186,8 +190,16 @@ def _windows(
 
 
 def _check_seen(table: Table, encoded: Encoded, chosen: Windows, name: str) -> None:
-    """Raise UserError where no window has anything to look at and to forecast."""
-    if not encoded.usable(chosen).any():
+    """Raise UserError where no window has anything to look at and to forecast, or, in training, none of a column."""
+    usable_C = encoded.usable(chosen).any(0)
+    if usable_C.any() and not usable_C.all() and name == "train":
+        column = printable(table.columns[int(usable_C.argmin())])
+        raise UserError(
+            f"{table.path}: no window of the train part has numbers of the column `{column}` in its context and in its "
+            "horizon, so that nothing is learnt of it. Name the others in series.targets, or cut the parts elsewhere "
+            "(series.split_rows)."
+        )
+    if not usable_C.any():
         raise UserError(
             f"{table.path}: no window of the {name} part has numbers both in its context and in its horizon: what "
             "should be forecast is missing there. Fill it, name other columns in series.targets, or cut the parts "

@@ -22,6 +22,7 @@ from seqsmith.evaluate.forecast import NAMES, at_level, render_forecasts
 from seqsmith.evaluate.linechart import Panel, linechart, save_png
 from seqsmith.featurise_series import Encoded
 from seqsmith.forecaster import LEVELS, Forecaster, as_rows
+from seqsmith.series.scaling import Scaling
 from seqsmith.series.split import Part
 from seqsmith.series.table import Table
 from seqsmith.series.windows import Windows, whole_batches
@@ -178,7 +179,8 @@ def _draw(forecaster: Forecaster, encoded: Encoded, windows: Windows, table: Tab
 
 def _panel(forecaster: Forecaster, encoded: Encoded, window: Windows, table: Table, name: str) -> Panel:
     """The column of the window whose forecast is farthest off."""
-    f, scaling = forecaster.featuriser, forecaster.featuriser.target_scaling
+    f, level = forecaster.featuriser, encoded.scaling(window)
+    scaling = Scaling(level.shift_EC[0], level.spread_EC[0])
     mean, value = (part[0] for part in forecaster.forecast(encoded, window))
     truth = encoded.truths(window)[0]
     column = int(np.nan_to_num((truth - mean) ** 2).sum(0).argmax())

@@ -28,6 +28,7 @@ from seqsmith.model.forecast import Forecast
 from seqsmith.objective.rollout import rolled_out
 from seqsmith.objective.token import Loss
 from seqsmith.objective.value import teacher_forced_values
+from seqsmith.series.scaling import Levels
 from seqsmith.series.vectors import Matrix, Vectors, read_vectors
 from seqsmith.train.loop import Trainer, Validation
 from seqsmith.train.recipe import lines as recipe_lines
@@ -159,7 +160,7 @@ def score_vectors(mapper: Mapper, vectors: Vectors) -> Rows:
     """The model first, then the mean of the training targets."""
     answers = mapper.predict(vectors.source, steps=[len(one) for one in vectors.target])
     scaling = mapper.featuriser.target_scaling
-    yardstick = Yardstick(scaling, np.ones(len(scaling.mean_C)))
+    yardstick = Yardstick(Levels(scaling.mean_C[None], scaling.deviation_C[None]), np.ones((1, len(scaling.mean_C))))
 
     def scores(said: Sequence[Matrix]) -> dict[str, float]:
         total = Sums()

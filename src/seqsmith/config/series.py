@@ -126,7 +126,7 @@ class Series(Table):
     dev_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.15
     test_share: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     # numbers
-    scaling: Literal["standard", "none"] = "standard"  # by mean and deviation of the training part
+    scaling: Literal["standard", "group", "none"] | None = None  # by mean and deviation of all series, or of each
     window_scaling: Literal["none", "last", "mean_std"] | None = None
     calendar: tuple[Literal["minute", "hour", "weekday", "day", "month"], ...] | None = None  # cycles that are told
     # the model and its training

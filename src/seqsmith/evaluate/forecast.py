@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqsmith.series.scaling import Scaling
+from seqsmith.series.scaling import Levels
 
 Numbers = NDArray[np.floating[Any]]
 NAMES = ("mse", "mae", "mase", "smape", "crps", "coverage", "mse_unscaled", "mae_unscaled")
@@ -61,10 +61,10 @@ class Sums:
 
 @dataclass(frozen=True)
 class Yardstick:
-    """What scores of one model's data are measured by."""
+    """What the scores of windows are measured by; one row stands for all of them."""
 
-    scaling: Scaling  # of the targets
-    naive_error_C: NDArray[np.float64]  # mean absolute error of the seasonal naive forecast on the training part
+    scaling: Levels  # of the targets
+    naive_error_EC: NDArray[np.float64]  # mean absolute error of the seasonal naive forecast on the training part
 
 
 def score_block(
@@ -82,7 +82,7 @@ def score_block(
     mean = np.where(seen_ETC, mean_ETC, 0.0).astype(np.float64)
     error = np.abs(truth - mean)
     truth_raw, mean_raw = yardstick.scaling.inverse(truth), yardstick.scaling.inverse(mean)
-    error_raw = error * yardstick.scaling.deviation_C
+    error_raw = error * yardstick.scaling.spread_EC[:, None]
     size = np.abs(truth_raw) + np.abs(mean_raw)
     relative = np.where(size > 0, 2 * error_raw / np.where(size > 0, size, 1.0), 0.0)
     pinball, inside, with_interval = error, 0.0, 0.0
@@ -98,7 +98,7 @@ def score_block(
         count=float(seen_ETC.sum()),
         squared=float((error**2).sum()),
         absolute=float(error.sum()),
-        absolute_by_naive=float((error_raw / yardstick.naive_error_C).sum()),
+        absolute_by_naive=float((error_raw / yardstick.naive_error_EC[:, None]).sum()),
         relative=float(relative[seen_ETC].sum()),
         pinball=float(pinball.sum()),
         inside=inside,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,24 +55,21 @@ class Linear:
 
     @classmethod
     def fit(cls, blocks: Iterable[tuple[Numbers, Numbers]]) -> Self:
-        """From blocks of (context_ESC, truth_ETC); pairs with a missing number in the horizon are left out."""
-        gram, image, count = None, None, 0
+        """From blocks of (context_ESC, truth_ETC).
+
+        Pairs with a missing number in the horizon are left out, unless all have some: then it is the last one before.
+        """
+        whole, holed = _Squares(), _Squares()
         for context_ESC, truth_ETC in blocks:
             context = filled(context_ESC)
-            last = context[:, -1:]
-            rows = (context - last).transpose(0, 2, 1).reshape(-1, context.shape[1]).astype(np.float64)
-            images = (truth_ETC - last[..., : truth_ETC.shape[2]]).transpose(0, 2, 1)
-            images = images.reshape(-1, truth_ETC.shape[1]).astype(np.float64)
-            whole = ~np.isnan(images).any(1)
-            rows, images = rows[whole], images[whole]
-            gram = rows.T @ rows + (0.0 if gram is None else gram)
-            image = rows.T @ images + (0.0 if image is None else image)
-            count += len(rows)
-        assert gram is not None
-        assert image is not None
-        ridge = _RIDGE * max(count, 1) * max(float(np.trace(gram)) / max(gram.size**0.5 * count, 1), 1e-9)
-        weight = np.linalg.solve(gram + ridge * np.eye(len(gram)), image)
-        return cls(weight.astype(np.float32))
+            last = context[:, -1:, : truth_ETC.shape[2]]
+            held = filled(np.concatenate([last, truth_ETC], axis=1))[:, 1:]
+            rows = _rows(context - context[:, -1:])
+            images = _rows(held - last)
+            seen = _rows(~np.isnan(truth_ETC))
+            whole.add(rows, images, np.all(seen, axis=1))
+            holed.add(rows, images, np.any(seen, axis=1))
+        return cls((whole if whole.count else holed).solved().astype(np.float32))
 
     def forecast(self, context_ESC: Numbers) -> Numbers:
         """-> x_ETC"""
@@ -80,3 +77,29 @@ class Linear:
         last_E1C = context[:, -1:]
         change: Numbers = np.einsum("esc,st->etc", context - last_E1C, self.weight_ST, optimize=True)
         return last_E1C + change
+
+
+@dataclass
+class _Squares:
+    """The sums of a linear regression."""
+
+    gram: NDArray[np.float64] | float = 0.0
+    image: NDArray[np.float64] | float = 0.0
+    count: int = 0
+
+    def add(self, rows: NDArray[Any], images: NDArray[Any], chosen: NDArray[Any]) -> None:
+        rows, images = rows[chosen].astype(np.float64), images[chosen].astype(np.float64)
+        self.gram = self.gram + rows.T @ rows
+        self.image = self.image + rows.T @ images
+        self.count += len(rows)
+
+    def solved(self) -> NDArray[np.float64]:
+        """The weights, by ridge regression."""
+        gram, count = np.asarray(self.gram), max(self.count, 1)
+        ridge = _RIDGE * count * max(float(np.trace(gram)) / (len(gram) * count), 1e-9)
+        return np.asarray(np.linalg.solve(gram + ridge * np.eye(len(gram)), self.image), np.float64)
+
+
+def _rows(x_ETC: NDArray[Any]) -> NDArray[Any]:
+    """Each column of each window as a row."""
+    return x_ETC.transpose(0, 2, 1).reshape(-1, x_ETC.shape[1])

@@ -159,9 +159,11 @@ def _without_gaps(
     steps = int(place[-1]) + 1
     if steps == len(time_L) or settings.gaps == "keep":
         findings.gaps.count += steps - len(time_L)
-        findings.gaps.places += [f"{clock.written(time_L[0])} of {_called(name)}"] if steps > len(time_L) else []
+        findings.gaps.places += (
+            [f"{_first_hole(time_L, place, clock)} of {_called(name)}"] if steps > len(time_L) else []
+        )
         return time_L, x_LC
-    hole = clock.written(clock.after(int(time_L[0]), int(np.flatnonzero(np.diff(place) > 1)[0]) + 1)[-1])
+    hole = _first_hole(time_L, place, clock)
     if settings.gaps == "error":
         raise UserError(
             f"{where}: {_called(name)} has no row for {hole}, and steps of {clock} elsewhere. Add the rows, or set "
@@ -177,6 +179,11 @@ def _without_gaps(
     full = np.full((steps, x_LC.shape[1]), np.nan)
     full[place] = x_LC
     return np.concatenate([time_L[:1], clock.after(int(time_L[0]), steps - 1)]), full
+
+
+def _first_hole(time_L: Times, place: NDArray[np.int64], clock: Clock) -> str:
+    """The first time stamp that has no row."""
+    return clock.written(clock.after(int(time_L[0]), int(np.flatnonzero(np.diff(place) > 1)[0]) + 1)[-1])
 
 
 def _look_at_numbers(

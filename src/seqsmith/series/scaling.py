@@ -30,8 +30,11 @@ class Scaling:
     deviation_C: NDArray[np.float64]
 
     @classmethod
-    def fit(cls, parts: Sequence[Floats]) -> Self:
-        """From the training parts [steps, C]; missing numbers (NaN) are left out. A constant column is only shifted."""
+    def fit(cls, parts: Sequence[Floats], *, fallback: Scaling | None = None) -> Self:
+        """From the training parts [steps, C]; missing numbers (NaN) are left out. A constant column is only shifted.
+
+        Columns without any number are scaled by the fallback, if one is given.
+        """
         value_LC = np.concatenate(parts)
         seen_LC = ~np.isnan(value_LC)
         count_C = np.maximum(1, seen_LC.sum(0))
@@ -39,7 +42,12 @@ class Scaling:
         variance_C = (np.where(seen_LC, value_LC - mean_C, 0.0) ** 2).sum(0) / count_C
         deviation_C = np.sqrt(variance_C)
         tiny_C = deviation_C <= 1e-12 * np.maximum(1.0, np.abs(mean_C))
-        return cls(mean_C, np.where(tiny_C, 1.0, deviation_C))
+        deviation_C = np.where(tiny_C, 1.0, deviation_C)
+        if fallback is not None:
+            unseen_C = ~seen_LC.any(0)
+            mean_C = np.where(unseen_C, fallback.mean_C, mean_C)
+            deviation_C = np.where(unseen_C, fallback.deviation_C, deviation_C)
+        return cls(mean_C, deviation_C)
 
     @classmethod
     def none(cls, columns: int) -> Self:
@@ -65,9 +73,18 @@ class Scaling:
         return cls(np.array(table["mean"]), np.array(table["deviation"]))
 
 
+def differ(parts: Sequence[Floats]) -> bool:
+    """Whether some column of some series varies by less than a third of what it does over all of them."""
+    if len(parts) == 1:
+        return False
+    every = Scaling.fit(parts)
+    own_GC = np.stack([Scaling.fit([part], fallback=every).deviation_C for part in parts])
+    return bool((own_GC < every.deviation_C / 3).any())
+
+
 @dataclass(frozen=True)
 class Levels:
-    """What each window's context was scaled by."""
+    """What the numbers of each window are scaled by."""
 
     shift_EC: Floats
     spread_EC: Floats

@@ -28,6 +28,7 @@ class SeriesFacts:
     columns: int
     season: int
     season_reason: str
+    scales_differ: bool  # between series
 
 
 def choose_series(facts: SeriesFacts, table: Mapping[str, Any]) -> Recipe:
@@ -35,6 +36,10 @@ def choose_series(facts: SeriesFacts, table: Mapping[str, Any]) -> Recipe:
     recipe = Recipe(spelt_out(table))
     season = recipe.take("series.season", facts.season, facts.season_reason)
     _windows(recipe, facts, season)
+    if facts.scales_differ:
+        recipe.take("series.scaling", "group", "some series vary far less than others: each has its own scale")
+    else:
+        recipe.take("series.scaling", "standard", "by mean and deviation of the training part")
     recipe.take("series.window_scaling", "last", "what matters is the change from the last number")
     recipe.take("series.channels", "independent", "all columns share one model of a single column")
     _decoding(recipe, "horizon")
