@@ -13,7 +13,8 @@ share of answers that are those of torch, word for word.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES)
     parser.add_argument("--beams", nargs="+", type=int, default=[1, 5])
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 64])
+    parser.add_argument("--workers", type=int, default=1, help="batches that are answered at once, a thread each")
     parser.add_argument("--longest", type=int, help="where to cut answers, for models of random weights")
     parser.add_argument("--shortlist", action=argparse.BooleanOptionalAction, help="answer with one, or without")
     machine.add_options(parser)
@@ -70,23 +72,24 @@ def _random_model(shape: str, folder: Path) -> tuple[ModelFolder, list[str]]:
 def _measure(folder: ModelFolder, name: str, lines: Sequence[str], options: argparse.Namespace, *, load: float) -> None:
     texts = [line for line in lines if line.strip()][: options.sentences]
     sources = folder.featuriser.sources({"source": texts})
-    engines = _engines(folder, options.engines)
+    engines = _engines(folder, options.engines, options.workers)
     for beam in options.beams:
         for size in options.batches:
             changes = {"beam": beam, "nbest": 1, "shortlist": options.shortlist}
             changes |= {"longest": options.longest} if options.longest else {}
             search = folder.settings.search.model_copy(update=changes)
             for row in _cell(engines, sources, search, size, options.rounds, machine.clock_of(options)):
-                machine.keep({"model": name, **row}, options, load=load)
+                machine.keep({"model": name, "workers": options.workers, **row}, options, load=load)
 
 
-def _engines(folder: ModelFolder, names: Sequence[str]) -> dict[str, Engine]:
+def _engines(folder: ModelFolder, names: Sequence[str], workers: int) -> dict[str, Engine]:
     """Those that can run the model."""
     runtime.keep_memory()
     found = {}
     for name in names:
         try:
-            found[name] = choose([folder], wanted=name, device="cpu", threads=1, say=print).engine  # type: ignore[arg-type]
+            choice = choose([folder], wanted=name, device="cpu", threads=workers, say=print)  # type: ignore[arg-type]
+            found[name] = choice.engine
         except UserError as error:
             print(f"left out: {error}")
     return found
@@ -110,7 +113,12 @@ def _cell(
     for _ in range(rounds):
         for name, engine in engines.items():
             began = clock()
-            found = [answer[0] for batch in batches for answer in engine.answer(batch, search)]
+            if engine.workers == 1:
+                answered: Iterable[list[list[Answer]]] = [engine.answer(batch, search) for batch in batches]
+            else:
+                with ThreadPoolExecutor(engine.workers) as pool:
+                    answered = list(pool.map(lambda batch, engine=engine: engine.answer(batch, search), batches))
+            found = [answer[0] for batch in answered for answer in batch]
             seconds[name] = min(seconds[name], clock() - began)
             answers[name] = found
     reference = answers.get("torch")

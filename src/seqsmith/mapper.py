@@ -60,14 +60,19 @@ class Mapper:
         """The answer to each source [steps, numbers], in the units of the targets.
 
         An answer has as many steps as `steps` says, else as many as the training pairs have for a source so long.
-        Raises UserError where the sources are not as wide as those of the training.
+        Raises UserError where the sources are not as wide as those of the training, or not finite.
         """
         width = self.featuriser.widths[0]
+        sources = [np.asarray(source, np.float32) for source in sources]
         for number, source in enumerate(sources, 1):
             if source.ndim != 2 or source.shape[1] != width or not len(source):
                 raise UserError(
                     f"source {number:,}: found the shape {source.shape}; the model takes steps of {width} numbers."
                 )
+            if not np.isfinite(source).all():
+                raise UserError(f"source {number:,}: found NaN or infinite numbers; the model takes finite ones.")
+        if steps is not None and (len(steps) != len(sources) or any(n != int(n) or n < 1 for n in steps)):
+            raise UserError(f"steps: expected a whole number above 0 for each of the {len(sources):,} sources.")
         wanted = list(steps) if steps is not None else [self.featuriser.steps(source) for source in sources]
         answers: list[Matrix] = [np.zeros((0, 0), np.float32)] * len(sources)
         lengths = np.array([max(len(source), n) for source, n in zip(sources, wanted, strict=True)], np.int64)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +52,35 @@ def test_predict_writes_a_line_for_each_recording_in_order(folder, capsys):
     assert run(["predict", str(folder / "run/model"), *names, "--format", "tsv"]) == 0
     rows = [row.split("\t") for row in capsys.readouterr().out.splitlines()]
     assert [row[0] for row in rows] == names
+
+
+def test_a_recording_that_cannot_be_read_takes_no_answer_from_others(folder, tmp_path, capsys):
+    names = sounds(folder, 2)
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(Path(names[0]).read_bytes()[:60])
+    out = tmp_path / "answers.tsv"
+    words = ["predict", str(folder / "run/model"), names[0], str(broken), names[1], "--out", str(out)]
+    assert run(words) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert told[0].startswith(f"seqsmith: {broken}: ")
+    assert told[1:] == [
+        "seqsmith: 1 of 3 recordings could not be read (see above) and have an empty answer, the first is "
+        f"{broken}. All others are answered."
+    ]
+    rows = [row.split("\t") for row in out.read_text().splitlines()]
+    assert [row[0] for row in rows] == [names[0], str(broken), names[1]]
+    assert rows[1][1] == ""
+    assert run(["predict", str(folder / "run/model"), str(broken)]) == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_a_recording_on_standard_input_is_told(folder, capsys, monkeypatch):
+    sound = Path(sounds(folder, 1)[0]).read_bytes()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(sound)))
+    assert run(["predict", str(folder / "run/model")]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("seqsmith: standard input:1: ")
 
 
 def test_neighbours_change_no_answer(folder):
@@ -109,7 +140,8 @@ def test_manifests_and_standard_input_name_recordings_too(folder, capsys, monkey
     assert run(["predict", str(folder / "run/model"), manifest]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4
-    monkeypatch.setattr("sys.stdin", iter(f"{name}\n" for name in sounds(folder, 4)))
+    listed = "".join(f"{name}\n" for name in sounds(folder, 4))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(listed.encode())))
     assert run(["predict", str(folder / "run/model")]) == 0
     assert capsys.readouterr().out.splitlines() == lines
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import seqsmith as package
+from seqsmith.errors import UserError
 from seqsmith.mapper import Mapper
 
 SMALL = (
@@ -45,6 +46,14 @@ def test_vectors_go_the_whole_road(seqsmith, folder):
         opened = package.load(model)
         assert isinstance(opened, Mapper)
         (alone,) = opened.predict([given["source/3"].astype(np.float32)])
+        for sources, steps, message in (
+            ([given["source/3"] * np.nan], None, "source 1: found NaN or infinite numbers"),
+            ([given["source/3"][:, :1]], None, "source 1: found the shape"),
+            ([given["source/3"]], [0], "steps: expected a whole number above 0 for each of the 1 sources"),
+            ([given["source/3"]], [], "steps: expected a whole number above 0 for each of the 1 sources"),
+        ):
+            with pytest.raises(UserError, match=message):
+                opened.predict(sources, steps=steps)
         np.testing.assert_allclose(alone, said["target/3"], rtol=1e-4, atol=1e-4)  # whatever its neighbours
     assert "steps of 2 numbers to steps of 1, 2 times as many" in seqsmith("inspect", model).out
     assert "source: 2 numbers a step, 3 to 6 steps" in seqsmith("inspect", pairs).out

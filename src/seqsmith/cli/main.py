@@ -130,7 +130,9 @@ def predict(
     ] = None,
     form: Annotated[
         Literal["text", "tsv", "csv", "jsonl", "json", "srt", "vtt"] | None,
-        typer.Option("--format", metavar="FORMAT", help="text, tsv, csv, jsonl; of recordings also json, srt, vtt."),
+        typer.Option(
+            "--format", metavar="FORMAT", help="text, tsv, csv, jsonl; of recordings text, tsv, jsonl, json, srt, vtt."
+        ),
     ] = None,
     beam: Beam = None,
     nbest: Annotated[int | None, typer.Option(metavar="N", min=1, help="Answers to each source.")] = None,

@@ -13,11 +13,11 @@ from seqsmith import config, runtime
 from seqsmith.cli.program import note
 from seqsmith.cli.write import replacing
 from seqsmith.data.columns import placed
-from seqsmith.data.corpus import Counts, read_every_row
+from seqsmith.data.corpus import Counts, read_every_row, read_lines
 from seqsmith.data.files import suffix
 from seqsmith.errors import UserError
 from seqsmith.featurise import roles
-from seqsmith.predictor import Prediction, Predictor
+from seqsmith.predictor import Candidate, Prediction, Predictor
 from seqsmith.speech import audio, matrix
 from seqsmith.speech.subtitles import Timed, captions, srt, vtt
 
@@ -37,7 +37,10 @@ def transcribe(
     data: dict[str, Any],
     threads: int | None,
 ) -> None:
-    """Write what is said in each recording, in order; a line each unless the format says otherwise."""
+    """Write what is said in each recording, in order; a line each unless the format says otherwise.
+
+    One that cannot be read has an empty answer among several, and is told. Raises UserError when all others are done.
+    """
     runtime.keep_memory()
     predictor = Predictor.open(*folders, engine="torch", threads=runtime.threads(threads)).with_search(**search)
     chosen = _format(form)
@@ -46,17 +49,24 @@ def transcribe(
         raise UserError(
             f"--format {chosen}: subtitles belong to one recording, found {len(names)}. Give one at a time."
         )
+    several = predictor.settings.search.nbest > 1
+    if several and chosen in ("srt", "vtt"):
+        raise UserError(f"--format {chosen}: subtitles show the best answer alone. Leave --nbest out.")
+    unread: list[str] = []
+    answers = _answers(predictor, names, unread, timed=chosen in _TIMED)
     with nullcontext(sys.stdout) if output is None else replacing(output) as file:
         if chosen == "json":
-            found = [_as_dict(one, words) for one, words in _answers(predictor, names, timed=True)]
+            found = [_as_dict(one, words) for one, words in answers]
             file.write(json.dumps(found, ensure_ascii=False, indent=1) + "\n")
-            return
-        several = predictor.settings.search.nbest > 1
-        if several and chosen in ("srt", "vtt"):
-            raise UserError(f"--format {chosen}: subtitles show the best answer alone. Leave --nbest out.")
-        for number, (prediction, words) in enumerate(_answers(predictor, names, timed=chosen in _TIMED), 1):
-            file.write(_rendered(prediction, words, chosen, number if several else None))
-            file.flush()
+        else:
+            for number, (prediction, words) in enumerate(answers, 1):
+                file.write(_rendered(prediction, words, chosen, number if several else None))
+                file.flush()
+    if unread:
+        raise UserError(
+            f"{len(unread):,} of {len(names):,} recordings could not be read (see above) and have an empty answer, the "
+            f"first is {unread[0]}. All others are answered."
+        )
 
 
 def _format(form: str | None) -> Format:
@@ -72,7 +82,8 @@ def _format(form: str | None) -> Format:
 def _names(given: str, settings: config.Settings, data: dict[str, Any]) -> Iterator[str]:
     """A recording names itself, a manifest those in it, standard input one a line."""
     if given == "-":
-        yield from (line.strip() for line in sys.stdin if line.strip())
+        for lines in read_lines(given, config.Data(), Counts()):
+            yield from filter(None, map(str.strip, lines.texts))
         return
     if suffix(given.split("#t=")[0]) in _SOUNDS:
         yield given
@@ -92,11 +103,31 @@ def _names(given: str, settings: config.Settings, data: dict[str, Any]) -> Itera
 
 
 def _answers(
-    predictor: Predictor, names: Sequence[str], *, timed: bool
+    predictor: Predictor, names: Sequence[str], unread: list[str], *, timed: bool
 ) -> Iterator[tuple[Prediction, Sequence[Timed]]]:
+    """The answers in order; names of recordings that cannot be read are put into `unread`."""
     for first in range(0, len(names), _AT_ONCE):
-        for prediction in predictor.predict(names[first : first + _AT_ONCE]):
-            yield prediction, predictor.times(prediction) if timed else ()
+        block = names[first : first + _AT_ONCE]
+        try:
+            found: list[Prediction | None] = list(predictor.predict(block))
+        except UserError:
+            if len(names) == 1:
+                raise
+            found = [_alone(predictor, name) for name in block]
+        for name, prediction in zip(block, found, strict=True):
+            if prediction is None:
+                unread.append(name)
+                yield Prediction(name, (Candidate("", 0.0, 0.0, True),)), ()
+            else:
+                yield prediction, predictor.times(prediction) if timed else ()
+
+
+def _alone(predictor: Predictor, name: str) -> Prediction | None:
+    try:
+        return predictor.predict([name])[0]
+    except UserError as error:
+        note(str(error))
+        return None
 
 
 def _rendered(prediction: Prediction, words: Sequence[Timed], form: Format, number: int | None) -> str:
