@@ -15,9 +15,9 @@ from seqsmith.data.corpus import Counts, read_rows
 from seqsmith.data.files import shown
 from seqsmith.data.printable import printable
 from seqsmith.errors import UserError
-from seqsmith.speech.audio import read_header, read_joined
 from seqsmith.speech.codec import FRAMES_PER_SECOND, check_there
 from seqsmith.speech.columns import roles
+from seqsmith.speech.decoder import read_header, read_joined
 from seqsmith.speech.matrix import is_matrix, read_matrix
 from seqsmith.speech.names import parse
 

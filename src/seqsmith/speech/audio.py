@@ -116,6 +116,12 @@ def resampled(sample_X: Samples, from_hz: float, to_hz: float) -> Samples:
     return changed
 
 
+def check_installed() -> None:
+    """Raise UserError where a package is missing that recordings need."""
+    _soundfile()
+    _soxr()
+
+
 def _bounds(path: str, header: Header, stretch: Stretch) -> tuple[int, int]:
     start, end = stretch.start or 0.0, header.seconds if stretch.end is None else stretch.end
     if not (math.isfinite(start) and math.isfinite(end) and 0.0 <= start < end <= header.seconds + 0.01):

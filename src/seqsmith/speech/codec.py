@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from seqsmith import config
 from seqsmith.errors import UserError
-from seqsmith.speech.audio import read_joined, resampled
+from seqsmith.speech.audio import resampled
 from seqsmith.speech.augment import bent, louder, masked, noisy, stretched
+from seqsmith.speech.decoder import read_joined
 from seqsmith.speech.deltas import with_deltas
 from seqsmith.speech.matrix import is_matrix, read_matrix
 from seqsmith.speech.names import Stretch, parse

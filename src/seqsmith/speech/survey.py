@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from seqsmith.speech.audio import read_header
 from seqsmith.speech.codec import FRAMES_PER_SECOND, check_there
+from seqsmith.speech.decoder import read_header
 from seqsmith.speech.matrix import is_matrix, shape_of
 from seqsmith.speech.names import parse
 
