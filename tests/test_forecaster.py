@@ -101,6 +101,9 @@ def test_covariates_of_the_future_are_read_from_rows_without_numbers(tmp_path):
     assert calm.times == wild.times
     assert calm.times[0] == "2020-01-01 12:00:00"
     assert not np.allclose(calm.mean_TC, wild.mean_TC)
+    holed = future.format(0, 0, "", 0, 0, 0)
+    with pytest.raises(UserError, match=r"history\.csv: k is missing in row 3 after the last numbers\. What is known"):
+        model.predict(write(tmp_path, head=head, cell=cell, tail=holed))
     with pytest.raises(UserError, match=r"the model needs k for all 6 steps to come, found 0 rows"):
         model.predict(write(tmp_path, head=head, cell=cell))
 

@@ -107,6 +107,13 @@ def test_a_stream_answers_as_a_list_does() -> None:
         assert alike(streamed, model.predict(texts, beam=2))
 
 
+def test_a_stream_of_texts_alone_is_told() -> None:
+    for rows in (["12", "21"], [("12",)]):
+        assert error_of(list, predictor().stream(rows)) == (  # type: ignore[arg-type]  # that is what is wrong
+            "stream takes pairs (text, features), with None for a model that has no features."
+        )
+
+
 def test_a_stream_holds_no_more_than_its_window() -> None:
     taken = itertools.count()
     rows: Iterator[tuple[str, None]] = (("1", None) for _ in iter(lambda: next(taken) >= 0, False))

@@ -108,15 +108,19 @@ class Forecaster:
     def predict(self, history: str | os.PathLike[str] | Table, *, horizon: int | None = None) -> list[SeriesForecast]:
         """The next `horizon` steps of each series of a table that has the model's columns.
 
-        A model with covariates reads those of the future from rows that follow the last numbers. Raises UserError.
+        A model with covariates reads those of the future from rows that follow the last numbers. A series without any
+        number is left out where others have some. Raises UserError.
         """
+        if not isinstance(history, (str, os.PathLike, Table)):
+            raise UserError(f"predict takes the path of a table, found {type(history).__name__}.")
         table = history if isinstance(history, Table) else self.read(os.fspath(history))
         horizon = self.featuriser.horizon if horizon is None else horizon
         if not isinstance(horizon, int) or isinstance(horizon, bool):
             raise UserError(f"horizon: found {horizon!r}, expected a whole number of steps.")
         if not 1 <= horizon <= MOST_STEPS:
             raise UserError(f"horizon: found {horizon:,} steps, expected 1 to {MOST_STEPS:,}.")
-        groups = [self._ready(table, group, horizon) for group in table.groups]
+        known = [group for group in table.groups if not np.isnan(group.value_LC).all()]
+        groups = [self._ready(table, group, horizon) for group in known or table.groups]
         encoded = self.featuriser.encode([group for group, _ in groups])
         encoded = replace(
             encoded,
@@ -142,6 +146,8 @@ class Forecaster:
         settings = series.model_copy(update={"targets": f.columns[: f.targets], "covariates": f.covariates})
         table = read_table(path, settings, may_lack_group=True)
         check_same_columns(table, columns=f.columns, covariates=f.covariates)
+        if f.clock is not None and table.clock is None and table.layout.time is not None:
+            raise UserError(f"{path}: too few rows of a series to tell the step of its time. Give at least two.")
         if (f.clock is None) != (table.clock is None):
             known, found = ("none", "time stamps") if f.clock is None else (f"steps of {f.clock}", "none")
             raise UserError(f"{path}: found {found}, but the table that the model was trained on has {known}.")
@@ -163,6 +169,15 @@ class Forecaster:
                 f"{table.path}: the model needs {', '.join(f.covariates)} for all {horizon:,} steps to come, found "
                 f"{extra:,} rows after the last numbers. Add rows that have the covariates and no numbers."
             )
+        if f.covariates:
+            ahead_TE = group.known_LE[len(group) - extra :][:horizon]
+            unknown = np.argwhere(np.isnan(ahead_TE))
+            if len(unknown):
+                step, column = unknown[0].tolist()
+                raise UserError(
+                    f"{table.path}: {f.covariates[column]} is missing in row {step + 1:,} after the last numbers"
+                    f"{f' of the series {group.name}' if group.name else ''}. What is known beforehand must be there."
+                )
         missing = -(-horizon // f.horizon) * f.horizon + f.patch - extra
         if missing <= 0:
             return group, extra

@@ -190,6 +190,8 @@ class Predictor:
         """Answer an endless input of (text, features) in order, holding `window` rows at a time."""
         iterator = iter(rows)
         while block := list(islice(iterator, window)):
+            if not all(isinstance(row, tuple) and len(row) == 2 for row in block):
+                raise UserError("stream takes pairs (text, features), with None for a model that has no features.")
             texts = [text for text, _ in block]
             columns = [column for _, column in block]
             features = None if all(column is None for column in columns) else [column or "" for column in columns]

@@ -237,6 +237,47 @@ def test_a_part_without_numbers_is_refused_and_not_waited_for(seqsmith, folder, 
 
 
 @pytest.mark.unwatched
+def test_a_series_without_numbers_takes_no_forecast_from_others(seqsmith, trained, folder):
+    lines = [
+        f"2024-01-{1 + h // 24:02} {h % 24:02}:00,{shop},{h % 7 if shop == 'a' else ''}\n"
+        for shop in "ab"
+        for h in range(120)
+    ]
+    (folder / "h.csv").write_text("date,shop,load\n" + "".join(lines))
+    assert seqsmith("train", "h.csv", "--out", "r", "--quiet", *SMALL).code == 0
+    found = seqsmith("predict", "r/model", "h.csv", "--horizon", "2")
+    assert found.code == 0
+    assert "1 series have no number to go on from and no forecast, the first is b." in found.err
+    assert [line.split(",")[0] for line in found.lines] == ["group", "a", "a"]
+    (folder / "one.csv").write_text("date,load,heat\n2024-01-01 00:00,1,2\n")
+    told = seqsmith("predict", trained / "run" / "model", "one.csv")
+    assert told.err == (
+        "seqsmith: one.csv: too few rows of a series to tell the step of its time. Give at least two.\n"
+    )
+
+
+@pytest.mark.unwatched
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            ("series.loss.kind=quantiles", "series.loss.levels=[0.4, 0.5, 0.6]"),
+            "an interval of 0.8 ends at the quantiles 0.1 and 0.9, and loss.levels at 0.4 and 0.6: name further levels",
+        ),
+        (
+            ("series.rollouts=true", "train.scheduled_sampling=0.5"),
+            "train.scheduled_sampling: with series.rollouts all that is fed is the model's own. Leave it out.",
+        ),
+        (("series.split_rows=[80, 40]",), "series.split_rows.2: found (80, 40), expected a value for it."),
+    ],
+)
+def test_settings_that_contradict_each_other_are_told(seqsmith, folder, settings, message):
+    words = [word for setting in settings for word in ("--set", setting)]
+    found = seqsmith("train", write(folder / "t.csv"), "--out", "r", *SMALL, *words)
+    assert (found.code, message in found.err) == (2, True)
+
+
+@pytest.mark.unwatched
 def test_what_belongs_to_models_of_series_alone_is_refused_elsewhere(seqsmith, model, trained, pairs):
     assert "--horizon belongs to models of series" in seqsmith("predict", model, pairs, "--horizon", "3").err
     refused = seqsmith("evaluate", model, pairs, "--part", "dev")

@@ -63,13 +63,17 @@ def test_a_recording_that_cannot_be_read_takes_no_answer_from_others(folder, tmp
     assert run(words) == 2
     told = capsys.readouterr().err.splitlines()
     assert told[0].startswith(f"seqsmith: {broken}: ")
-    assert told[1:] == [
+    assert told[1].startswith("seqsmith: 2 of 3 answers were cut at the longest length allowed (search.longest")
+    assert told[2:] == [
         "seqsmith: 1 of 3 recordings could not be read (see above) and have an empty answer, the first is "
         f"{broken}. All others are answered."
     ]
     rows = [row.split("\t") for row in out.read_text().splitlines()]
     assert [row[0] for row in rows] == [names[0], str(broken), names[1]]
-    assert rows[1][1] == ""
+    assert rows[1][1:] == ["", "-inf"]
+    assert run([*words[:-2], "--format", "jsonl"]) == 2
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["score"] is None for one in found] == [False, True, False]
     assert run(["predict", str(folder / "run/model"), str(broken)]) == 2
     assert capsys.readouterr().out == ""
 

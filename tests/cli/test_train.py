@@ -280,6 +280,40 @@ def test_a_mistake_that_shows_late_leaves_the_folder_to_the_corrected_command(
     assert seqsmith("train", pairs, "--quiet", *small).code == 0
 
 
+@pytest.mark.parametrize("name", ["model", "journal.jsonl", "checkpoints", "vocabulary"])
+def test_what_a_run_would_write_over_is_not_its_folder(
+    seqsmith: Seqsmith, folder: Path, pairs: Path, small: tuple[str, ...], name: str
+) -> None:
+    (folder / "run" / name).mkdir(parents=True)
+    (folder / "run" / name / "mine").write_text("x")
+    told = seqsmith("train", pairs, *small)
+    assert (told.code, told.err) == (
+        2,
+        f"seqsmith: run: holds {name} already, which the run would write over. Choose another --out.\n",
+    )
+    assert (folder / "run" / name / "mine").read_text() == "x"
+    assert {path.name for path in (folder / "run").iterdir()} <= {name, "lock"}
+
+
+def test_what_a_kill_while_saving_leaves_behind_goes(seqsmith: Seqsmith, pairs: Path, small: tuple[str, ...]) -> None:
+    assert seqsmith("train", pairs, "--quiet", *small).code == 0
+    Path("run/checkpoints/.tmp-step-00000008-1").mkdir()
+    assert seqsmith("train", "--resume", "--quiet").code == 0
+    assert not Path("run/checkpoints/.tmp-step-00000008-1").exists()
+
+
+def test_sharing_all_embeddings_needs_one_vocabulary(seqsmith: Seqsmith, folder: Path, small: tuple[str, ...]) -> None:
+    letters = str.maketrans("0123456789", "abcdefghij")
+    (folder / "a.tsv").write_text("".join(f"{n:04}\t{f'{n:04}'.translate(letters)}\n" for n in range(0, 9000, 37)))
+    words = ("--set", "model.share_embeddings=all", "--set", "joint_vocabulary=false")
+    told = seqsmith("train", "a.tsv", *small, *words)
+    assert (told.code, told.err.splitlines()[-1]) == (
+        2,
+        "seqsmith: model.share_embeddings: 'all' needs one vocabulary, found other symbols on either side. "
+        "Set joint_vocabulary = true, or share only 'target'.",
+    )
+
+
 def test_tuning_a_model_with_features_asks_for_their_column(
     seqsmith: Seqsmith, pairs: Path, folder: Path, models: Path
 ) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from seqsmith.series.scaling import Scaling, last_seen, levels
+from seqsmith.series.scaling import Scaling, differ, last_seen, levels
 
 numbers = st.floats(-1e6, 1e6, width=64)
 tables = arrays(np.float64, st.tuples(st.integers(1, 12), st.integers(1, 3)), elements=numbers | st.just(np.nan))
@@ -35,6 +35,21 @@ def test_what_was_fitted_has_mean_0_and_deviation_1_or_never_changes(table_LC):
         if len(seen) and np.ptp(seen) > 1e-6:
             assert seen.mean() == pytest.approx(0.0, abs=1e-6)
             assert seen.std() == pytest.approx(1.0, abs=1e-6)
+
+
+def test_units_make_no_difference():
+    table_LC = np.random.default_rng(1).normal(5.0, 1.0, size=(20, 2))
+    for unit in (1e-15, 1.0, 1e15):
+        scaled = Scaling.fit([table_LC * unit]).scale(table_LC * unit)
+        np.testing.assert_allclose(scaled, Scaling.fit([table_LC]).scale(table_LC), atol=1e-9)
+
+
+def test_series_differ_where_one_varies_far_less_than_all():
+    table_LC = np.random.default_rng(1).normal(size=(50, 1))
+    assert not differ([table_LC])
+    assert not differ([table_LC, table_LC * 2, np.full((3, 1), np.nan)])
+    assert differ([table_LC, table_LC * 10])
+    assert differ([table_LC, table_LC + 10])
 
 
 def test_a_constant_column_is_only_shifted():

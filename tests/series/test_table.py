@@ -91,7 +91,7 @@ def test_missing_numbers_are_counted_and_masked_or_interpolated(tmp_path):
     text = HOURLY.replace(",2,20", ",,20").replace(",3,40", ",NaN,40")
     found = table(tmp_path, text)
     assert np.isnan(found.groups[0].value_LC[:, 0]).tolist() == [False, True, False, True]
-    assert "Missing numbers, left out of the loss: 2, the first at row 2 of the table, column a." in told(found)
+    assert "Missing numbers, which count nowhere: 2, the first at row 2 of the table, column a." in told(found)
     assert table(tmp_path, text, missing="interpolate").groups[0].value_LC[:, 0].tolist() == [1, 2.5, 4, 4]
     assert complaint(tmp_path, text, missing="error").startswith("/t.csv:2: row 2 of the table, column a is missing.")
 

@@ -40,6 +40,10 @@ def refuse_meaningless(settings: config.Settings) -> None:
     series = settings.series
     if series is not None and series.decoding == "direct" and settings.train.scheduled_sampling:
         raise UserError("train.scheduled_sampling: where series.decoding = 'direct', nothing is fed. Leave it out.")
+    if series is not None and series.rollouts and settings.train.scheduled_sampling:
+        raise UserError(
+            "train.scheduled_sampling: with series.rollouts all that is fed is the model's own. Leave it out."
+        )
     if settings.model.ctc == 1.0 and settings.search.ctc not in (None, 1.0):
         raise UserError("search.ctc: where model.ctc = 1, only the CTC head is trained. Leave search.ctc out.")
     said = settings.model_dump(exclude_defaults=True)

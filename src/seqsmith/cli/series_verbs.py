@@ -20,7 +20,7 @@ from seqsmith.data.printable import printable
 from seqsmith.errors import UserError, nearest
 from seqsmith.evaluate.forecast import NAMES, at_level, render_forecasts
 from seqsmith.evaluate.linechart import Panel, linechart, save_png
-from seqsmith.featurise_series import Encoded
+from seqsmith.featurise_series import Encoded, SeriesFeaturiser
 from seqsmith.forecaster import LEVELS, Forecaster, as_rows
 from seqsmith.series.scaling import Scaling
 from seqsmith.series.split import Part
@@ -49,7 +49,11 @@ def predict_series(
     table = forecaster.read(history)
     for sentence in table.findings.sentences(_series(forecaster)):
         note(sentence)
-    rows = list(as_rows(forecaster.predict(table, horizon=horizon)))
+    forecasts = forecaster.predict(table, horizon=horizon)
+    unknown = {group.name for group in table.groups} - {one.group for one in forecasts}
+    if unknown:
+        note(f"{len(unknown):,} series have no number to go on from and no forecast, the first is {min(unknown)}.")
+    rows = list(as_rows(forecasts))
     if table.layout.group is None:
         for row in rows:
             del row["group"]
@@ -102,13 +106,7 @@ def evaluate_series(
         note(sentence)
     encoded = forecaster.featuriser.encode(table.groups)
     windows = part_windows(forecaster.featuriser, splits_of(table, checked), part)
-    if not len(windows):
-        raise UserError(
-            f"{table.path}: no window of {forecaster.featuriser.context:,} steps of context and "
-            f"{forecaster.featuriser.horizon:,} of horizon fits into the part `{part}`."
-        )
-    if not encoded.usable(windows).any():
-        raise UserError(f"{table.path}: no window of the part `{part}` has numbers to look at and numbers to forecast.")
+    _check_windows(forecaster.featuriser, table, encoded, windows, part)
     rows = score_rows(forecaster, encoded, windows)
     print(f"{len(windows):,} windows of {printable(table.path, longest=1000)} ({part})")
     print(_chosen(rows, names))
@@ -126,6 +124,18 @@ def evaluate_series(
         with replacing(report) as file:
             json.dump(found, file, ensure_ascii=False, indent=1)
             file.write("\n")
+
+
+def _check_windows(f: SeriesFeaturiser, table: Table, encoded: Encoded, windows: Windows, part: Part) -> None:
+    """Raise UserError where there is nothing to score."""
+    shortest = min(f.context, f.season) if part == "all" else f.context
+    if not len(windows):
+        raise UserError(
+            f"{table.path}: no window of {shortest:,} steps of context and {f.horizon:,} of horizon fits into the part "
+            f"`{part}`."
+        )
+    if not encoded.usable(windows).any():
+        raise UserError(f"{table.path}: no window of the part `{part}` has numbers to look at and numbers to forecast.")
 
 
 def _check_plot(path: Path) -> None:

@@ -110,6 +110,8 @@ def open_text_task(table: Mapping[str, Any], run: Path, device: torch.device, *,
     pairs = read_pairs(draft, say=say)
     settings = draft if resume else resolve(table, pairs, say)
     featuriser = _featuriser(settings, pairs, run, older, resume=resume)
+    if settings.model.share_embeddings == "all" and not resume:
+        _check_one_vocabulary(featuriser)
     train, dev = encode_pairs(settings, pairs, featuriser, say)
     tell_impossible(settings, train, say)
     prepared = Prepared(with_answer_length(settings, train), pairs, featuriser, train, dev)
@@ -122,6 +124,17 @@ def open_text_task(table: Mapping[str, Any], run: Path, device: torch.device, *,
         say(f"Starts from the weights of {start_from}{_new_symbols(featuriser, older.featuriser)}.")
     say(f"Model: {describe(settings.model)}, {runtime.parameter_count(model):,} parameters.")
     return TextTask(prepared, Validator(prepared, model.to(device), device))
+
+
+def _check_one_vocabulary(featuriser: Featuriser) -> None:
+    """Raise UserError where an id is not the same symbol on both sides; other sizes are told with the model."""
+    if featuriser.channels is None and featuriser.text_source.size == featuriser.target.size:
+        source, target = (side.pieces(range(side.size)) for side in (featuriser.text_source, featuriser.target))
+        if source != target:
+            raise UserError(
+                "model.share_embeddings: 'all' needs one vocabulary, found other symbols on either side. "
+                "Set joint_vocabulary = true, or share only 'target'."
+            )
 
 
 def _new_symbols(featuriser: Featuriser, older: Featuriser) -> str:

@@ -5,6 +5,7 @@ What differs between kinds of data is a `Task`; the rest of a run is here.
 
 from __future__ import annotations
 
+import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
@@ -31,6 +32,8 @@ from seqsmith.train.tensorboard import TensorBoard, check_installed
 
 Say = Callable[[str], None]
 Tell = Callable[[Event], None]
+_WRITTEN = ("checkpoints", "journal.jsonl", "model", "tensorboard", "vocabulary")
+"""What a run writes beside its settings."""
 
 
 def train(table: Mapping[str, Any], run: Path, *, resume: bool, quiet: bool = False) -> int:
@@ -144,7 +147,13 @@ def _check_run_folder(run: Path, *, resume: bool) -> None:
         raise UserError(f"{run}: nothing to resume: it has no config.toml. Start it without --resume.")
     if begun and not resume:
         raise UserError(f"{run}: holds a run already. Go on with --resume, or choose another --out.")
-    (run / "checkpoints").mkdir(exist_ok=True)
+    for name in () if resume else _WRITTEN:
+        if (run / name).exists():
+            raise UserError(f"{run}: holds {name} already, which the run would write over. Choose another --out.")
+    checkpoints = run / "checkpoints"
+    checkpoints.mkdir(exist_ok=True)
+    for left_behind in checkpoints.glob(".tmp-*"):  # by a process that was killed while it saved
+        shutil.rmtree(left_behind, ignore_errors=True)
 
 
 @contextmanager
@@ -154,8 +163,9 @@ def _unbegun_again(run: Path) -> Iterator[None]:
         yield
     except UserError:
         if not any((run / "checkpoints").glob("step-*")):
-            for name in ("config.toml", "journal.jsonl"):
-                (run / name).unlink(missing_ok=True)
+            for name in ("config.toml", *_WRITTEN):
+                place = run / name
+                shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
         raise
 
 

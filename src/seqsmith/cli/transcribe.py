@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -105,7 +106,11 @@ def _names(given: str, settings: config.Settings, data: dict[str, Any]) -> Itera
 def _answers(
     predictor: Predictor, names: Sequence[str], unread: list[str], *, timed: bool
 ) -> Iterator[tuple[Prediction, Sequence[Timed]]]:
-    """The answers in order; names of recordings that cannot be read are put into `unread`."""
+    """The answers in order; names of recordings that cannot be read are put into `unread`.
+
+    Says at the end how many answers were cut.
+    """
+    cut: list[str] = []
     for first in range(0, len(names), _AT_ONCE):
         block = names[first : first + _AT_ONCE]
         try:
@@ -117,9 +122,15 @@ def _answers(
         for name, prediction in zip(block, found, strict=True):
             if prediction is None:
                 unread.append(name)
-                yield Prediction(name, (Candidate("", 0.0, 0.0, True),)), ()
+                yield Prediction(name, (Candidate("", -math.inf, -math.inf, True),)), ()
             else:
+                cut += [] if prediction.nbest[0].ended else [name]
                 yield prediction, predictor.times(prediction) if timed else ()
+    if cut:
+        note(
+            f"{len(cut):,} of {len(names):,} answers were cut at the longest length allowed (search.longest, "
+            f"longest_ratio), the first is of {cut[0]}."
+        )
 
 
 def _alone(predictor: Predictor, name: str) -> Prediction | None:
@@ -155,7 +166,7 @@ def _as_dict(prediction: Prediction, words: Sequence[Timed]) -> dict[str, Any]:
     return {
         "source": prediction.source,
         "text": prediction.text,
-        "score": prediction.score,
+        "score": None if math.isinf(prediction.score) else prediction.score,
         "words": [
             {"word": word.text, "start": round(word.start_seconds, 3), "end": round(word.end_seconds, 3)}
             for word in words

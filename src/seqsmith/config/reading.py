@@ -170,6 +170,8 @@ def _expected(error: Any) -> str:
             return "true or false"
         case "tuple_type":
             return "a list"
+        case "missing":
+            return "a value for it"
         case "greater_than":
             return f"more than {limits['gt']:g}"
         case "greater_than_equal":

@@ -146,4 +146,11 @@ class Series(Table):
             raise ValueError("rollouts feed forecasts back: they need decoding = 'autoregressive'")
         if self.dev_share + self.test_share >= 1.0:
             raise ValueError("dev_share and test_share leave nothing to train on")
+        tail = (1.0 - self.interval) / 2
+        levels = self.loss.levels if isinstance(self.loss, Quantiles) else (0.0, 1.0)
+        if levels[0] > tail + 1e-9 or levels[-1] < 1.0 - tail - 1e-9:
+            raise ValueError(
+                f"an interval of {self.interval:g} ends at the quantiles {tail:g} and {1 - tail:g}, and loss.levels at "
+                f"{levels[0]:g} and {levels[-1]:g}: name further levels or a narrower interval"
+            )
         return self

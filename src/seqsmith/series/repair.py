@@ -41,7 +41,7 @@ class Findings:
 
     def sentences(self, settings: config.Series) -> Iterator[str]:
         """One sentence for each thing that was met."""
-        masked = "left out of the loss" if settings.missing == "mask" else "filled on a line between their neighbours"
+        masked = "which count nowhere" if settings.missing == "mask" else "filled on a line between their neighbours"
         fill = "filled with missing numbers" if settings.gaps == "fill" else "passed over"
         tallies = (
             (self.not_finite, "Numbers that are not finite, taken as missing"),

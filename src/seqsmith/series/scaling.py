@@ -41,7 +41,7 @@ class Scaling:
         mean_C = np.where(seen_LC, value_LC, 0.0).sum(0) / count_C
         variance_C = (np.where(seen_LC, value_LC - mean_C, 0.0) ** 2).sum(0) / count_C
         deviation_C = np.sqrt(variance_C)
-        tiny_C = deviation_C <= 1e-12 * np.maximum(1.0, np.abs(mean_C))
+        tiny_C = deviation_C <= 1e-12 * np.abs(mean_C)  # nothing but rounding, or nothing at all
         deviation_C = np.where(tiny_C, 1.0, deviation_C)
         if fallback is not None:
             unseen_C = ~seen_LC.any(0)
