@@ -56,10 +56,14 @@ def test_a_run_is_told_with_its_validations_and_scores(seqsmith: Seqsmith, finis
 def test_a_run_that_stopped_says_how_to_go_on(seqsmith: Seqsmith, finished: Path, folder: Path) -> None:
     lines = (finished / "journal.jsonl").read_text().splitlines()
     until = next(number for number, line in enumerate(lines) if '"validation"' in line)
-    (folder / "run").mkdir()
+    shutil.copytree(finished, folder / "run")
     (folder / "run" / "journal.jsonl").write_text("\n".join(lines[: until + 1]) + "\n")
     told = seqsmith("inspect", "run")
     assert told.lines[0].endswith("not finished: go on with seqsmith train --resume --out run")
+    next((folder / "run" / "vocabulary").glob("*.*")).write_text("x")
+    assert "not finished, and cannot go on: run/vocabulary: damaged: " in seqsmith("inspect", "run").lines[0]
+    (folder / "run" / "config.toml").write_text("[x")
+    assert "and cannot go on: run/config.toml: not a TOML file" in seqsmith("inspect", "run").lines[0]
 
 
 @pytest.mark.parametrize("what", ["data", "model", "run"])

@@ -21,6 +21,7 @@ from seqsmith.data.kinds import guess_kind
 from seqsmith.data.printable import printable
 from seqsmith.errors import UserError
 from seqsmith.evaluate.report import TITLES
+from seqsmith.folder import check_folder
 from seqsmith.model_folder import is_series_model, is_vector_model
 from seqsmith.text.columns import roles
 
@@ -111,6 +112,17 @@ def _model(folder: Path) -> Found:
     return lines, table
 
 
+def _damage(folder: Path) -> str | None:
+    """What keeps a run from going on, if anything does."""
+    try:
+        config.build(config.read_table(folder / "config.toml"), where=str(folder / "config.toml"))
+    except UserError as error:
+        return str(error)
+    vocabulary = folder / "vocabulary"
+    wrong = check_folder(vocabulary) if vocabulary.exists() else None
+    return wrong and f"{vocabulary}: damaged: {wrong}"
+
+
 def _run(folder: Path) -> Found:
     from seqsmith.cli.card import describe, duration
     from seqsmith.cli.display import validation_line
@@ -124,7 +136,9 @@ def _run(folder: Path) -> Found:
     validations = [event for event in events if event["event"] == "validation"]
     finished = events[-1]["event"] == "model"
     seconds = max((event["seconds"] for event in events if "seconds" in event), default=0.0)
+    wrong = None if finished else _damage(folder)
     how = "finished" if finished else f"not finished: go on with {command('train', '--resume', '--out', folder)}"
+    how = f"not finished, and cannot go on: {wrong}" if wrong else how
     updates = max((event["update"] for event in events if "update" in event), default=0)
     lines = [
         f"{_name(folder)}: a run of {updates:,} updates in {duration(seconds / 60)}, {how}",
