@@ -295,6 +295,15 @@ def test_what_a_run_would_write_over_is_not_its_folder(
     assert {path.name for path in (folder / "run").iterdir()} <= {name, "lock"}
 
 
+def test_targets_of_a_few_classes_are_split_by_their_sources(
+    seqsmith: Seqsmith, folder: Path, small: tuple[str, ...]
+) -> None:
+    (folder / "a.tsv").write_text("".join(f"{n:03}\t{'xyz'[n % 3]}\n" for n in range(200)))
+    told = seqsmith("train", "a.tsv", *small)
+    assert told.code == 0
+    assert "20 of the 200 pairs are split off (seed 1); no source (the targets are a few that repeat) of" in told.err
+
+
 def test_what_a_kill_while_saving_leaves_behind_goes(seqsmith: Seqsmith, pairs: Path, small: tuple[str, ...]) -> None:
     assert seqsmith("train", pairs, "--quiet", *small).code == 0
     Path("run/checkpoints/.tmp-step-00000008-1").mkdir()

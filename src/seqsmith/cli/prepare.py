@@ -29,6 +29,7 @@ from seqsmith.train.speech_recipe import choose_speech
 
 Say = Callable[[str], None]
 _SAMPLE = 20_000  # texts that the rules look at
+_CLASSES = 0.1  # different targets for each pair: fewer are classes more than texts
 _HASHES = 1 << 20  # hashes that are looked up at once
 _BLOCK = 10_000  # texts in memory at once while a tokeniser learns
 
@@ -87,11 +88,20 @@ def read_pairs(settings: config.Settings, *, say: Say) -> Pairs:
             say("  data.dev_pairs is not used: a dev set is given, so that none is split off.")
         return Pairs(train, np.arange(len(train)), dev, np.arange(len(dev)))
     count = data.dev_pairs or default_dev_pairs(len(train))
-    speech = isinstance(settings.source, config.SpeechSource)  # different recordings may well say the same
-    train_rows, dev_rows = split_dev(train.source_hash, train.source_hash if speech else train.target_hash, count, seed)
+    if isinstance(settings.source, config.SpeechSource):  # different recordings may well say the same
+        shared, kept_apart = train.source_hash, "recording"
+    else:
+        shared, kept_apart = train.target_hash, "source or target"
+    try:
+        train_rows, dev_rows = split_dev(train.source_hash, shared, count, seed)
+    except UserError:
+        if len(np.unique(train.target_hash)) > _CLASSES * len(train):
+            raise
+        train_rows, dev_rows = split_dev(train.source_hash, train.source_hash, count, seed)
+        kept_apart = "source (the targets are a few that repeat)"
     say(
         f"No dev set given: {len(dev_rows):,} of the {len(train):,} pairs are split off (seed {seed}); "
-        f"no {'recording' if speech else 'source or target'} of theirs is left in training."
+        f"no {kept_apart} of theirs is left in training."
     )
     return Pairs(train, train_rows, train, dev_rows)
 
