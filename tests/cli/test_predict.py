@@ -164,6 +164,14 @@ def test_features_that_are_missing_are_asked_for(seqsmith: Seqsmith, models: Pat
         2,
         "seqsmith: standard input:3: this model takes a source, a tab and its features; found no tab.\n",
     )
+    told = seqsmith("predict", models / "features", stdin="1\tA\tB\n")
+    assert told.err.endswith("found 2 tabs.\n")
+
+
+def test_features_that_were_never_seen_are_told(seqsmith: Seqsmith, models: Path) -> None:
+    told = seqsmith("predict", models / "features", stdin="12\tA\n12\tC\n12\tB\n")
+    assert (told.code, len(told.lines)) == (0, 3)
+    assert "1 of 3 sources have features that were never seen in training, the first is number 2." in told.err
 
 
 def test_attention_is_drawn_for_the_first_line_that_is_not_empty(

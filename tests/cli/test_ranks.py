@@ -140,6 +140,7 @@ def refused(folder: Path, *words: str | Path, stdin: IO[str] | None = None, **se
 def test_what_is_wrong_is_told_once(tmp_path: Path) -> None:
     said = refused(tmp_path, tmp_path / "missing.tsv")
     assert said.count("missing.tsv: no such file") == 1
+    assert "lost the others" not in said
 
 
 def test_an_update_has_a_batch_for_every_process(tmp_path: Path) -> None:

@@ -92,6 +92,10 @@ def test_no_answer_is_longer_than_its_source_allows(two: Any) -> None:
 
 @pytest.mark.unwatched
 def test_an_answer_is_as_long_as_it_must_be(two: Any) -> None:
-    _, engine, sources = two
+    reference, engine, sources = two
     found = engine.answer(sources, config.Search(beam=2, shortest=6, longest=12))
     assert min(len(answers[0].ids) for answers in found) >= 6
+    for shortest in (9, 10):  # beyond what any answer would be: all end as soon as they may
+        search = config.Search(beam=1, shortest=shortest, longest=20)
+        lengths = [[len(answers[0].ids) for answers in one.answer(sources, search)] for one in (engine, reference)]
+        assert lengths[0] == lengths[1]

@@ -91,9 +91,13 @@ def test_missing_numbers_are_counted_and_masked_or_interpolated(tmp_path):
     text = HOURLY.replace(",2,20", ",,20").replace(",3,40", ",NaN,40")
     found = table(tmp_path, text)
     assert np.isnan(found.groups[0].value_LC[:, 0]).tolist() == [False, True, False, True]
-    assert "Missing numbers, which count nowhere: 2, the first at row 2 of the table, column a." in told(found)
+    assert "Missing numbers, which count nowhere: 2, the first at 2020-01-01 01:00:00 of the table, column a." in told(
+        found
+    )
     assert table(tmp_path, text, missing="interpolate").groups[0].value_LC[:, 0].tolist() == [1, 2.5, 4, 4]
-    assert complaint(tmp_path, text, missing="error").startswith("/t.csv:2: row 2 of the table, column a is missing.")
+    assert complaint(tmp_path, text, missing="error").startswith(
+        "/t.csv: 2020-01-01 01:00:00 of the table, column a is missing."
+    )
 
 
 @pytest.mark.parametrize("bad", ["inf", "-Infinity"])
@@ -127,7 +131,7 @@ def test_rows_out_of_order(tmp_path):
     text = "".join([lines[0], lines[2], lines[1], *lines[3:]])
     found = table(tmp_path, text)
     np.testing.assert_array_equal(found.groups[0].value_LC, table(tmp_path, HOURLY).groups[0].value_LC)
-    assert "Rows that stand before an earlier time, sorted: 1, the first at" in told(found)
+    assert "Rows that stand after a later time, sorted: 1, the first at" in told(found)
     assert "/t.csv:3: this row is earlier than the one before it." in complaint(tmp_path, text, unordered="error")
 
 

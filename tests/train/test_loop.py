@@ -271,8 +271,7 @@ def test_twenty_updates_in_a_row_without_a_finite_gradient_are_the_end(tmp_path:
     with pytest.raises(Diverged) as error:
         trainer.run()
     assert str(error.value) == (
-        "training diverged: 20 updates in a row had no finite gradient (update 25). "
-        "Lower train.rate (now 0.01) or use train.precision=fp32."
+        "training diverged: 20 updates in a row had no finite gradient (update 25). Lower train.rate (now 0.01)."
     )
     assert all(parameter.isfinite().all() for parameter in trainer.model.parameters())
 

@@ -60,7 +60,7 @@ class Display:
             case "skip":
                 self.say(f"update {event['update']:,} left out: {event['why']}")
             case "end" if not event["reason"].startswith("signal"):
-                self.say(f"Training ended after {event['update']:,} updates: {event['reason']}.")
+                self.say(f"Training ended after {event['update']:,} updates: {event['reason'].rstrip('.')}.")
 
     def say(self, text: str) -> None:
         """Print a line, or several; nothing that came from a file can steer the terminal."""

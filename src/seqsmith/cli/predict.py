@@ -39,14 +39,16 @@ class Remarks:
     cut_sources: list[int] = field(default_factory=list)
     cut_answers: list[int] = field(default_factory=list)
     strange: list[int] = field(default_factory=list)
+    strange_features: list[int] = field(default_factory=list)
     broken: list[int] = field(default_factory=list)
 
-    def note(self, prediction: Prediction, form: Format) -> None:
+    def note(self, prediction: Prediction, form: Format, *, known_features: bool = True) -> None:
         self.rows += 1
         for condition, numbers in (
             (prediction.cut_source, self.cut_sources),
             (not prediction.nbest[0].ended, self.cut_answers),
             (prediction.unknown_share > 0.5, self.strange),
+            (not known_features, self.strange_features),
             (any(_written(c, form) != c.text for c in prediction.nbest), self.broken),
         ):
             if condition:
@@ -57,6 +59,7 @@ class Remarks:
             (self.cut_sources, f"sources were cut to {settings.data.longest_source:,} tokens (data.longest_source)"),
             (self.cut_answers, "answers were cut at the longest length allowed (search.longest, longest_ratio)"),
             (self.strange, "sources are mostly symbols that were never seen in training"),
+            (self.strange_features, "sources have features that were never seen in training"),
             (self.broken, "answers hold a tab or a line break, written as a space: --format jsonl keeps them"),
         ):
             if numbers:
@@ -98,7 +101,8 @@ def predict(
                 if attention is not None and row[0].strip():
                     _draw(predictor, prediction, row[1], attention)
                     attention = None
-                remarks.note(prediction, form)
+                known = row[1] is None or predictor.featuriser.text_source.knows_features(row[1])
+                remarks.note(prediction, form, known_features=known)
                 file.write(_rendered(prediction, form, remarks.rows if several else None))
                 file.flush()
     if attention is not None:
@@ -133,9 +137,11 @@ def _blocks(path: str, reading: config.Data, counts: Counts, *, has_features: bo
 
 
 def _cut(line: str, where: str) -> Row:
-    source, tab, features = line.partition("\t")
-    if line.strip() and not tab:
-        raise UserError(f"{where}: this model takes a source, a tab and its features; found no tab.")
+    source, _, features = line.partition("\t")
+    tabs = line.count("\t")
+    if line.strip() and tabs != 1:
+        found = f"{tabs} tabs" if tabs else "no tab"
+        raise UserError(f"{where}: this model takes a source, a tab and its features; found {found}.")
     return source, features
 
 

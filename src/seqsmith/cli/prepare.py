@@ -13,7 +13,7 @@ from seqsmith import config, runtime
 from seqsmith.bundle import Bundle
 from seqsmith.cli.kind import kind_of
 from seqsmith.data.files import shown
-from seqsmith.data.prepare import Encoded, Gathered, encode, gather
+from seqsmith.data.prepare import Encoded, Gathered, NoneShort, encode, gather
 from seqsmith.data.split import default_dev_pairs, pair_hashes, split_dev
 from seqsmith.errors import UserError
 from seqsmith.featurise import Featuriser, roles
@@ -193,10 +193,13 @@ def encode_pairs(settings: config.Settings, pairs: Pairs, featuriser: Featuriser
     """Train and dev as ids, on disk."""
     key = featuriser.digest()
     columns = featuriser.columns(settings.data)
-    encoded = [
-        encode(gathered, rows, columns, key=key + _recordings(settings, gathered), cache=runtime.cache_folder())
-        for gathered, rows in ((pairs.train, pairs.train_rows), (pairs.dev, pairs.dev_rows))
-    ]
+    encoded = []
+    for name, gathered, rows in (("training", pairs.train, pairs.train_rows), ("dev", pairs.dev, pairs.dev_rows)):
+        try:
+            digest = key + _recordings(settings, gathered)
+            encoded.append(encode(gathered, rows, columns, key=digest, cache=runtime.cache_folder()))
+        except NoneShort as error:
+            raise UserError(f"of the {len(rows):,} {name} pairs {error}") from None
     for name, column in (("training", encoded[0]), ("dev", encoded[1])):
         for side, tally in column.counts.items():
             if tally.count:

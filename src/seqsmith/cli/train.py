@@ -67,7 +67,10 @@ def _lead(table: Mapping[str, Any], run: Path, rank: Rank, display: Display, *, 
 
 def _follow(run: Path, rank: Rank, *, resume: bool) -> int:
     """Wait for what the leader wrote down, then train with it in silence."""
-    rank.wait()
+    try:
+        rank.wait()
+    except UserError:  # the leader is gone, and says why
+        return 2
     display = Display(quiet=True)
     task = _open_task(config.read_table(run / "config.toml"), run, rank, resume=True, say=display.say)
     runtime.keep_memory()

@@ -101,7 +101,7 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_several)]
 
 class Series(Table):
     # which columns
-    time: str | None = None  # None: the column called time, date, timestamp or ds, else the first of time stamps
+    time: str | None = None  # None: the column called time, date, datetime, timestamp or ds, else the first of times
     group: str | None = None  # None: the only column of words; "": none
     targets: Names | None = None  # None: every column of numbers
     covariates: Names = ()  # columns that are known for the future as well

@@ -20,7 +20,7 @@ from seqsmith.data.corpus import Role, Rows, read_rows
 from seqsmith.data.counts import PLACES, Counts
 from seqsmith.data.files import shown
 from seqsmith.data.printable import printable
-from seqsmith.data.report import Character, Found, Part, Quantiles, Report, Side
+from seqsmith.data.report import EMPTY, Character, Found, Part, Quantiles, Report, Side
 
 RATIO = 4.0
 """A pair is an outlier where its ratio of lengths is this many times off the median ratio,"""
@@ -127,7 +127,7 @@ class _Survey:
     def part(self) -> Part:
         paths = {"target": self.target_path}
         sides = {name: column.side(paths.get(name, self.path)) for name, column in self.column.items()}
-        findings = {"empty rows": Found(self.counts.empty.count, tuple(self.counts.empty.places))}
+        findings = {EMPTY: Found(self.counts.empty.count, tuple(self.counts.empty.places))}
         if {"source", "target"} <= sides.keys():
             findings |= _pair_findings(self)
         elif "source" in sides:

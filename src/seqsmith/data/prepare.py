@@ -252,6 +252,10 @@ class _TextWriter:
 # ------------------------------------------------------------------------------------------------ ids
 
 
+class NoneShort(UserError):
+    """Every pair was left out for its length."""
+
+
 def encode(
     gathered: Gathered,
     rows: NDArray[np.int64],
@@ -312,7 +316,7 @@ def _encode(gathered: Gathered, rows: NDArray[np.int64], columns: Mapping[str, C
             corpus_file.write(gathered.corpus(block[keep]).astype(np.uint16).tobytes())
     found = {name: {"count": len(rows), "rows": rows[:PLACES]} for name, rows in too_long.items()}
     if 0 < len(rows) == sum(len(left_out) for left_out in too_long.values()):
-        raise UserError(_all_too_long({name: _tally(one, gathered) for name, one in found.items()}, columns))
+        raise NoneShort(_all_too_long({name: _tally(one, gathered) for name, one in found.items()}, columns))
     (folder / FACTS).write_text(json.dumps({"too_long": found}), encoding="utf-8")
 
 
@@ -334,4 +338,4 @@ def _all_too_long(too_long: Mapping[str, Tally], columns: Mapping[str, Column]) 
         for name, tally in too_long.items()
         if tally.count
     )
-    return f"no pair is short enough to be used: {found}. Raise data.longest_source or data.longest_target."
+    return f"none is short enough to be used: {found}. Raise data.longest_source or data.longest_target."

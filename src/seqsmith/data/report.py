@@ -63,6 +63,9 @@ class Part:
     findings: dict[str, Found]
 
 
+EMPTY = "empty rows"
+
+
 @dataclass(frozen=True)
 class Report:
     parts: dict[str, Part]  # "train", "dev", "test"
@@ -108,6 +111,7 @@ def _character(character: Character) -> str:
 
 def _finding_lines(findings: dict[str, Found], pairs: int | None) -> Iterator[str]:
     for what, found in findings.items():
-        share = f" ({found.count / pairs:.1%})" if pairs and found.count else ""
+        rows = pairs and pairs + (found.count if what == EMPTY else 0)  # the empty ones are no pairs
+        share = f" ({found.count / rows:.1%})" if rows and found.count else ""
         places = "".join(f"\n    {printable(place, longest=1000)}" for place in found.places)
         yield f"  {what}: {found.count:,}{share}{places}"

@@ -42,12 +42,16 @@ class Findings:
     def sentences(self, settings: config.Series) -> Iterator[str]:
         """One sentence for each thing that was met."""
         masked = "which count nowhere" if settings.missing == "mask" else "filled on a line between their neighbours"
-        fill = "filled with missing numbers" if settings.gaps == "fill" else "passed over"
+        fill = (
+            "filled with missing numbers"
+            if settings.gaps == "fill"
+            else "passed over, so that times to come are whole steps after the last"
+        )
         tallies = (
             (self.not_finite, "Numbers that are not finite, taken as missing"),
             (self.huge, "Numbers beyond 1e30, taken as missing"),
             (self.missing, f"Missing numbers, {masked}"),
-            (self.unordered, "Rows that stand before an earlier time, sorted"),
+            (self.unordered, "Rows that stand after a later time, sorted"),
             (self.duplicates, f"Rows whose time is there already, of which the {settings.duplicates} is kept"),
             (self.gaps, f"Times left out by the table, {fill}"),
             (self.irregular, "Series with times between the steps, whose rows are taken one after the other"),
@@ -84,8 +88,8 @@ def mend(
                 name: _without_gaps(name, times, numbers, clock, f"{path}:{lines[name][0]}", settings, findings)
                 for name, (times, numbers) in groups.items()
             }
-    for name, (_, numbers) in groups.items():
-        _look_at_numbers(name, numbers, f"{path}:{lines[name][0]}", names, settings, findings)
+    for name, (times, numbers) in groups.items():
+        _look_at_numbers(name, times if clock else lines[name], numbers, path, clock, names, settings, findings)
     if settings.missing == "interpolate":
         groups = {name: (times, _interpolated(numbers)) for name, (times, numbers) in groups.items()}
     return clock, groups
@@ -187,16 +191,26 @@ def _first_hole(time_L: Times, place: NDArray[np.int64], clock: Clock) -> str:
 
 
 def _look_at_numbers(
-    name: str, x_LC: Numbers, where: str, names: Sequence[str], settings: config.Series, findings: Findings
+    name: str,
+    place_L: NDArray[np.int64],
+    x_LC: Numbers,
+    path: str,
+    clock: Clock | None,
+    names: Sequence[str],
+    settings: config.Series,
+    findings: Findings,
 ) -> None:
+    """Find holes and columns that never change. The places are times where there is a clock, else lines of the file."""
     missing_LC = np.isnan(x_LC)
     for column, title in enumerate(names):
         holes = np.flatnonzero(missing_LC[:, column])
         if len(holes):
-            place = f"row {holes[0] + 1} of {_called(name)}, column {printable(title)}"
+            first = int(place_L[holes[0]])
+            place = f"{f'line {first}' if clock is None else clock.written(first)} of {_called(name)}"
+            place += f", column {printable(title)}"
             if settings.missing == "error":
                 raise UserError(
-                    f"{where}: {place} is missing. Fill it, or set series.missing = 'mask' or 'interpolate'."
+                    f"{path}: {place} is missing. Fill it, or set series.missing = 'mask' or 'interpolate'."
                 )
             findings.missing.count += len(holes)
             findings.missing.places.append(place)
@@ -204,7 +218,7 @@ def _look_at_numbers(
         if len(seen) > 1 and (seen == seen[0]).all():
             if settings.constant == "error":
                 raise UserError(
-                    f"{where}: the column `{printable(title)}` of {_called(name)} never changes. Leave it out, or set "
+                    f"{path}: the column `{printable(title)}` of {_called(name)} never changes. Leave it out, or set "
                     "series.constant = 'keep'."
                 )
             findings.constant.append(f"{printable(title)} of {_called(name)}")

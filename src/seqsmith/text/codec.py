@@ -83,6 +83,10 @@ class TextCodec:
     def _normalise(self, text: str) -> str:
         return normalise(text, self.form, lowercase=self.lowercase)
 
+    def knows_features(self, column: str) -> bool:
+        """Whether all features of an example were seen in training."""
+        return UNKNOWN not in self._feature_ids(column)
+
     def _feature_ids(self, column: str) -> list[int]:
         return [self._feature_id(symbol) for symbol in _split(column, self.separator)]
 

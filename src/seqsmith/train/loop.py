@@ -184,8 +184,9 @@ class Trainer:
             )
 
     def _diverged(self, what: str) -> Diverged:
-        remedy = f"Lower train.rate (now {self.settings.rate:g}) or use train.precision=fp32."
-        return Diverged(f"training diverged: {what}. {remedy}")
+        remedy = f"Lower train.rate (now {self.settings.rate:g})"
+        remedy += " or use train.precision=fp32" if self.precision != "fp32" else ""
+        return Diverged(f"training diverged: {what}. {remedy}.")
 
     def rate(self) -> float:
         """The learning rate of the present update."""
