@@ -136,10 +136,14 @@ class Encoded:
 
     def scaling(self, windows: Windows) -> Levels:
         """By what the targets of windows were scaled."""
-        targets = self.featuriser.targets
-        parts = ([one.mean_C for one in self.scalings], [one.deviation_C for one in self.scalings])
-        mean_SC, deviation_SC = (np.stack(part)[:, :targets] for part in parts)
+        mean_SC, deviation_SC = self._scales
         return Levels(mean_SC[windows.series_E], deviation_SC[windows.series_E])
+
+    @cached_property
+    def _scales(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean and deviation of the targets of all series."""
+        scalings = [one.columns(range(self.featuriser.targets)) for one in self.scalings]
+        return np.stack([one.mean_C for one in scalings]), np.stack([one.deviation_C for one in scalings])
 
     def contexts(self, windows: Windows) -> Numbers:
         """The numbers before each horizon, a multiple of the patch; NaN before a series begins -> x_ESC."""
@@ -274,6 +278,7 @@ def fit_featuriser(
     parts = [group.value_LC[begin:end, :width] for group, (begin, end) in zip(table.groups, train, strict=True)]
     known = [group.known_LE[begin:end] for group, (begin, end) in zip(table.groups, train, strict=True)]
     shared = Scaling.fit(parts)
+    own = tuple(Scaling.fit([part], fallback=shared) for part in parts)
     assert settings.context is not None
     assert settings.horizon is not None
     assert settings.patch is not None
@@ -285,9 +290,7 @@ def fit_featuriser(
         cycles=cycles,
         scaling=Scaling.none(width) if settings.scaling == "none" else shared,
         groups=tuple(group.name for group in table.groups),
-        own_scaling=tuple(Scaling.fit([part], fallback=shared) for part in parts)
-        if settings.scaling == "group"
-        else (),
+        own_scaling=own if settings.scaling == "group" else (),
         covariate_scaling=Scaling.fit(known),
         context=settings.context,
         horizon=settings.horizon,

@@ -115,7 +115,7 @@ class Forecaster:
             raise UserError(f"predict takes the path of a table, found {type(history).__name__}.")
         table = history if isinstance(history, Table) else self.read(os.fspath(history))
         horizon = self.featuriser.horizon if horizon is None else horizon
-        if not isinstance(horizon, int) or isinstance(horizon, bool):
+        if not isinstance(horizon, (int, np.integer)) or isinstance(horizon, bool):
             raise UserError(f"horizon: found {horizon!r}, expected a whole number of steps.")
         if not 1 <= horizon <= MOST_STEPS:
             raise UserError(f"horizon: found {horizon:,} steps, expected 1 to {MOST_STEPS:,}.")
