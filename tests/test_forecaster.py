@@ -72,6 +72,17 @@ def test_a_longer_horizon_begins_like_a_shorter_one(tmp_path, independent):
         model.predict(path, horizon=-1)
 
 
+def test_what_is_no_table_or_no_horizon_is_told(tmp_path):
+    model, path = forecaster(), write(tmp_path)
+    for horizon in (0, 2.5, "5", True):
+        with pytest.raises(UserError, match=r"horizon: found .*, expected (1 to 1,000,000|a whole number of steps)"):
+            model.predict(path, horizon=horizon)
+    assert len(model.predict(path, horizon=np.int64(2))[0].times) == 2
+    for history in (5, [path], None):
+        with pytest.raises(UserError, match=r"predict takes the path of a table, found (int|list|NoneType)"):
+            model.predict(history)
+
+
 def test_what_is_added_to_a_series_is_added_to_its_forecast(tmp_path):
     """Window scaling by the last value: the model sees changes alone."""
     model = forecaster()
