@@ -17,7 +17,7 @@ from seqsmith.search.answer import Answer, NotFinite
 from seqsmith.search.beam import beam_search
 from seqsmith.search.greedy import greedy_search
 
-CELLS = 89  # a model is a table of logits, looked up by a hash of the prefix
+CELLS = 4999  # a model is a table of logits, looked up by a hash of the prefix; few prefixes meet, or answers would tie
 FIRST = END + 1  # the first id that is text
 
 seeds = st.integers(0, 10**6)
