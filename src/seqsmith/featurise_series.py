@@ -278,7 +278,7 @@ def fit_featuriser(
     parts = [group.value_LC[begin:end, :width] for group, (begin, end) in zip(table.groups, train, strict=True)]
     known = [group.known_LE[begin:end] for group, (begin, end) in zip(table.groups, train, strict=True)]
     shared = Scaling.fit(parts)
-    own = tuple(Scaling.fit([part], fallback=shared) for part in parts)
+    own = parts if settings.scaling == "group" else []
     assert settings.context is not None
     assert settings.horizon is not None
     assert settings.patch is not None
@@ -290,7 +290,7 @@ def fit_featuriser(
         cycles=cycles,
         scaling=Scaling.none(width) if settings.scaling == "none" else shared,
         groups=tuple(group.name for group in table.groups),
-        own_scaling=own if settings.scaling == "group" else (),
+        own_scaling=tuple(Scaling.fit([part], fallback=shared) for part in own),
         covariate_scaling=Scaling.fit(known),
         context=settings.context,
         horizon=settings.horizon,

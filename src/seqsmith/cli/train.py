@@ -150,9 +150,9 @@ def _check_run_folder(run: Path, *, resume: bool) -> None:
         raise UserError(f"{run}: nothing to resume: it has no config.toml. Start it without --resume.")
     if begun and not resume:
         raise UserError(f"{run}: holds a run already. Go on with --resume, or choose another --out.")
-    for name in () if resume else _WRITTEN:
-        if (run / name).exists():
-            raise UserError(f"{run}: holds {name} already, which the run would write over. Choose another --out.")
+    found = [name for name in _WRITTEN if (run / name).exists()]
+    if found and not resume:
+        raise UserError(f"{run}: holds {found[0]} already, which the run would write over. Choose another --out.")
     checkpoints = run / "checkpoints"
     checkpoints.mkdir(exist_ok=True)
     for left_behind in checkpoints.glob(".tmp-*"):  # by a process that was killed while it saved
