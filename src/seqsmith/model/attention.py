@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqsmith.model.layers import Dropout
+from seqsmith.model.linear import Linear
 from seqsmith.model.position import rotate
 
 _MANY = 2**14  # scores of a head; on CPUs torch's fused kernel is up to twice as fast from here on, in fp32
@@ -72,10 +73,10 @@ class MultiHead(nn.Module):
         super().__init__()
         self.heads, self.key_value_heads = heads, key_value_heads or heads
         self.rotary = rotary
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(memory_width, width // heads * self.key_value_heads)
-        self.value = nn.Linear(memory_width, width // heads * self.key_value_heads)
-        self.out = nn.Linear(width, width)
+        self.query = Linear(width, width)
+        self.key = Linear(memory_width, width // heads * self.key_value_heads)
+        self.value = Linear(memory_width, width // heads * self.key_value_heads)
+        self.out = Linear(width, width)
         self.dropout = Dropout(dropout)
 
     def remember(self, x_BSD: Tensor, *, first: int = 0) -> tuple[Tensor, Tensor]:
@@ -120,8 +121,8 @@ class SingleHead(nn.Module):
     def __init__(self, kind: Literal["additive", "dot", "general"], *, query_width: int, memory_width: int):
         super().__init__()
         self.kind = kind
-        self.key = nn.Identity() if kind == "dot" else nn.Linear(memory_width, query_width, bias=False)
-        self.query = nn.Linear(query_width, query_width) if kind == "additive" else nn.Identity()
+        self.key = nn.Identity() if kind == "dot" else Linear(memory_width, query_width, bias=False)
+        self.query = Linear(query_width, query_width) if kind == "additive" else nn.Identity()
         self.energy = nn.Parameter(torch.randn(query_width) * query_width**-0.5) if kind == "additive" else None
 
     def remember(self, x_BSD: Tensor) -> tuple[Tensor, Tensor]:

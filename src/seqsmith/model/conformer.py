@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from seqsmith.config import Conformer as Settings
 from seqsmith.config import Transformer as Shape
 from seqsmith.model.attention import padding_bias
+from seqsmith.model.linear import Linear
 from seqsmith.model.memory import Memory
 from seqsmith.model.subsample import silenced
 from seqsmith.model.transformer import Part, Positions, feed_forward, self_attention
@@ -27,10 +28,10 @@ class Convolution(nn.Module):
 
     def __init__(self, width: int, *, kernel: int):
         super().__init__()
-        self.enter = nn.Linear(width, 2 * width)
+        self.enter = Linear(width, 2 * width)
         self.near = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
         self.norm = nn.LayerNorm(width)
-        self.leave = nn.Linear(width, width)
+        self.leave = Linear(width, width)
 
     def forward(self, x_BSD: Tensor, valid_BS: Tensor) -> Tensor:
         gated_BSD = silenced(F.glu(self.enter(x_BSD), dim=-1), valid_BS)

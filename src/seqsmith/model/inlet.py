@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqsmith.batch import Frames, Source, Tokens
+from seqsmith.model.linear import Linear
 from seqsmith.model.subsample import Subsample
 
 
@@ -18,7 +19,7 @@ class TokenInlet(nn.Module):
         self.embedding = embedding
         self.scale = embedding.embedding_dim**0.5 if scaled else 1.0
         fits = width is None or width == embedding.embedding_dim
-        self.project = nn.Identity() if fits else nn.Linear(embedding.embedding_dim, width or 0)
+        self.project = nn.Identity() if fits else Linear(embedding.embedding_dim, width or 0)
         self.width = width or embedding.embedding_dim
 
     def forward(self, id: Tensor) -> Tensor:
@@ -38,7 +39,7 @@ class FrameInlet(nn.Module):
     def __init__(self, channels: int, width: int, *, factor: int):
         super().__init__()
         self.subsample = Subsample(channels, width, factor=factor) if factor > 1 else None
-        self.project = nn.Linear(channels, width) if factor == 1 else None
+        self.project = Linear(channels, width) if factor == 1 else None
         self.width = width
 
     def enter(self, source: Source) -> tuple[Tensor, Tensor]:

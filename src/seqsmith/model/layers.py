@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seqsmith.model.linear import Linear
+
 
 class Dropout(nn.Module):
     """Set a share of the elements to zero and scale the rest up (Srivastava et al. 2014).
@@ -69,9 +71,9 @@ class FeedForward(nn.Module):
     def __init__(self, width: int, inner: int, *, activation: Literal["relu", "gelu", "swiglu"], dropout: float):
         super().__init__()
         self.activation = activation
-        self.inner = nn.Linear(width, inner)
-        self.gate = nn.Linear(width, inner) if activation == "swiglu" else None
-        self.outer = nn.Linear(inner, width)
+        self.inner = Linear(width, inner)
+        self.gate = Linear(width, inner) if activation == "swiglu" else None
+        self.outer = Linear(inner, width)
         self.dropout = Dropout(dropout)
 
     def forward(self, x_BLD: Tensor) -> Tensor:

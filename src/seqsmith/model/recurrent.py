@@ -21,6 +21,7 @@ from seqsmith.config import RecurrentDecoder as DecoderSettings
 from seqsmith.config import RecurrentEncoder as EncoderSettings
 from seqsmith.model.attention import MultiHead, SingleHead, padding_bias
 from seqsmith.model.layers import Dropout
+from seqsmith.model.linear import Linear
 from seqsmith.model.memory import Decoded, Memory
 from seqsmith.model.subsample import joined_pairs
 
@@ -180,7 +181,7 @@ class RecurrentDecoder(nn.Module):
         width = settings.width
         self.output_width = output_width
         self.parts = 2 if settings.kind == "lstm" else 1
-        self.bridge = nn.Linear(context_width, settings.layers * self.parts * width)
+        self.bridge = Linear(context_width, settings.layers * self.parts * width)
         dropout = Dropout(settings.dropout, shared_axis=1 if settings.variational else None)
         self.dropout = dropout
         first_width = input_width + (output_width if settings.input_feeding else 0)
@@ -191,7 +192,7 @@ class RecurrentDecoder(nn.Module):
         )
         self.attention = _attention(settings, memory_width)
         context = 0 if self.attention is None else width if settings.attention == "multihead" else memory_width
-        self.combine = nn.Linear(width + context, output_width) if context or output_width != width else None
+        self.combine = Linear(width + context, output_width) if context or output_width != width else None
 
     def look(self, memory: Memory) -> dict[str, Tensor]:
         """Keys, values and padding of the memory, once for each source."""
