@@ -47,6 +47,11 @@ class Tokens:
         """What a decoder has seen before each step: BEGIN, then the sequence without its last step -> id_BL."""
         return torch.cat([torch.full_like(self.id_BL[:, :1], BEGIN), self.id_BL[:, :-1]], dim=1)
 
+    def twice(self) -> Tokens:
+        """All rows, and all of them again."""
+        again_P = self.position_P + self.id_BL.numel()
+        return Tokens(self.id_BL.repeat(2, 1), self.valid_BL.repeat(2, 1), torch.cat([self.position_P, again_P]))
+
     def to(self, device: torch.device) -> Tokens:
         return Tokens(*(x.to(device, non_blocking=True) for x in (self.id_BL, self.valid_BL, self.position_P)))
 
@@ -61,6 +66,10 @@ class Frames:
     @property
     def length_B(self) -> Tensor:
         return self.valid_BL.sum(1)
+
+    def twice(self) -> Frames:
+        """All rows, and all of them again."""
+        return Frames(self.x_BLC.repeat(2, 1, 1), self.valid_BL.repeat(2, 1))
 
     def to(self, device: torch.device) -> Frames:
         return Frames(self.x_BLC.to(device, non_blocking=True), self.valid_BL.to(device, non_blocking=True))
@@ -113,6 +122,10 @@ class Batch:
     source: Source
     target: Tokens | None  # None where answers are wanted
     example_B: Tensor  # int64: which examples of the corpus these are
+
+    def twice(self) -> Batch:
+        """All examples, and all of them again."""
+        return Batch(self.source.twice(), self.target and self.target.twice(), self.example_B.repeat(2))
 
     def to(self, device: torch.device) -> Batch:
         return Batch(self.source.to(device), self.target and self.target.to(device), self.example_B)
@@ -208,6 +221,12 @@ def frames(sequences: Sequence[np.ndarray]) -> Frames:
 def exact(x: Tensor) -> Tensor:
     """Single precision at least: in bfloat16 a log-probability has two good digits, and sums lose the small ones."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def rows_rounded(x_PD: Tensor, step: int) -> Tensor:
+    """With rows of zeros behind it, up to a multiple of `step`."""
+    more = -len(x_PD) % step
+    return F.pad(x_PD, (0, 0, 0, more)) if more else x_PD
 
 
 def tree_map(function: Callable[[Tensor], Tensor], tree: Any) -> Any:

@@ -48,6 +48,15 @@ class Bigrams:
         return Output(Scores(self.logit_VV[previous_BT.flatten()[batch.target.position_P]]), self.attention_PS)
 
 
+def test_r_drop_answers_each_example_twice_and_counts_it_once() -> None:
+    model, batch = Bigrams(1), batch_of([[5, 6, 7, END], [8, END]])
+    plain = teacher_forced(model, batch, smoothing=0.1)
+    twice = teacher_forced(model, batch, smoothing=0.1, r_drop=5.0)  # no dropout here: the answers agree
+    torch.testing.assert_close((twice.loss_nats, twice.truth_nats), (plain.loss_nats, plain.truth_nats))
+    assert twice.count == plain.count
+    assert torch.equal(model.fed[1], model.fed[0].repeat(2, 1))
+
+
 def test_teacher_forcing_feeds_the_target_one_step_late() -> None:
     model, batch = Bigrams(1), batch_of([[5, 6, 7, END], [8, END]])
     assert batch.target is not None

@@ -93,8 +93,12 @@ def test_an_even_distribution_costs_the_logarithm_of_the_vocabulary() -> None:
     assert loss.truth_nats.item() == pytest.approx(3 * math.log(8))
 
 
-def test_the_loss_is_a_float_of_single_precision_where_the_model_computes_in_half() -> None:
-    scores, id_P = projection(64, vocabulary=300, dtype=torch.float32)
+@pytest.mark.parametrize("piece", [100, 30_000, 2_000_000])  # of one row, which is rounded to 32; of 100 to 128; all
+def test_the_loss_is_a_float_of_single_precision_where_the_model_computes_in_half(
+    piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(token, "_CHUNK_NUMBERS", piece)
+    scores, id_P = projection(150, vocabulary=300, dtype=torch.float32)
     expected = cross_entropy(scores.logits(), id_P, smoothing=0.1).loss_nats
     with torch.autocast("cpu", dtype=torch.bfloat16):
         half = linear_cross_entropy(scores.hidden_PD, scores.weight_VD, scores.bias_V, id_P, smoothing=0.1)
@@ -118,3 +122,26 @@ def test_the_same_loss_is_given_where_no_gradient_is_wanted() -> None:
         torch.autograd.grad(token_loss(frozen, id_P, smoothing=0.1).loss_nats, scores.hidden_PD)[0],
         torch.autograd.grad(wanted.loss_nats, scores.hidden_PD)[0],
     )
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 12), st.integers(1, 200), smoothings, st.floats(0.1, 10.0), st.integers(0, 10**6))
+def test_r_drop_adds_the_papers_divergences_and_their_gradients(
+    positions: int, piece: int, smoothing: float, weight: float, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    scores, _ = projection(2 * positions)
+    id_P = torch.randint(0, 9, (positions,)).repeat(2)
+    log_p, log_q = scores.logits().log_softmax(-1).chunk(2)
+    both = [F.kl_div(right, left, log_target=True, reduction="sum") for right, left in ((log_p, log_q), (log_q, log_p))]
+    expected = (
+        F.cross_entropy(scores.logits(), id_P, label_smoothing=smoothing, reduction="sum") + weight * sum(both) / 2
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(token, "_CHUNK_NUMBERS", piece)
+        found = token_loss(scores, id_P, smoothing=smoothing, r_drop=weight)
+    whole = token_loss(Scores(scores.logits()), id_P, smoothing=smoothing, r_drop=weight)
+    slopes = gradients(expected, scores)
+    for loss in (found, whole):
+        torch.testing.assert_close(loss.loss_nats, expected)
+        torch.testing.assert_close(gradients(loss.loss_nats, scores), slopes)

@@ -13,7 +13,8 @@ _MEANINGLESS = {
     "speech": ("series", "joint_vocabulary", "data.features"),
     "series": (
         *("model.embedding", "model.share_embeddings", "model.copy_source", "model.coverage"),
-        *("model.subsample", "model.ctc", "train.label_smoothing", "joint_vocabulary", "target", "search"),
+        *("model.subsample", "model.ctc", "train.label_smoothing", "train.r_drop"),
+        *("joint_vocabulary", "target", "search"),
     ),
 }
 

@@ -82,6 +82,7 @@ class TextTask:
             own_words=own_share,
             coverage=model.coverage,
             ctc=model.ctc or 0.0,
+            r_drop=self.settings.train.r_drop,
         )
 
     def batches(self, epoch: int) -> TrainingBatches:

@@ -24,21 +24,25 @@ def teacher_forced(
     own_words: float = 0.0,
     coverage: float = 0.0,
     ctc: float = 0.0,
+    r_drop: float = 0.0,
 ) -> Loss:
     """Cross-entropy of the target, of which a share of `own_words` is fed back as the model would have said it.
 
     With `coverage` that many times the overlap of the attention is added (See et al. 2017, equation 13); `ctc` is the
-    weight of the CTC head, if the model has one.
+    weight of the CTC head, if the model has one. With `r_drop` each example is answered twice, with dropout of its own,
+    and the answers are made to agree (Liang et al. 2021).
     """
+    if r_drop:
+        batch = batch.twice()
     assert batch.target is not None
     previous_BT = own_previous(forward, batch, own_words) if own_words > 0.0 else None
     said = forward(batch, previous_BT)
-    loss = token_loss(said.scores, batch.target.id_P, smoothing=smoothing)
+    loss = token_loss(said.scores, batch.target.id_P, smoothing=smoothing, r_drop=r_drop)
     if coverage:
         loss = replace(loss, loss_nats=loss.loss_nats + coverage * overlap(said.attention_PS, batch.target))
     if ctc and said.aligned is not None:
-        return mixed(loss, alignment_loss(said.aligned, batch.target), weight=ctc)
-    return loss
+        loss = mixed(loss, alignment_loss(said.aligned, batch.target), weight=ctc)
+    return Loss(loss.loss_nats / 2, loss.truth_nats / 2, loss.count // 2) if r_drop else loss
 
 
 @torch.no_grad()
