@@ -14,9 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqsmith import config, runtime
-from seqsmith.data.counts import Counts
-from seqsmith.data.files import shown
-from seqsmith.data.lines import read_lines
 from seqsmith.data.plan import sequential_plan
 from seqsmith.engine.answering import answer_all
 from seqsmith.engine.choose import WANTED, choose
@@ -34,7 +31,7 @@ from seqsmith.text.vocabulary import END
 
 if TYPE_CHECKING:
     from seqsmith.engine.pytorch import TorchEngine
-    from seqsmith.search.ngram import NGrams
+    from seqsmith.search.joint import LanguageModel
 
 
 @dataclass(frozen=True)
@@ -244,33 +241,24 @@ class Predictor:
         return TorchEngine.open(self.folders, runtime.choose_device("cpu"))
 
     def _engine(self, settings: config.Search) -> Engine:
-        """Who answers: the engine, or torch with the n-grams of a file of texts where the settings name one."""
+        """Who answers: the engine, or torch with a language model where the settings name one."""
         if settings.language_model is None:
             return self.engine
-        from seqsmith.engine.pytorch import TorchEngine  # late: it brings torch
+        from seqsmith.engine.language import open_language_model  # late: both bring torch
+        from seqsmith.engine.pytorch import TorchEngine
 
-        engine = self.engine if isinstance(self.engine, TorchEngine) else None
-        if self.asked and engine is None:
+        if self.asked and not isinstance(self.engine, TorchEngine):
             raise UserError(f"search.language_model: {self.engine.name} knows no language model. Take --engine torch.")
-        known, wanted = self._language_models, (settings.language_model, settings.language_order)
-        if wanted not in known:
-            known[wanted] = self._language_model(*wanted)
-        return replace(engine or self._torch, language_model=known[wanted])
+        engine = self.engine if isinstance(self.engine, TorchEngine) else self._torch
+        known, (path, order) = self._language_models, (settings.language_model, settings.language_order)
+        if (path, order) not in known:
+            known[path, order] = open_language_model(path, self.featuriser, order=order, device=engine.device)
+        return replace(engine, language_model=known[path, order])
 
     @cached_property
-    def _language_models(self) -> dict[tuple[str, int], NGrams]:
-        """Those learnt so far, by file and order."""
+    def _language_models(self) -> dict[tuple[str, int], LanguageModel]:
+        """Those opened so far, by path and order."""
         return {}
-
-    def _language_model(self, path: str, order: int) -> NGrams:
-        from seqsmith.search.ngram import NGrams  # late: it brings torch
-
-        blocks = read_lines(path, config.Data(), Counts())
-        texts = (text for block in blocks for text in block.texts if text.strip())
-        ids = self.featuriser.targets({"target": list(texts)})
-        if not ids:
-            raise UserError(f"search.language_model: {shown(path)} has no text to learn from: every line is empty.")
-        return NGrams.learn(ids, order=order, size=self.featuriser.target.size)
 
     def _sources(self, texts: Sequence[str], features: Sequence[str] | None) -> list[Any]:
         columns: Texts = {"source": list(texts)}

@@ -153,7 +153,7 @@ SETTINGS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "n-grams of nothing": (
         ("search.language_weight=0.5",),
-        "settings: search: language_weight means nothing without language_model, a file of texts.",
+        "settings: search: language_weight means nothing without language_model, a file of texts or a model of them.",
     ),
     "a number for the data": (("data=3",), "data: found 3, expected a table, for example data.source=1."),
     "a number for a section": (("train=3",), "settings: train: found 3, expected a table of settings."),

@@ -81,7 +81,7 @@ def predict(
     """Answer every row of the input; writes to `output` or standard output."""
     runtime.keep_memory()
     if engine == "auto" and search.get("language_model"):
-        engine = "torch"  # which alone knows n-grams
+        engine = "torch"  # which alone knows language models
     opened = Predictor.open(*folders, engine=engine, threads=runtime.threads(threads), say=note)
     if engine != "torch" and (folders[0] / SAMPLE).exists():  # else there was nothing to choose
         note(opened.why)

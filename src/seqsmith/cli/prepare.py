@@ -29,7 +29,7 @@ from seqsmith.train.speech_recipe import choose_speech
 
 Say = Callable[[str], None]
 _SAMPLE = 20_000  # texts that the rules look at
-_CLASSES = 0.1  # different targets for each pair: fewer are classes more than texts
+_CLASSES = 0.1  # different texts of a side for each pair: fewer are classes more than texts
 _HASHES = 1 << 20  # hashes that are looked up at once
 _BLOCK = 10_000  # texts in memory at once while a tokeniser learns
 
@@ -95,15 +95,22 @@ def read_pairs(settings: config.Settings, *, say: Say) -> Pairs:
     try:
         train_rows, dev_rows = split_dev(train.source_hash, shared, count, seed)
     except UserError:
-        if len(np.unique(train.target_hash)) > _CLASSES * len(train):
+        if _repeats(train.target_hash):
+            own, kept_apart = train.source_hash, "source (the targets are a few that repeat)"
+        elif _repeats(train.source_hash):
+            own, kept_apart = train.target_hash, "target (the sources are a few that repeat)"
+        else:
             raise
-        train_rows, dev_rows = split_dev(train.source_hash, train.source_hash, count, seed)
-        kept_apart = "source (the targets are a few that repeat)"
+        train_rows, dev_rows = split_dev(own, own, count, seed)
     say(
         f"No dev set given: {len(dev_rows):,} of the {len(train):,} pairs are split off (seed {seed}); "
         f"no {kept_apart} of theirs is left in training."
     )
     return Pairs(train, train_rows, train, dev_rows)
+
+
+def _repeats(hashes: NDArray[np.uint64]) -> bool:
+    return len(np.unique(hashes)) <= _CLASSES * len(hashes)
 
 
 def _tell_overlap(train: Gathered, dev: Gathered, say: Say) -> None:

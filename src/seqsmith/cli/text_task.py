@@ -39,6 +39,7 @@ from seqsmith.errors import UserError
 from seqsmith.featurise import Featuriser
 from seqsmith.folder import check_folder, write_folder
 from seqsmith.model.seq2seq import Seq2Seq
+from seqsmith.model_folder import ModelFolder
 from seqsmith.objective.teacher import teacher_forced
 from seqsmith.objective.token import Loss
 from seqsmith.train.loop import Trainer, Validation
@@ -106,8 +107,7 @@ def open_text_task(table: Mapping[str, Any], run: Path, device: torch.device, *,
     draft = config.draft(table, where="settings")
     refuse_meaningless(draft)
     if draft.search.language_model is not None:  # not only when the first validation wants it
-        with explained(draft.search.language_model), open(draft.search.language_model, "rb"):
-            pass
+        _check_language_model(draft.search.language_model)
     pairs = read_pairs(draft, say=say)
     settings = draft if resume else resolve(table, pairs, say)
     featuriser = _featuriser(settings, pairs, run, older, resume=resume)
@@ -180,3 +180,12 @@ def _batches(prepared: Prepared, epoch: int) -> TrainingBatches:
 def _weights(train: Encoded, data: config.Data) -> NDArray[np.float32] | None:
     weights = np.array([corpus.weight for corpus in data.train], np.float32)
     return None if (weights == 1.0).all() else weights[train.corpus]
+
+
+def _check_language_model(path: str) -> None:
+    """Raise UserError where there is neither a model folder nor a file that can be read."""
+    if Path(path).is_dir():
+        ModelFolder.open(Path(path))
+    else:
+        with explained(path), open(path, "rb"):
+            pass

@@ -285,9 +285,11 @@ class Search(Table):
     batch_tokens: PositiveInt = 8192  # padded tokens answered at once
     ctc: Fraction | None = None  # weight of the CTC head while answering; 1: the decoder is not asked
     shortlist: bool | None = None  # logits for likely target ids only; None: where an engine's check says it may
-    language_model: str | None = None  # a file of texts whose n-grams have a say in answers; None: none
+    language_model: str | None = (
+        None  # a file of texts whose n-grams have a say in answers, or a model of texts; None: none
+    )
     language_order: PositiveInt = 6  # tokens of the longest n-grams
-    language_weight: Annotated[float, Field(ge=0.0)] = 0.3  # of their log-probability, beside the model's own
+    language_weight: Annotated[float, Field(ge=0.0)] = 0.3  # of its log-probability, beside the model's own
 
     @model_validator(mode="after")
     def _enough(self) -> Search:
@@ -297,7 +299,7 @@ class Search(Table):
             raise ValueError(f"shortest {self.shortest} leaves no answer of at most {self.longest} tokens, end and all")
         for name in ("language_order", "language_weight"):
             if self.language_model is None and getattr(self, name) != Search.model_fields[name].default:
-                raise ValueError(f"{name} means nothing without language_model, a file of texts")
+                raise ValueError(f"{name} means nothing without language_model, a file of texts or a model of them")
         return self
 
 

@@ -21,9 +21,8 @@ from seqsmith.model.seq2seq import Seq2Seq
 from seqsmith.model_folder import ModelFolder
 from seqsmith.search.answer import Answer, longest_answers
 from seqsmith.search.beam import beam_search
-from seqsmith.search.joint import paired, with_language_model
+from seqsmith.search.joint import LanguageModel, paired, with_language_model
 from seqsmith.search.listed import listed_state, listed_step, unlisted
-from seqsmith.search.ngram import NGrams
 from seqsmith.search.shortlist import Shortlist
 
 
@@ -36,7 +35,7 @@ class TorchEngine:
     shortlist: Shortlist | None = None  # of the first model
     listed: bool = False  # whether it is used where the settings of the search leave that open
     precision: runtime.Precision = "fp32"
-    language_model: NGrams | None = None  # used at the weight that the settings of the search give it
+    language_model: LanguageModel | None = None  # used at the weight that the settings of the search give it
 
     workers = 1
 
