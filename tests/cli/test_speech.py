@@ -275,3 +275,15 @@ def test_other_options_of_predict_are_refused_where_they_mean_nothing(tmp_path, 
     assert "expected one INPUT, found 2" in capsys.readouterr().err
     assert run(["predict", model, "a.txt", "--format", "srt"]) == 2
     assert "only models that hear recordings write it" in capsys.readouterr().err
+
+
+def test_training_names_the_manifests_line_of_a_broken_recording(folder, tmp_path, capsys):
+    names = sounds(folder, 12)
+    (tmp_path / "cut.wav").write_bytes(Path(names[0]).read_bytes()[:-100])
+    rows = [f"{name}\t{number}" for number, name in enumerate(names)]
+    for place, broken in ((5, "cut.wav"), (9, f"{names[0]}, cut.wav")):  # alone, and joined to a good one
+        (tmp_path / "m.tsv").write_text("\n".join(["path\ttext", *rows[:place], f"{broken}\t7", *rows[place:]]) + "\n")
+        assert run(["train", str(tmp_path / "m.tsv"), "--out", str(tmp_path / "run"), *SETTINGS]) == 2
+        told = capsys.readouterr().err.splitlines()[-1]
+        assert told.startswith(f"seqsmith: {tmp_path / 'm.tsv'}:{place + 2}: {tmp_path / 'cut.wav'}: ")
+        assert "cut off" in told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from seqsmith.errors import UserError
 from seqsmith.featurise import Featuriser, roles
 from seqsmith.objective.alignment import steps_of
 from seqsmith.speech.codec import learn_codec, recordings_digest
+from seqsmith.speech.names import parse
 from seqsmith.speech.survey import survey
 from seqsmith.text.codec import train_codec
 from seqsmith.text.normalise import normalise
@@ -125,6 +127,21 @@ def _tell_overlap(train: Gathered, dev: Gathered, say: Say) -> None:
             f"  warning: {seen:,} of the {len(dev):,} dev pairs are training pairs too: dev scores will say little "
             "about what is new (`seqsmith inspect` shows which)."
         )
+
+
+@contextmanager
+def naming_lines(pairs: Pairs) -> Iterator[None]:
+    """Where a recording is at fault, say which line of a manifest names it."""
+    try:
+        yield
+    except UserError as error:
+        message = str(error)
+        for gathered in (pairs.train, pairs.dev):
+            for row in range(len(gathered)):
+                name = gathered.text["source"].text(row)
+                if any(message.startswith(f"{said}: ") for said in (name, *parse(name)[0])):
+                    raise UserError(f"{gathered.where(row)}: {message}") from None
+        raise
 
 
 def _tell_counts(gathered: Gathered, name: str, say: Say) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -26,6 +27,7 @@ from seqsmith.cli.prepare import (
     encode_pairs,
     grow_codecs,
     learn_codecs,
+    naming_lines,
     read_pairs,
     resolve,
     tell_impossible,
@@ -109,11 +111,12 @@ def open_text_task(table: Mapping[str, Any], run: Path, device: torch.device, *,
     if draft.search.language_model is not None:  # not only when the first validation wants it
         _check_language_model(draft.search.language_model)
     pairs = read_pairs(draft, say=say)
-    settings = draft if resume else resolve(table, pairs, say)
-    featuriser = _featuriser(settings, pairs, run, older, resume=resume)
-    if settings.model.share_embeddings == "all" and not resume:
-        _check_one_vocabulary(featuriser)
-    train, dev = encode_pairs(settings, pairs, featuriser, say)
+    with naming_lines(pairs) if draft.source.kind == "speech" else nullcontext():
+        settings = draft if resume else resolve(table, pairs, say)
+        featuriser = _featuriser(settings, pairs, run, older, resume=resume)
+        if settings.model.share_embeddings == "all" and not resume:
+            _check_one_vocabulary(featuriser)
+        train, dev = encode_pairs(settings, pairs, featuriser, say)
     tell_impossible(settings, train, say)
     prepared = Prepared(with_answer_length(settings, train), pairs, featuriser, train, dev)
     if not len(_batches(prepared, 0)):
