@@ -186,7 +186,8 @@ def test_tokens_weights_and_features_go_all_the_way(tmp_path: Path) -> None:
         data={"train": [{"path": first}, {"path": second, "weight": 2.5}], "features": 3},
         source={"tokeniser": {"kind": "sentencepiece", "vocabulary": 300, "sampling": 0.2}},
         model={"copy_source": True, "coverage": 0.5},
-        train={"ema": 0.9, "accumulate": 2, "scheduled_sampling": 0.5, "schedule": "inverse_sqrt", "minutes": 5.0},
+        train={"ema": 0.9, "accumulate": 2, "scheduled_sampling": 0.5, "schedule": "inverse_sqrt", "minutes": 5.0}
+        | {"r_drop": 5.0},
     )
     assert run(table, tmp_path / "run") == 0
     model = Predictor.open(tmp_path / "run" / "model")
@@ -197,7 +198,14 @@ def test_tokens_weights_and_features_go_all_the_way(tmp_path: Path) -> None:
 
 EVERYTHING = {
     "model": {"encoder": {"dropout": 0.3}, "decoder": {"dropout": 0.3}},
-    "train": {"ema": 0.9, "accumulate": 2, "scheduled_sampling": 0.5, "schedule": "plateau", "average": 2},
+    "train": {
+        "ema": 0.9,
+        "accumulate": 2,
+        "scheduled_sampling": 0.5,
+        "r_drop": 2.0,
+        "schedule": "plateau",
+        "average": 2,
+    },
     "source": {"tokeniser": {"kind": "sentencepiece", "vocabulary": 300, "sampling": 0.2}},
     "joint_vocabulary": False,
 }

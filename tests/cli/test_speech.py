@@ -13,6 +13,7 @@ import pytest
 from seqsmith.cli.main import run
 from seqsmith.demo.tones import write_tones
 from seqsmith.predictor import Predictor
+from seqsmith.train.journal import read_journal
 
 TINY = {
     "model.encoder.width": 16,
@@ -287,3 +288,10 @@ def test_training_names_the_manifests_line_of_a_broken_recording(folder, tmp_pat
         told = capsys.readouterr().err.splitlines()[-1]
         assert told.startswith(f"seqsmith: {tmp_path / 'm.tsv'}:{place + 2}: {tmp_path / 'cut.wav'}: ")
         assert "cut off" in told
+
+
+def test_r_drop_is_learnt_with_beside_a_ctc_head(folder, tmp_path):
+    manifest, out = str(folder / "tones" / "train.tsv"), str(tmp_path / "run")
+    assert run(["train", manifest, "--out", out, "--quiet", *SETTINGS, "--set", "train.r_drop=5"]) == 0
+    losses = [event["loss"] for event in read_journal(tmp_path / "run" / "journal.jsonl") if event["event"] == "update"]
+    assert losses[-1] < losses[0]
