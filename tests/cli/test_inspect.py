@@ -42,6 +42,15 @@ def test_a_model_is_told_with_its_settings(seqsmith: Seqsmith, model: Path) -> N
     assert "[model.encoder]" in told.lines
 
 
+@pytest.mark.parametrize("option", [("--dev", "d.tsv"), ("--test", "d.tsv"), ("--set", "data.header=true")])
+def test_what_is_for_data_is_refused_where_a_folder_is_inspected(
+    seqsmith: Seqsmith, model: Path, option: tuple[str, str]
+) -> None:
+    told = seqsmith("inspect", model, *option)
+    expected = f"seqsmith: {model}: is a folder, and --dev, --test and --set are for files of data. Leave them out.\n"
+    assert (told.code, told.err) == (2, expected)
+
+
 def test_a_run_is_told_with_its_validations_and_scores(seqsmith: Seqsmith, finished: Path) -> None:
     told = seqsmith("inspect", finished)
     assert told.lines[0].startswith(f"{finished}: a run of 8 updates in ")

@@ -290,8 +290,14 @@ def test_training_names_the_manifests_line_of_a_broken_recording(folder, tmp_pat
         assert "cut off" in told
 
 
+def test_a_model_of_recordings_is_told_by_its_channels(folder, capsys):
+    assert run(["inspect", str(folder / "run/model")]) == 0
+    assert "target symbols, 64 channels a frame" in capsys.readouterr().out.splitlines()[2]
+
+
 def test_r_drop_is_learnt_with_beside_a_ctc_head(folder, tmp_path):
     manifest, out = str(folder / "tones" / "train.tsv"), str(tmp_path / "run")
-    assert run(["train", manifest, "--out", out, "--quiet", *SETTINGS, "--set", "train.r_drop=5"]) == 0
+    more = ("--set", "train.r_drop=5", "--set", "train.updates=15", "--set", "train.rate=0.01")
+    assert run(["train", manifest, "--out", out, "--quiet", *SETTINGS, *more]) == 0
     losses = [event["loss"] for event in read_journal(tmp_path / "run" / "journal.jsonl") if event["event"] == "update"]
-    assert losses[-1] < losses[0]
+    assert losses[-1] < 0.8 * losses[0]

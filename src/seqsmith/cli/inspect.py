@@ -56,6 +56,8 @@ def inspect(
         else:
             report = inspect_corpus(corpus, roles(settings), settings, dev=dev, test=test)
             lines, table = list(report.lines()), report.as_dict()
+    elif dev or test or any(sections.values()):
+        raise UserError(f"{path}: is a folder, and --dev, --test and --set are for files of data. Leave them out.")
     elif (folder / "journal.jsonl").is_file():
         lines, table = _run(folder)
     elif is_series_model(folder):
@@ -93,11 +95,12 @@ def _model(folder: Path) -> Found:
     from seqsmith.cli.card import describe
 
     bundle = open_bundle(folder)
-    settings = bundle.settings
+    settings, channels = bundle.settings, bundle.featuriser.channels
+    source = {"source_channels": channels} if channels else {"source_symbols": bundle.featuriser.text_source.size}
     table: dict[str, Any] = {
         "model": describe(settings.model),
         "parameters": runtime.parameter_count(bundle.model),
-        "source_symbols": 0 if bundle.featuriser.channels else bundle.featuriser.text_source.size,
+        **source,
         "target_symbols": bundle.featuriser.target.size,
         "bytes": sum(file.stat().st_size for file in folder.iterdir()),
         "settings": settings.model_dump(mode="json", exclude_none=True),
@@ -105,7 +108,9 @@ def _model(folder: Path) -> Found:
     lines = [
         f"{_name(folder)}: a whole model folder, every file as it was saved",
         f"  {table['model']}, {table['parameters']:,} parameters, {table['bytes'] / 1e6:.1f} MB",
-        f"  {table['source_symbols']:,} source and {table['target_symbols']:,} target symbols",
+        f"  {table['target_symbols']:,} target symbols, {channels} channels a frame"
+        if channels
+        else f"  {table['source_symbols']:,} source and {table['target_symbols']:,} target symbols",
         "",
         config.dump(settings).rstrip(),
     ]

@@ -125,7 +125,8 @@ def _fit(task: Task, run: Path, rank: Rank, tell: Tell, display: Display, *, res
             return 0
         except KeyboardInterrupt:  # all updates are saved by now
             reason = f"signal {int(signal.SIGINT)}"
-    display.say(f"Stopped and saved. Go on with: {command('train', '--resume', '--out', run)}")
+    again = command("train", "--resume", "--out", run)
+    display.say(f"Stopped and saved. Go on with: {again}{' under torchrun, as before' if rank.size > 1 else ''}")
     return 128 + int(reason.split()[1])
 
 
