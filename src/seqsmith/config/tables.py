@@ -256,9 +256,7 @@ class Train(Table):
     label_smoothing: Rate | None = None  # Szegedy et al. 2016, section 7
     ema: Rate = 0.0  # decay of the exponential moving average of the weights; 0: none
     average: Count | None = None  # best checkpoints whose weights are averaged at the end; 0 or 1: only the best
-    r_drop: Annotated[float, Field(ge=0.0)] = (
-        0.0  # weight of two answers' disagreement, 5 in Liang et al. 2021; 0: none
-    )
+    r_drop: Annotated[float, Field(ge=0.0)] = 0.0  # weight of two answers' disagreement (Liang et al. 2021: 5); 0: only one
     scheduled_sampling: Fraction = 0.0  # share of the model's own words fed back at the end of training
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: half where that is found faster on this machine
     validate_every: PositiveInt | None = None  # updates
@@ -285,9 +283,7 @@ class Search(Table):
     batch_tokens: PositiveInt = 8192  # padded tokens answered at once
     ctc: Fraction | None = None  # weight of the CTC head while answering; 1: the decoder is not asked
     shortlist: bool | None = None  # logits for likely target ids only; None: where an engine's check says it may
-    language_model: str | None = (
-        None  # a file of texts whose n-grams have a say in answers, or a model of texts; None: none
-    )
+    language_model: str | None = None  # a file of texts (n-grams) or a model of texts with a say in answers; None: none
     language_order: PositiveInt = 6  # tokens of the longest n-grams
     language_weight: Annotated[float, Field(ge=0.0)] = 0.3  # of its log-probability, beside the model's own
 
