@@ -145,7 +145,8 @@ def naming_lines(pairs: Pairs) -> Iterator[None]:
 
 
 def _tell_counts(gathered: Gathered, name: str, say: Say) -> None:
-    say(f"Read {len(gathered):,} {name} pairs from {', '.join(shown(corpus.path) for corpus in gathered.corpora)}.")
+    count, files = len(gathered), ", ".join(shown(corpus.path) for corpus in gathered.corpora)
+    say(f"Read {count:,} {name} pair{'s' * (count != 1)} from {files}.")
     for sentence in gathered.counts.sentences():
         say(f"  {sentence}")
 

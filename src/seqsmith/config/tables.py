@@ -256,7 +256,7 @@ class Train(Table):
     label_smoothing: Rate | None = None  # Szegedy et al. 2016, section 7
     ema: Rate = 0.0  # decay of the exponential moving average of the weights; 0: none
     average: Count | None = None  # best checkpoints whose weights are averaged at the end; 0 or 1: only the best
-    r_drop: Annotated[float, Field(ge=0.0)] = 0.0  # weight of what two answers disagree on (Liang et al. 2021: 5); 0: off
+    r_drop: Annotated[float, Field(ge=0.0)] = 0.0  # weight of two answers' difference (Liang et al. 2021: 5); 0: off
     scheduled_sampling: Fraction = 0.0  # share of the model's own words fed back at the end of training
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: half where that is found faster on this machine
     validate_every: PositiveInt | None = None  # updates
