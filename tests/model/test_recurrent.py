@@ -98,7 +98,7 @@ def test_steps_from_a_start_state_are_the_whole_sequence(cell: str) -> None:
     whole_BLD, final = layer(x_BLC, valid_BL=None, start=start)
     state, steps = start, []
     for x_NC in x_BLC.unbind(1):
-        h_ND, state = layer.advance(layer.project(x_NC), state)
+        h_ND, state = layer.advance(layer.project(x_NC), layer.recall(state[0]), state)
         steps.append(h_ND)
     torch.testing.assert_close(torch.stack(steps, dim=1), whole_BLD)
     torch.testing.assert_close(state, final)

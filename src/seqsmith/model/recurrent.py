@@ -10,7 +10,8 @@ The GRU applies its reset gate after the matrix product, as torch and cuDNN do; 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, assert_never
 
 import torch
@@ -24,8 +25,10 @@ from seqsmith.model.layers import Dropout
 from seqsmith.model.linear import Linear
 from seqsmith.model.memory import Decoded, Memory
 from seqsmith.model.subsample import joined_pairs
+from seqsmith.model.unrolled import Unrolled
 
 Cell = Literal["lstm", "gru"]
+Product = Callable[[Tensor], Tensor]
 Hidden = tuple[Tensor, ...]
 """The state of a layer: (h_ND, c_ND) of an LSTM, (h_ND,) of a GRU."""
 
@@ -92,11 +95,18 @@ class RecurrentLayer(nn.Module):
 
     def project(self, x_NC: Tensor) -> Tensor:
         """The input's part of the gates, for `advance` -> gate_NG. May be taken for many steps at once."""
-        return F.linear(x_NC, self.get_parameter("weight_ih"), self.get_parameter("bias_ih"))
+        return F.linear(x_NC, *self.weights("ih"))
 
-    def advance(self, gate_NG: Tensor, state: Hidden) -> tuple[Tensor, Hidden]:
-        """One step from projected input -> (h_ND, state)."""
-        recurrent_NG = F.linear(state[0], self.get_parameter("weight_hh"), self.get_parameter("bias_hh"))
+    def recall(self, h_ND: Tensor) -> Tensor:
+        """The last output's part of the gates -> recurrent_NG."""
+        return F.linear(h_ND, *self.weights("hh"))
+
+    def weights(self, part: Literal["ih", "hh"]) -> tuple[Tensor, Tensor]:
+        """Weight and bias of a part of the gates: the input's or the last output's."""
+        return self.get_parameter(f"weight_{part}"), self.get_parameter(f"bias_{part}")
+
+    def advance(self, gate_NG: Tensor, recurrent_NG: Tensor, state: Hidden) -> tuple[Tensor, Hidden]:
+        """One step from both parts of the gates -> (h_ND, state)."""
         match self.cell:
             case "lstm":
                 input_ND, forget_ND, candidate_ND, output_ND = (gate_NG + recurrent_NG).chunk(4, dim=1)
@@ -162,6 +172,15 @@ class RecurrentEncoder(nn.Module):
         return Memory(x, valid, torch.cat(final, dim=1))
 
 
+@dataclass(frozen=True)
+class Products:
+    """What a step of a decoder multiplies by weights, each as a function of its input."""
+
+    project: list[Product]  # of each layer
+    recall: list[Product]
+    combine: Product | None
+
+
 class RecurrentDecoder(nn.Module):
     """Previous tokens and a memory to attentional states (Luong et al. 2015, equations 5 and 6).
 
@@ -194,6 +213,19 @@ class RecurrentDecoder(nn.Module):
         context = 0 if self.attention is None else width if settings.attention == "multihead" else memory_width
         self.combine = Linear(width + context, output_width) if context or output_width != width else None
 
+    @property
+    def products(self) -> Products:
+        """By the weights themselves."""
+        return Products([layer.project for layer in self.layers], [layer.recall for layer in self.layers], self.combine)
+
+    def unrolled_products(self) -> Products:
+        """The same for a loop over the steps of a whole target."""
+        return Products(
+            [Unrolled(*layer.weights("ih")) for layer in self.layers],
+            [Unrolled(*layer.weights("hh")) for layer in self.layers],
+            self.combine and Unrolled(self.combine.weight, self.combine.bias),
+        )
+
     def look(self, memory: Memory) -> dict[str, Tensor]:
         """Keys, values and padding of the memory, once for each source."""
         if self.attention is None:
@@ -220,47 +252,51 @@ class RecurrentDecoder(nn.Module):
         for layer, between, hidden in zip(self.layers, self.between, row["hidden"], strict=True):
             y, _ = layer(x, valid_BL=None, start=hidden)
             x = between(y, x)
-        return self._attend(x, source)
+        return self._attend(x, source, self.combine)
 
     def _loop(self, x_BTC: Tensor, row: dict[str, Any], source: dict[str, Tensor]) -> Decoded:
         states, weights = [], []
+        products = self.unrolled_products()
         for x_NC in x_BTC.unbind(1):
-            decoded, row = self._advance(x_NC, row, source)
+            decoded, row = self._advance(x_NC, row, source, products)
             states.append(decoded.y_BTD)
             weights.append(decoded.attention_BTS)
         return Decoded(torch.cat(states, dim=1), torch.cat(weights, dim=1))
 
     def step(self, x_NC: Tensor, row: dict[str, Any], source: dict[str, Tensor]) -> tuple[Decoded, dict[str, Any]]:
         """One target step for N = B*W rows -> y and attention of shape (B, W, ...), state."""
-        return self._advance(self.dropout(x_NC), row, source)
+        return self._advance(self.dropout(x_NC), row, source, self.products)
 
-    def _advance(self, x_NC: Tensor, row: dict[str, Any], source: dict[str, Tensor]) -> tuple[Decoded, dict[str, Any]]:
+    def _advance(
+        self, x_NC: Tensor, row: dict[str, Any], source: dict[str, Tensor], products: Products
+    ) -> tuple[Decoded, dict[str, Any]]:
         x = torch.cat([x_NC, row["fed_ND"]], dim=1) if self.settings.input_feeding else x_NC
         hidden = []
-        for layer, between, before in zip(self.layers, self.between, row["hidden"], strict=True):
-            y, after = layer.advance(layer.project(x), before)
+        parts = zip(self.layers, products.project, products.recall, self.between, row["hidden"], strict=True)
+        for layer, project, recall, between, before in parts:
+            y, after = layer.advance(project(x), recall(before[0]), before)
             hidden.append(after)
             x = between(y, x)
         sources = len(next(iter(source.values())))
-        decoded = self._attend(torch.unflatten(x, 0, (sources, -1)), source)
+        decoded = self._attend(torch.unflatten(x, 0, (sources, -1)), source, products.combine)
         following: dict[str, Any] = {"hidden": hidden}
         if self.settings.input_feeding:
             following["fed_ND"] = decoded.y_BTD.flatten(0, 1)
         return decoded, following
 
-    def _attend(self, x_BTD: Tensor, source: dict[str, Tensor]) -> Decoded:
+    def _attend(self, x_BTD: Tensor, source: dict[str, Tensor], combine: Product | None) -> Decoded:
         if self.attention is None:
             weight_BTS = source["valid_BS"][:, None].to(x_BTD.dtype).expand(-1, x_BTD.shape[1], -1)
             weight_BTS = weight_BTS / weight_BTS.sum(-1, keepdim=True)
-            y = x_BTD if self.combine is None else torch.tanh(self.combine(x_BTD))
+            y = x_BTD if combine is None else torch.tanh(combine(x_BTD))
             return Decoded(y, weight_BTS)
         key, value, bias_B1S = source["key"], source["value"], source["bias_B1S"]
         if isinstance(self.attention, MultiHead):
             context, weight_BTS = self.attention.openly(x_BTD, key, value, bias=bias_B1S[:, None])
         else:
             context, weight_BTS = self.attention(x_BTD, key, value, bias_B1S=bias_B1S)
-        assert self.combine is not None
-        return Decoded(self.dropout(torch.tanh(self.combine(torch.cat([x_BTD, context], dim=-1)))), weight_BTS)
+        assert combine is not None
+        return Decoded(self.dropout(torch.tanh(combine(torch.cat([x_BTD, context], dim=-1)))), weight_BTS)
 
 
 def _attention(settings: DecoderSettings, memory_width: int) -> SingleHead | MultiHead | None:
