@@ -59,8 +59,10 @@ def test_mixed_precision_multiplies_in_bf16_and_keeps_the_weights() -> None:
 
 def test_the_faster_precision_is_tried_out_in_turn() -> None:
     seen = []
-    precision, gain = runtime.faster_precision(lambda: seen.append(torch.is_autocast_enabled("cpu")), CPU)
-    assert seen == [False, True] * 3
+    precision, gain = runtime.faster_precision(
+        lambda number: seen.append((number, torch.is_autocast_enabled("cpu"))), CPU
+    )
+    assert seen == [(number, half) for number in range(3) for half in (False, True)]
     assert precision == ("bf16" if gain > 1.15 else "fp32")
     assert gain > 0
 

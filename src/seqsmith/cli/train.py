@@ -177,13 +177,14 @@ def _unbegun_again(run: Path) -> Iterator[None]:
 
 
 def _with_precision(task: Task, say: Say) -> Task:
-    """Settle the precision by trying both on a batch of the data."""
+    """Settle the precision by trying both on some batches of the data."""
     settings = task.settings
     if settings.train.precision != "auto":
         return task
-    batch = task.batches(0)[0].to(task.device)
+    batches = task.batches(0)
 
-    def work() -> None:
+    def work(number: int) -> None:
+        batch = batches[number % len(batches)].to(task.device)
         task.loss(batch, 0.0).loss_nats.backward()  # type: ignore[no-untyped-call]
 
     task.model.train()
