@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -127,11 +128,8 @@ class Featuriser:
 
         A feature is no text, so it has none, whatever it looks like.
         """
-        pieces = self.target.pieces(range(self.target.size))
-        id_of = {piece: number for number, piece in enumerate(pieces) if number > END}
         source = self.text_source
-        text = source.pieces(range(source.tokeniser.size))
-        same = [number if number <= END else id_of.get(piece, UNKNOWN) for number, piece in enumerate(text)]
+        same = ids_in(self.target, source.pieces(range(source.tokeniser.size)))
         return same + [UNKNOWN] * (source.size - len(same))
 
     def digest(self) -> str:
@@ -146,6 +144,12 @@ class Featuriser:
             for path in sorted(Path(folder).iterdir()):
                 seal.update(path.name.encode() + path.read_bytes())
         return seal.hexdigest()
+
+
+def ids_in(codec: TextCodec, pieces: Sequence[str]) -> list[int]:
+    """For each id of another codec, given by its piece, the id here that looks the same, or UNKNOWN."""
+    id_of = {piece: number for number, piece in enumerate(codec.pieces(range(codec.size))) if number > END}
+    return [number if number <= END else id_of.get(piece, UNKNOWN) for number, piece in enumerate(pieces)]
 
 
 def _dtype(codec: TextCodec) -> type[np.uint16] | type[np.int32]:

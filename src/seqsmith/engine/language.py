@@ -13,12 +13,12 @@ from seqsmith.data.files import shown
 from seqsmith.data.lines import read_lines
 from seqsmith.engine.selfcheck import read_sample
 from seqsmith.errors import UserError
-from seqsmith.featurise import Featuriser
+from seqsmith.featurise import Featuriser, ids_in
 from seqsmith.model_folder import ModelFolder
 from seqsmith.search.joint import LanguageModel
 from seqsmith.search.neural import NeuralLanguageModel
 from seqsmith.search.ngram import NGrams
-from seqsmith.text.vocabulary import END, UNKNOWN
+from seqsmith.text.vocabulary import END
 
 _LEAST_KNOWN = 0.9  # of the target symbols
 
@@ -46,10 +46,7 @@ def _neural(path: str, featuriser: Featuriser, device: torch.device) -> NeuralLa
             "Train one on pairs whose source is a full stop and whose target is a text."
         )
     bundle = load_bundle(folder)
-    theirs, ours = bundle.featuriser.target, featuriser.target
-    id_of = {piece: number for number, piece in enumerate(theirs.pieces(range(theirs.size))) if number > END}
-    pieces = ours.pieces(range(ours.size))
-    own = [number if number <= END else id_of.get(piece, UNKNOWN) for number, piece in enumerate(pieces)]
+    own = ids_in(bundle.featuriser.target, featuriser.target.pieces(range(featuriser.target.size)))
     total, known = len(own) - END - 1, sum(number > END for number in own)
     if known < _LEAST_KNOWN * total:
         raise UserError(

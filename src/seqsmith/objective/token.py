@@ -17,9 +17,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqsmith.batch import Projection, Scores, exact, rows_rounded
+from seqsmith.model.linear import ROUND_ROWS, halved
 
 _CHUNK_NUMBERS = 2_000_000  # logits made at once: 8 MB in fp32, so that they stay in cache and out of mmap
-_ROUND_ROWS = (128, 32)  # of large pieces and small ones in bf16; why it pays is said in model/linear.py
+_ROUND_FEW_ROWS = 32  # of pieces smaller than a round number of rows in bf16 (model/linear.py)
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,8 @@ def linear_cross_entropy(
     hidden_PD: Tensor, weight_VD: Tensor, bias_V: Tensor, id_P: Tensor, *, smoothing: float, r_drop: float = 0.0
 ) -> Loss:
     """The loss of logits hidden weight' + bias, of which only a piece exists at a time."""
-    if torch.is_autocast_enabled(hidden_PD.device.type):
-        half = torch.get_autocast_dtype(hidden_PD.device.type)
-        hidden_PD, weight_VD, bias_V = hidden_PD.to(half), weight_VD.to(half), bias_V.to(half)
-    loss, truth = _Chunked.apply(hidden_PD, weight_VD, bias_V, id_P, smoothing, r_drop)  # type: ignore[no-untyped-call]
+    parts = halved(hidden_PD), halved(weight_VD), halved(bias_V)
+    loss, truth = _Chunked.apply(*parts, id_P, smoothing, r_drop)  # type: ignore[no-untyped-call]
     return Loss(loss, truth.detach(), len(id_P))
 
 
@@ -80,8 +79,9 @@ def _piece_rows(positions: int, weight_VD: Tensor) -> int:
 
 def _rows_step(rows: int, dtype: torch.dtype) -> int:
     """What numbers of rows are multiples of."""
-    large, small = _ROUND_ROWS
-    return 1 if dtype != torch.bfloat16 else large if rows >= large else small
+    if dtype != torch.bfloat16:
+        return 1
+    return ROUND_ROWS if rows >= ROUND_ROWS else _ROUND_FEW_ROWS
 
 
 class _Chunked(torch.autograd.Function):
