@@ -15,6 +15,13 @@ from seqsmith.batch import Projection, Scores
 from seqsmith.objective import token
 from seqsmith.objective.token import Loss, cross_entropy, likeliest, linear_cross_entropy, token_loss
 
+
+def in_pieces(patch: pytest.MonkeyPatch, numbers: int) -> None:
+    """Let so many logits be made at once, and a softmax be taken of half as many."""
+    patch.setattr(token, "_PIECE_BYTES", numbers * 4)
+    patch.setattr(token, "_BLOCK_NUMBERS", max(1, numbers // 2))
+
+
 smoothings = st.sampled_from([0.0, 0.1, 0.5])
 
 
@@ -40,7 +47,7 @@ def test_the_loss_in_pieces_of_any_size_and_its_gradients_are_those_of_torch(
     scores, id_P = projection(positions)
     expected = F.cross_entropy(scores.logits(), id_P, label_smoothing=smoothing, reduction="sum")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(token, "_CHUNK_NUMBERS", piece)  # logits at once; there are 9 a position
+        in_pieces(patch, piece)  # logits at once; there are 9 a position
         found = token_loss(scores, id_P, smoothing=smoothing)
     torch.testing.assert_close(found.loss_nats, expected)
     torch.testing.assert_close(gradients(3 * found.loss_nats, scores), gradients(3 * expected, scores))
@@ -51,7 +58,7 @@ def test_the_loss_in_pieces_of_any_size_and_its_gradients_are_those_of_torch(
 @pytest.mark.parametrize("piece", [1, 20, 1000])
 def test_what_is_likeliest_in_pieces_is_likeliest_in_the_whole(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
     scores, _ = projection(11)
-    monkeypatch.setattr(token, "_CHUNK_NUMBERS", piece)
+    in_pieces(monkeypatch, piece)
     expected = scores.logits().argmax(-1)
     assert torch.equal(likeliest(scores), expected)
     assert torch.equal(likeliest(Scores(scores.logits())), expected)
@@ -97,7 +104,7 @@ def test_an_even_distribution_costs_the_logarithm_of_the_vocabulary() -> None:
 def test_the_loss_is_a_float_of_single_precision_where_the_model_computes_in_half(
     piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(token, "_CHUNK_NUMBERS", piece)
+    in_pieces(monkeypatch, piece)
     scores, id_P = projection(150, vocabulary=300, dtype=torch.float32)
     expected = cross_entropy(scores.logits(), id_P, smoothing=0.1).loss_nats
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -138,7 +145,7 @@ def test_r_drop_adds_the_papers_divergences_and_their_gradients(
         F.cross_entropy(scores.logits(), id_P, label_smoothing=smoothing, reduction="sum") + weight * sum(both) / 2
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(token, "_CHUNK_NUMBERS", piece)
+        in_pieces(patch, piece)
         found = token_loss(scores, id_P, smoothing=smoothing, r_drop=weight)
     whole = token_loss(Scores(scores.logits()), id_P, smoothing=smoothing, r_drop=weight)
     slopes = gradients(expected, scores)

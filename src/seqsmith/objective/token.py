@@ -19,7 +19,8 @@ from torch.nn import functional as F
 from seqsmith.batch import Projection, Scores, exact, rows_rounded
 from seqsmith.model.linear import ROUND_ROWS, halved
 
-_CHUNK_NUMBERS = 2_000_000  # logits made at once: 8 MB in fp32, so that they stay in cache and out of mmap
+_PIECE_BYTES = 16_000_000  # of the logits that are made at once
+_BLOCK_NUMBERS = 1 << 21  # of them whose softmax is taken at once: 8 MB in fp32, so that they stay in cache
 _ROUND_FEW_ROWS = 32  # of pieces smaller than a round number of rows in bf16 (model/linear.py)
 
 
@@ -45,7 +46,7 @@ def likeliest(scores: Projection | Scores) -> Tensor:
     """What a model would say at each position -> id_P. Of logits not yet made only a piece exists at a time."""
     if isinstance(scores, Scores):
         return scores.logit_PV.argmax(-1)
-    pieces = torch.split(scores.hidden_PD, _piece_rows(len(scores.hidden_PD), scores.weight_VD))
+    pieces = torch.split(scores.hidden_PD, _block_rows(len(scores.weight_VD)))
     return torch.cat([F.linear(piece, scores.weight_VD, scores.bias_V).argmax(-1) for piece in pieces])
 
 
@@ -64,17 +65,22 @@ def linear_cross_entropy(
     hidden_PD: Tensor, weight_VD: Tensor, bias_V: Tensor, id_P: Tensor, *, smoothing: float, r_drop: float = 0.0
 ) -> Loss:
     """The loss of logits hidden weight' + bias, of which only a piece exists at a time."""
-    parts = halved(hidden_PD), halved(weight_VD), halved(bias_V)
-    loss, truth = _Chunked.apply(*parts, id_P, smoothing, r_drop)  # type: ignore[no-untyped-call]
+    loss, truth = _Chunked.apply(halved(hidden_PD), weight_VD, bias_V, id_P, smoothing, r_drop)  # type: ignore[no-untyped-call]
     return Loss(loss, truth.detach(), len(id_P))
 
 
-def _piece_rows(positions: int, weight_VD: Tensor) -> int:
-    """How many rows of logits to make at once: pieces of one size, as few sizes as can be over many batches."""
-    pieces = -(-positions * len(weight_VD) // _CHUNK_NUMBERS)
+def _piece_rows(positions: int, logits: int, dtype: torch.dtype) -> int:
+    """How many rows of so many logits to make at once: pieces of one size, as few sizes as can be over many batches."""
+    pieces = -(-positions * logits * dtype.itemsize // _PIECE_BYTES)
     rows = -(-positions // max(1, pieces))
-    step = _rows_step(rows, weight_VD.dtype)
+    step = _rows_step(rows, dtype)
     return max(1, -(-rows // step) * step)
+
+
+def _block_rows(logits: int) -> int:
+    """How many rows of so many logits stay in cache."""
+    rows = _BLOCK_NUMBERS // logits
+    return max(1, rows // ROUND_ROWS * ROUND_ROWS or rows)
 
 
 def _rows_step(rows: int, dtype: torch.dtype) -> int:
@@ -100,49 +106,36 @@ class _Chunked(torch.autograd.Function):
         smoothing: float,
         r_drop: float,
     ) -> tuple[Tensor, Tensor]:
+        weight, bias = weight_VD.to(hidden_PD.dtype), bias_V.to(hidden_PD.dtype)
         exact = torch.float64 if hidden_PD.dtype == torch.float64 else torch.float32
-        vocabulary, answers = len(weight_VD), 2 if r_drop else 1
-        total = hidden_PD.new_zeros(2, dtype=exact)
+        vocabulary, answers = len(weight), 2 if r_drop else 1
         wanted = any(ctx.needs_input_grad[:3])
-        grad_hidden_PD = torch.empty_like(hidden_PD if wanted else hidden_PD[:0])
-        grad_weight_VD = torch.zeros_like(weight_VD if wanted else weight_VD[:0], dtype=exact)
-        grad_bias_V = torch.zeros_like(bias_V, dtype=exact)
-        one_V = hidden_PD.new_ones(vocabulary, dtype=exact)
+        total = hidden_PD.new_zeros(2, dtype=exact)
+        # d loss / d logit = p - (1 - e) [true] - e/V; the last term is the same everywhere and is where sums begin.
+        even = smoothing / vocabulary if wanted else 0.0
+        grad_hidden_PD = (-even * weight.sum(0)).repeat(len(id_P) if wanted else 0, 1)
+        grad_weight_VD = (-even * hidden_PD.sum(0, dtype=exact)).repeat(vocabulary if wanted else 0, 1)
+        grad_bias_V = torch.full_like(bias, -even * len(id_P), dtype=exact)
         hidden_RHD, id_RH = hidden_PD.view(answers, -1, hidden_PD.shape[1]), id_P.view(answers, -1)
-        rows = max(1, _piece_rows(len(id_P), weight_VD) // answers)
+        rows = max(1, _piece_rows(len(id_P), vocabulary, hidden_PD.dtype) // answers)
         step = _rows_step(rows, hidden_PD.dtype)
         for begin in range(0, id_RH.shape[1], rows):
             piece = slice(begin, begin + rows)
-            truth = id_RH[:, piece].reshape(-1, 1)
-            hidden = rows_rounded(hidden_RHD[:, piece].flatten(0, 1), step)
-            log_p = F.linear(hidden, weight_VD, bias_V)[: len(truth)].to(exact).log_softmax(-1)
-            truth_nats = -log_p.gather(1, truth).sum()
-            total[1] += truth_nats
-            total[0] += (1 - smoothing) * truth_nats
-            if smoothing:
-                total[0] -= smoothing / vocabulary * torch.mv(log_p, one_V).sum()
-            disagreement = _disagreement(log_p) if r_drop else None
-            if disagreement is not None:
-                total[0] += r_drop * disagreement[0]
+            hidden, true = hidden_RHD[:, piece].flatten(0, 1), id_RH[:, piece]
+            real = len(hidden)
+            hidden = rows_rounded(hidden, step)
+            logit = F.linear(hidden, weight, bias)
+            total += _to_slopes(logit[:real].view(answers, -1, vocabulary), true, smoothing, r_drop, wanted=wanted)
             if not wanted:
                 continue
-            # d loss / d logit = p - (1 - e) [true] - e/V; the last term is the same everywhere and is added at the end.
-            slope = log_p.exp_().scatter_add_(1, truth, log_p.new_full((), smoothing - 1.0).expand(truth.shape))
-            if disagreement is not None:
-                slope.add_(disagreement[1], alpha=r_drop)
-            grad_bias_V += torch.mv(slope.t(), one_V[:1].expand(len(slope)))
-            slope = rows_rounded(slope.to(hidden.dtype), step)
-            grad = (slope @ weight_VD)[: len(truth)]
-            grad_hidden_PD.view_as(hidden_RHD)[:, piece] = grad.view(answers, -1, grad.shape[1])
-            if exact == hidden.dtype:
+            slope, logit[real:] = logit, 0.0
+            grad = torch.cat([part @ weight for part in torch.split(slope, _block_rows(vocabulary))])[:real]
+            grad_hidden_PD.view_as(hidden_RHD)[:, piece] += grad.view(answers, -1, grad.shape[1])
+            grad_bias_V += (slope.new_ones(1, len(slope)) @ slope)[0]
+            if exact == slope.dtype:
                 grad_weight_VD.addmm_(slope.t(), hidden)
             else:
                 grad_weight_VD += slope.t() @ hidden
-        if wanted and smoothing:
-            even = smoothing / vocabulary
-            grad_hidden_PD -= even * weight_VD.sum(0)
-            grad_weight_VD -= even * hidden_PD.sum(0, dtype=exact)
-            grad_bias_V -= even * len(id_P)
         ctx.save_for_backward(grad_hidden_PD, grad_weight_VD.to(weight_VD.dtype), grad_bias_V.to(bias_V.dtype))
         loss, truth = total
         ctx.mark_non_differentiable(truth)
@@ -151,6 +144,34 @@ class _Chunked(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_loss: Tensor, _grad_truth: Tensor) -> tuple[Tensor | None, ...]:
         return (*(grad * grad_loss.to(grad.dtype) for grad in ctx.saved_tensors), None, None, None)
+
+
+def _to_slopes(logit_RHV: Tensor, id_RH: Tensor, smoothing: float, r_drop: float, *, wanted: bool) -> Tensor:
+    """Replace the logits by the slope of the loss by them, e/V too large, if wanted -> (loss, of the truth alone)."""
+    answers, positions, vocabulary = logit_RHV.shape
+    rows = max(1, _block_rows(vocabulary) // answers)
+    exact = torch.float64 if logit_RHV.dtype == torch.float64 else torch.float32
+    one_V = logit_RHV.new_ones(vocabulary, dtype=exact)
+    total = logit_RHV.new_zeros(2, dtype=exact)
+    for begin in range(0, positions, rows):
+        logit = logit_RHV[:, begin : begin + rows]
+        true = id_RH[:, begin : begin + rows].reshape(-1, 1)
+        log_p = logit.flatten(0, 1).to(exact).log_softmax(-1)
+        truth_nats = -log_p.gather(1, true).sum()
+        total[1] += truth_nats
+        total[0] += (1 - smoothing) * truth_nats
+        if smoothing:
+            total[0] -= smoothing / vocabulary * torch.mv(log_p, one_V).sum()
+        disagreement = _disagreement(log_p) if r_drop else None
+        if disagreement is not None:
+            total[0] += r_drop * disagreement[0]
+        if not wanted:
+            continue
+        slope = log_p.exp_().scatter_add_(1, true, log_p.new_full((), smoothing - 1.0).expand(true.shape))
+        if disagreement is not None:
+            slope.add_(disagreement[1], alpha=r_drop)
+        logit.copy_(slope.view_as(logit))
+    return total
 
 
 def _disagreement(log_p_PV: Tensor) -> tuple[Tensor, Tensor]:
