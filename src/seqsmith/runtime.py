@@ -41,6 +41,7 @@ def keep_memory() -> None:
 
     oneDNN would keep a kernel with memory of its own for each of the last 1,024 shapes, and no two batches are alike.
     """
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch asks for pages of 2 MB
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
     if platform.libc_ver()[0] != "glibc":
         return

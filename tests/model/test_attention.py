@@ -68,7 +68,7 @@ def test_grouped_queries_are_full_heads_with_repeated_weights(key_value_heads: i
                 theirs.copy_(heads.flatten(0, 1))
     x_BTD, memory_BSC = torch.randn(2, 3, 8), torch.randn(2, 5, 6)
     found, expected = (
-        attention(x_BTD, *attention.remember(memory_BSC), bias=bias_B11S(), first=2) for attention in (grouped, full)
+        attention(x_BTD, *attention.remember(memory_BSC), bias=bias_B11S()) for attention in (grouped, full)
     )
     torch.testing.assert_close(found, expected)
 

@@ -15,8 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqsmith.model.layers import Dropout
-from seqsmith.model.linear import Linear
+from seqsmith.model.linear import Linear, side_by_side
 from seqsmith.model.position import rotate
+
+Remembered = tuple[Tensor, Tensor]
+"""Keys and values, key_BHSK and value_BHSK."""
 
 _MANY = 2**14  # scores of a head; on CPUs torch's fused kernel is up to twice as fast from here on, in fp32
 
@@ -79,36 +82,44 @@ class MultiHead(nn.Module):
         self.out = Linear(width, width)
         self.dropout = Dropout(dropout)
 
-    def remember(self, x_BSD: Tensor, *, first: int = 0) -> tuple[Tensor, Tensor]:
-        """Keys and values of the memory, once for all queries; `first` is the position of its first step."""
-        key_BHSK = self._split(self.key(x_BSD), self.key_value_heads)
-        if self.rotary:
-            key_BHSK = rotate(key_BHSK, first)
-        return key_BHSK, self._split(self.value(x_BSD), self.key_value_heads)
+    def remember(self, x_BSD: Tensor) -> Remembered:
+        """Keys and values of the memory, once for all queries."""
+        key, value = side_by_side(x_BSD, [self.key, self.value])
+        return self._split(key, 0), self._split(value)
 
-    def forward(self, x_BTD: Tensor, key: Tensor, value: Tensor, *, bias: Tensor | None, first: int = 0) -> Tensor:
-        """-> y_BTD. Keys and values are what `remember` gave; `first` is the position of the first query."""
-        query_BHTK, key_BHSK, value_BHSK = self._grouped(x_BTD, key, value, first)
-        return self._merge(attend(query_BHTK, key_BHSK, value_BHSK, bias=bias, dropout=self.dropout))
+    def forward(self, x_BTD: Tensor, key: Tensor, value: Tensor, *, bias: Tensor | None) -> Tensor:
+        """-> y_BTD. Keys and values are what `remember` gave."""
+        query_BHTK, *memory = self._grouped(self._split(self.query(x_BTD), 0), key, value)
+        return self._merge(attend(query_BHTK, *memory, bias=bias, dropout=self.dropout))
+
+    def within(
+        self, x_BTD: Tensor, past: Remembered | None = None, *, bias: Tensor | None
+    ) -> tuple[Tensor, Remembered]:
+        """Attention to the steps themselves and to those before -> (y_BTD, keys and values with theirs)."""
+        first = 0 if past is None else past[0].shape[2]
+        query, key, value = side_by_side(x_BTD, [self.query, self.key, self.value])
+        present = self._split(key, first), self._split(value)
+        if past is not None:
+            present = torch.cat([past[0], present[0]], dim=2), torch.cat([past[1], present[1]], dim=2)
+        memory = self._grouped(self._split(query, first), *present)
+        return self._merge(attend(*memory, bias=bias, dropout=self.dropout)), present
 
     def openly(self, x_BTD: Tensor, key: Tensor, value: Tensor, *, bias: Tensor | None) -> tuple[Tensor, Tensor]:
         """The same, with the mean of the heads' weights -> (y_BTD, weight_BTS)."""
-        query_BHTK, key_BHSK, value_BHSK = self._grouped(x_BTD, key, value, 0)
-        y_BHTK, weight_BHTS = attend_openly(query_BHTK, key_BHSK, value_BHSK, bias=bias, dropout=self.dropout)
+        query_BHTK, *memory = self._grouped(self._split(self.query(x_BTD), 0), key, value)
+        y_BHTK, weight_BHTS = attend_openly(query_BHTK, *memory, bias=bias, dropout=self.dropout)
         return self._merge(y_BHTK), weight_BHTS.mean(1)
 
-    def _grouped(self, x_BTD: Tensor, key: Tensor, value: Tensor, first: int) -> tuple[Tensor, Tensor, Tensor]:
-        query_BHTK = self._split(self.query(x_BTD), self.heads)
-        if self.rotary:
-            query_BHTK = rotate(query_BHTK, first)
+    def _grouped(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         share = self.heads // self.key_value_heads
         if share > 1:
             key, value = key.repeat_interleave(share, 1), value.repeat_interleave(share, 1)
-        return query_BHTK, key, value
+        return query, key, value
 
-    @staticmethod
-    def _split(x_BLD: Tensor, heads: int) -> Tensor:
-        return torch.unflatten(x_BLD, -1, (heads, -1)).transpose(1, 2)
+    def _split(self, x_BLD: Tensor, rotary_from: int | None = None) -> Tensor:
+        """-> x_BHLK, turned from that position on if the positions are rotary."""
+        x_BHLK = torch.unflatten(x_BLD, -1, (-1, self.query.out_features // self.heads)).transpose(1, 2)
+        return x_BHLK if rotary_from is None or not self.rotary else rotate(x_BHLK, rotary_from)
 
     def _merge(self, y_BHTK: Tensor) -> Tensor:
         y_BTD: Tensor = self.out(y_BHTK.transpose(1, 2).flatten(2))

@@ -41,7 +41,9 @@ def keep_scale(shape: list[int], rate: float, *, like: Tensor) -> Tensor:
     count = torch.Size(shape).numel()
     words = torch.empty((count + 7) // 8, dtype=torch.int64, device=like.device)
     bits = words.random_(-(2**63), None).view(torch.uint8)[:count].view(shape)
-    return (bits >= dropped).to(like.dtype).mul_(256 / (256 - dropped))
+    keep = torch.empty(shape, dtype=like.dtype, device=like.device)
+    torch.ge(bits, dropped, out=keep)  # at once as numbers: by way of bools it takes four times as long
+    return keep.mul_(256 / (256 - dropped))
 
 
 class RMSNorm(nn.Module):

@@ -5,6 +5,8 @@ Axes: J angles, half as many as there are numbers to turn or to fill.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -33,11 +35,32 @@ def rotate(x_BHLK: Tensor, first: int) -> Tensor:
 
     Rotary positions (Su et al. 2021, equation 34), with the halves paired as in LLaMA rather than neighbours.
     """
-    half = x_BHLK.shape[-1] // 2
-    angle_LJ = _angles(first, x_BHLK.shape[2], half, device=x_BHLK.device)
-    cosine_LJ, sine_LJ = angle_LJ.cos().to(x_BHLK.dtype), angle_LJ.sin().to(x_BHLK.dtype)
-    left, right = x_BHLK[..., :half], x_BHLK[..., half:]
-    return torch.cat([left * cosine_LJ - right * sine_LJ, left * sine_LJ + right * cosine_LJ], dim=-1)
+    angle_LJ = _angles(first, x_BHLK.shape[2], x_BHLK.shape[-1] // 2, device=x_BHLK.device)
+    turned: Tensor = _Turn.apply(x_BHLK, angle_LJ.cos().to(x_BHLK.dtype), angle_LJ.sin().to(x_BHLK.dtype))  # type: ignore[no-untyped-call]
+    return turned
+
+
+class _Turn(torch.autograd.Function):
+    """What comes back is turned the other way."""
+
+    @staticmethod
+    def forward(ctx: Any, x_BHLK: Tensor, cosine_LJ: Tensor, sine_LJ: Tensor) -> Tensor:
+        ctx.save_for_backward(cosine_LJ, sine_LJ)
+        return _turned(x_BHLK, cosine_LJ, sine_LJ)
+
+    @staticmethod
+    def backward(ctx: Any, grad_BHLK: Tensor) -> tuple[Tensor | None, ...]:
+        cosine_LJ, sine_LJ = ctx.saved_tensors
+        return _Turn.apply(grad_BHLK, cosine_LJ, -sine_LJ), None, None  # type: ignore[no-untyped-call]
+
+
+def _turned(x_BHLK: Tensor, cosine_LJ: Tensor, sine_LJ: Tensor) -> Tensor:
+    y_BHLK = torch.empty(x_BHLK.shape, dtype=x_BHLK.dtype, device=x_BHLK.device)
+    left, right = x_BHLK.chunk(2, dim=-1)
+    y_left, y_right = y_BHLK.chunk(2, dim=-1)
+    torch.mul(left, cosine_LJ, out=y_left).addcmul_(right, sine_LJ, value=-1)
+    torch.mul(left, sine_LJ, out=y_right).addcmul_(right, cosine_LJ)
+    return y_BHLK
 
 
 def _angles(first: int, count: int, half: int, *, device: torch.device) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from seqsmith.config import Transformer as Settings
-from seqsmith.model.attention import MultiHead, causal_bias, padding_bias
+from seqsmith.model.attention import MultiHead, Remembered, causal_bias, padding_bias
 from seqsmith.model.layers import Dropout, FeedForward, norm
 from seqsmith.model.linear import halved
 from seqsmith.model.memory import Decoded, Memory
@@ -87,8 +87,7 @@ class EncoderLayer(nn.Module):
         self.forward_part, self.feed_forward = Part(settings), feed_forward(settings)
 
     def forward(self, x_BSD: Tensor, bias: Tensor) -> Tensor:
-        inner_BSD = self.self_part.enter(x_BSD)
-        y_BSD = self.self_attention(inner_BSD, *self.self_attention.remember(inner_BSD), bias=bias)
+        y_BSD, _ = self.self_attention.within(self.self_part.enter(x_BSD), bias=bias)
         x_BSD = self.self_part.leave(x_BSD, y_BSD)
         y_BSD = self.feed_forward(self.forward_part.enter(x_BSD))
         return self.forward_part.leave(x_BSD, y_BSD)
@@ -131,14 +130,9 @@ class DecoderLayer(nn.Module):
         )
         self.forward_part, self.feed_forward = Part(settings), feed_forward(settings)
 
-    def attend_self(self, x_BTD: Tensor, past: tuple[Tensor, Tensor] | None, bias: Tensor | None) -> tuple[Tensor, Any]:
+    def attend_self(self, x_BTD: Tensor, past: Remembered | None, bias: Tensor | None) -> tuple[Tensor, Remembered]:
         """The part over the target so far; `past` are the keys and values of earlier steps -> (x_BTD, past)."""
-        first = 0 if past is None else past[0].shape[2]
-        inner_BTD = self.self_part.enter(x_BTD)
-        present = self.self_attention.remember(inner_BTD, first=first)
-        if past is not None:
-            present = tuple(torch.cat(pair, dim=2) for pair in zip(past, present, strict=True))  # type: ignore[assignment]
-        y_BTD = self.self_attention(inner_BTD, *present, bias=bias, first=first)
+        y_BTD, present = self.self_attention.within(self.self_part.enter(x_BTD), past, bias=bias)
         return self.self_part.leave(x_BTD, y_BTD), present
 
     def attend_memory(

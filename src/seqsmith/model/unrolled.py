@@ -12,9 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from seqsmith.model.linear import halved
+from seqsmith.model.linear import halved, product
 
 Tape = list[tuple[Tensor, Tensor]]
 """Each step's input x_ND and the gradient of its output, y_NO."""
@@ -24,13 +23,16 @@ class Unrolled:
     """y = x weight' + bias for one loop; the type of the products is settled when it is made."""
 
     def __init__(self, weight_OD: Tensor, bias_O: Tensor):
-        self._tape: Tape = []
-        self._last = _AfterAllSteps.apply(weight_OD, bias_O, self._tape)  # type: ignore[no-untyped-call]
-        self._weight_OD, self._bias_O = halved(weight_OD.detach()), halved(bias_O.detach())
+        self.tape: Tape = []
+        self._last = _AfterAllSteps.apply(weight_OD, bias_O, self.tape)  # type: ignore[no-untyped-call]
+        weight_OD = halved(weight_OD.detach())
+        self._dtype = weight_OD.dtype
+        self.forward = product(weight_OD, halved(bias_O.detach()))
+        self.backward = product(weight_OD.t())
 
     def __call__(self, x: Tensor) -> Tensor:
-        x_ND = x.to(self._weight_OD.dtype).flatten(0, -2)
-        y_NO: Tensor = _Step.apply(x_ND, self._last, self._weight_OD, self._bias_O, self._tape)  # type: ignore[no-untyped-call]
+        x_ND = x.to(self._dtype).flatten(0, -2)
+        y_NO: Tensor = _Step.apply(x_ND, self._last, self)  # type: ignore[no-untyped-call]
         return y_NO.view(*x.shape[:-1], -1)
 
 
@@ -49,13 +51,13 @@ class _AfterAllSteps(torch.autograd.Function):
 
 class _Step(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x_ND: Tensor, last: Tensor, weight_OD: Tensor, bias_O: Tensor, tape: Tape) -> Tensor:
-        ctx.save_for_backward(x_ND, weight_OD, last)
-        ctx.tape = tape
-        return F.linear(x_ND, weight_OD, bias_O)
+    def forward(ctx: Any, x_ND: Tensor, last: Tensor, loop: Unrolled) -> Tensor:
+        ctx.save_for_backward(x_ND, last)
+        ctx.loop = loop
+        return loop.forward(x_ND)
 
     @staticmethod
     def backward(ctx: Any, grad_NO: Tensor) -> tuple[Tensor | None, ...]:
-        x_ND, weight_OD, last = ctx.saved_tensors
-        ctx.tape.append((x_ND, grad_NO))
-        return grad_NO @ weight_OD, torch.zeros_like(last), None, None, None
+        x_ND, last = ctx.saved_tensors
+        ctx.loop.tape.append((x_ND, grad_NO))
+        return ctx.loop.backward(grad_NO), torch.zeros_like(last), None

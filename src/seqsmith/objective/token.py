@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqsmith.batch import Projection, Scores, exact, rows_rounded
-from seqsmith.model.linear import ROUND_ROWS, halved
+from seqsmith.model.linear import ROUND_ROWS, halved, product
 
 _PIECE_BYTES = 16_000_000  # of the logits that are made at once
 _BLOCK_NUMBERS = 1 << 21  # of them whose softmax is taken at once: 8 MB in fp32, so that they stay in cache
@@ -117,6 +117,7 @@ class _Chunked(torch.autograd.Function):
         grad_weight_VD = (-even * hidden_PD.sum(0, dtype=exact)).repeat(vocabulary if wanted else 0, 1)
         grad_bias_V = torch.full_like(bias, -even * len(id_P), dtype=exact)
         hidden_RHD, id_RH = hidden_PD.view(answers, -1, hidden_PD.shape[1]), id_P.view(answers, -1)
+        logits_of = product(weight, bias)
         rows = max(1, _piece_rows(len(id_P), vocabulary, hidden_PD.dtype) // answers)
         step = _rows_step(rows, hidden_PD.dtype)
         for begin in range(0, id_RH.shape[1], rows):
@@ -124,7 +125,7 @@ class _Chunked(torch.autograd.Function):
             hidden, true = hidden_RHD[:, piece].flatten(0, 1), id_RH[:, piece]
             real = len(hidden)
             hidden = rows_rounded(hidden, step)
-            logit = F.linear(hidden, weight, bias)
+            logit = logits_of(hidden)
             total += _to_slopes(logit[:real].view(answers, -1, vocabulary), true, smoothing, r_drop, wanted=wanted)
             if not wanted:
                 continue
