@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seqsmith.model.linear import Linear, halved
+from seqsmith.model.linear import Linear, halved, product, side_by_side
 
 
 def answer(layer: nn.Linear, x: Tensor) -> tuple[Tensor, ...]:
@@ -36,3 +36,37 @@ def test_only_mixed_precision_halves() -> None:
     assert Linear(16, 24)(x).dtype == torch.float32
     with torch.autocast("cpu", torch.bfloat16):
         assert halved(x).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("rows", [3, 600])
+@pytest.mark.parametrize("mixed", [True, False])
+def test_layers_side_by_side_answer_and_learn_as_each_alone(rows: int, mixed: bool) -> None:
+    torch.manual_seed(1)
+    layers = [Linear(16, width) for width in (24, 8)]
+    x = torch.randn(rows, 16, requires_grad=True)
+    parts = [x, *(parameter for layer in layers for parameter in layer.parameters())]
+    with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+        together, apart = side_by_side(x, layers), [layer(x) for layer in layers]
+    for found, expected in zip(together, apart, strict=True):
+        torch.testing.assert_close(found, expected, rtol=0.02, atol=0.02)
+    slopes = [torch.autograd.grad(sum((y.float() ** 2).sum() for y in each), parts) for each in (together, apart)]
+    for found, expected in zip(*slopes, strict=True):
+        torch.testing.assert_close(found, expected, rtol=0.02, atol=0.02 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("laid_out", [True, False])
+def test_a_weight_that_is_laid_out_once_multiplies_as_it_did(
+    dtype: torch.dtype, laid_out: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not laid_out:
+        monkeypatch.setattr("seqsmith.model.linear._can_lay_out", lambda: False)
+    x_ND, weight_OD, bias_O = torch.randn(5, 16).to(dtype), torch.randn(24, 16).to(dtype), torch.randn(24).to(dtype)
+    expected = x_ND.float() @ weight_OD.float().t()
+    tolerance = 0.1 if dtype == torch.bfloat16 else 1e-5
+    torch.testing.assert_close(product(weight_OD)(x_ND).float(), expected, rtol=0.01, atol=tolerance)
+    torch.testing.assert_close(product(weight_OD, bias_O)(x_ND).float(), expected + bias_O, rtol=0.01, atol=tolerance)
+    grad = expected.to(dtype)
+    torch.testing.assert_close(
+        product(weight_OD.t())(grad).float(), grad.float() @ weight_OD.float(), rtol=0.02, atol=10 * tolerance
+    )

@@ -24,6 +24,12 @@ def test_rotary_scores_depend_on_the_distance_alone() -> None:
     assert (score(3, 0) - score(2, 0)).abs().max() > 0.1
 
 
+def test_what_rotary_positions_give_back_is_their_gradient() -> None:
+    x_BHLK = torch.randn(2, 3, 4, 6, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: rotate(x, 2), x_BHLK)
+    assert torch.autograd.gradgradcheck(lambda x: rotate(x, 2) ** 2, x_BHLK)
+
+
 def test_rotary_turns_pairs_of_numbers_as_complex_ones() -> None:
     x_BHLK = torch.randn(1, 1, 7, 6, dtype=torch.float64)
     turned_BHLK = rotate(x_BHLK, 3)

@@ -92,6 +92,26 @@ def test_padding_holds_the_state_to_the_last_bit(cell: str, dtype: torch.dtype) 
 
 
 @both_cells
+@both_ways
+@pytest.mark.parametrize("rows", [3, 33])
+def test_in_mixed_precision_a_layer_answers_and_learns_as_in_single(cell: str, bidirectional: bool, rows: int) -> None:
+    layer = RecurrentLayer(cell, 3, 8, bidirectional=bidirectional).float()  # type: ignore[arg-type]
+    directions = 2 if bidirectional else 1
+    x_BLC, valid_BL = torch.randn(rows, 6, 3).float(), torch.arange(6) < torch.randint(1, 7, (rows, 1))
+    start = None if bidirectional else tuple(torch.randn(rows, 8).float() for _ in range(2 if cell == "lstm" else 1))
+    results = []
+    for mixed in (True, False):
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            y_BLD, final = layer(x_BLC, valid_BL=valid_BL, start=start)
+        assert y_BLD.shape == (rows, 6, 8 * directions)
+        real = [y_BLD[valid_BL].float(), *(part.float() for part in final)]
+        slopes = torch.autograd.grad(sum((part**2).sum() for part in real), list(layer.parameters()))
+        results.append([*real, *slopes])
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, rtol=0.05, atol=0.03 * float(expected.detach().abs().max()))
+
+
+@both_cells
 def test_steps_from_a_start_state_are_the_whole_sequence(cell: str) -> None:
     layer, _ = twins(cell, bidirectional=False)
     x_BLC, start = torch.randn(3, 6, 3), tuple(torch.randn(3, 5) for _ in range(2 if cell == "lstm" else 1))

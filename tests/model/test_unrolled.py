@@ -62,3 +62,15 @@ def test_without_gradients_it_is_the_product() -> None:
     weight, bias, x = torch.randn(4, 4), torch.zeros(4), torch.randn(3, 4)
     with torch.no_grad():
         torch.testing.assert_close(Unrolled(weight, bias)(x), F.linear(x, weight, bias))
+
+
+def test_the_matrices_of_a_batch_get_the_gradients_of_a_product_a_step() -> None:
+    torch.manual_seed(1)
+    weight_BOD, start_BTD = (
+        torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in ((3, 4, 4), (3, 1, 4))
+    )
+    found = fed_back(Unrolled(weight_BOD), start_BTD, steps=5)
+    expected = fed_back(lambda x: x @ weight_BOD.transpose(1, 2), start_BTD, steps=5)
+    torch.testing.assert_close(found, expected)
+    parts = [weight_BOD, start_BTD]
+    torch.testing.assert_close(torch.autograd.grad(found, parts), torch.autograd.grad(expected, parts))

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from seqsmith.model.layers import Dropout
 from seqsmith.model.linear import Linear, side_by_side
 from seqsmith.model.position import rotate
+from seqsmith.model.unrolled import Unrolled
 
 Remembered = tuple[Tensor, Tensor]
 """Keys and values, key_BHSK and value_BHSK."""
@@ -137,20 +138,29 @@ class SingleHead(nn.Module):
         self.energy = nn.Parameter(torch.randn(query_width) * query_width**-0.5) if kind == "additive" else None
 
     def remember(self, x_BSD: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values of the memory, once for all queries."""
-        return self.key(x_BSD), x_BSD
+        """Keys and values of the memory, once for all queries -> (key_BSD, value_BCS)."""
+        return self.key(x_BSD), x_BSD.transpose(1, 2)
+
+    def unrolled(self, key_BSD: Tensor, value_BCS: Tensor) -> tuple[Tensor | Unrolled, Unrolled]:
+        """The same for a loop over queries."""
+        return key_BSD if self.kind == "additive" else Unrolled(key_BSD), Unrolled(value_BCS)
 
     def forward(
-        self, query_BTD: Tensor, key_BSD: Tensor, value_BSC: Tensor, *, bias_B1S: Tensor
+        self, query_BTD: Tensor, key: Tensor | Unrolled, value: Tensor | Unrolled, *, bias_B1S: Tensor
     ) -> tuple[Tensor, Tensor]:
         """-> (context_BTC, weight_BTS)."""
         match self.kind:
             case "additive":
                 assert self.energy is not None
-                score_BTS = torch.tanh(self.query(query_BTD)[:, :, None] + key_BSD[:, None]) @ self.energy
+                assert isinstance(key, Tensor)
+                score_BTS = torch.tanh(self.query(query_BTD)[:, :, None] + key[:, None]) @ self.energy
             case "dot" | "general":
-                score_BTS = query_BTD @ key_BSD.transpose(1, 2)
+                score_BTS = _times(query_BTD, key)
             case _:
                 assert_never(self.kind)
         weight_BTS = (score_BTS + bias_B1S.to(score_BTS.dtype)).softmax(-1)
-        return weight_BTS @ value_BSC, weight_BTS
+        return _times(weight_BTS, value), weight_BTS
+
+
+def _times(x_BTD: Tensor, weight_BOD: Tensor | Unrolled) -> Tensor:
+    return weight_BOD(x_BTD) if isinstance(weight_BOD, Unrolled) else x_BTD @ weight_BOD.transpose(1, 2)

@@ -37,7 +37,10 @@ def product(weight_OD: Tensor, bias_O: Tensor | None = None) -> Callable[[Tensor
 @cache
 def _can_lay_out() -> bool:
     """Whether this build of torch has what it compiles models for oneDNN with."""
-    return all(hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise"))
+    try:
+        return callable(torch.ops.mkldnn._reorder_linear_weight) and callable(torch.ops.mkldnn._linear_pointwise)
+    except AttributeError:
+        return False
 
 
 class Linear(nn.Linear):

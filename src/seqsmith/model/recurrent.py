@@ -240,7 +240,7 @@ class RecurrentDecoder(nn.Module):
         if self.attention is None:
             return {"valid_BS": memory.valid_BS}
         key, value = self.attention.remember(memory.x_BSD)
-        return {"key": key, "value": value, "bias_B1S": padding_bias(memory.valid_BS, key.dtype)}
+        return {"bias_B1S": padding_bias(memory.valid_BS, key.dtype), "key": key, "value": value}
 
     def start(self, memory: Memory) -> dict[str, Any]:
         """The state before the first step, one row a source."""
@@ -263,9 +263,12 @@ class RecurrentDecoder(nn.Module):
             x = between(y, x)
         return self._attend(x, source, self.combine)
 
-    def _loop(self, x_BTC: Tensor, row: dict[str, Any], source: dict[str, Tensor]) -> Decoded:
+    def _loop(self, x_BTC: Tensor, row: dict[str, Any], source: dict[str, Any]) -> Decoded:
         states, weights = [], []
         products = self.unrolled_products()
+        if isinstance(self.attention, SingleHead):
+            key, value = self.attention.unrolled(source["key"], source["value"])
+            source = {**source, "key": key, "value": value}
         for x_NC in x_BTC.unbind(1):
             decoded, row = self._advance(x_NC, row, source, products)
             states.append(decoded.y_BTD)
@@ -277,7 +280,7 @@ class RecurrentDecoder(nn.Module):
         return self._advance(self.dropout(x_NC), row, source, self.products)
 
     def _advance(
-        self, x_NC: Tensor, row: dict[str, Any], source: dict[str, Tensor], products: Products
+        self, x_NC: Tensor, row: dict[str, Any], source: dict[str, Any], products: Products
     ) -> tuple[Decoded, dict[str, Any]]:
         x = torch.cat([x_NC, row["fed_ND"]], dim=1) if self.settings.input_feeding else x_NC
         hidden = []
@@ -293,7 +296,7 @@ class RecurrentDecoder(nn.Module):
             following["fed_ND"] = decoded.y_BTD.flatten(0, 1)
         return decoded, following
 
-    def _attend(self, x_BTD: Tensor, source: dict[str, Tensor], combine: Product | None) -> Decoded:
+    def _attend(self, x_BTD: Tensor, source: dict[str, Any], combine: Product | None) -> Decoded:
         if self.attention is None:
             weight_BTS = source["valid_BS"][:, None].to(x_BTD.dtype).expand(-1, x_BTD.shape[1], -1)
             weight_BTS = weight_BTS / weight_BTS.sum(-1, keepdim=True)
