@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from seqsmith.batch import rows_rounded
 
-ROUND_ROWS = 128
+ROUND_ROWS, ROUND_FEW_ROWS = 128, 32
 _MANY_ROWS = 512  # from here on the zeros are few beside them
 
 
@@ -53,9 +53,9 @@ class Linear(nn.Linear):
 def linear(x: Tensor, weight_OD: Tensor, bias_O: Tensor | None) -> Tensor:
     """torch's, on a round number of rows where that saves compiling."""
     rows = x.numel() // x.shape[-1]
-    if rows < _MANY_ROWS or x.is_cuda or not torch.is_autocast_enabled("cpu"):
+    if rows <= ROUND_FEW_ROWS or x.is_cuda or not torch.is_autocast_enabled("cpu"):
         return F.linear(x, weight_OD, bias_O)
-    x_PD = rows_rounded(halved(x).flatten(0, -2), ROUND_ROWS)
+    x_PD = rows_rounded(halved(x).flatten(0, -2), ROUND_ROWS if rows >= _MANY_ROWS else ROUND_FEW_ROWS)
     return torch.unflatten(F.linear(x_PD, weight_OD, bias_O)[:rows], 0, x.shape[:-1])
 
 

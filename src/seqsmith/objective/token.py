@@ -17,11 +17,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqsmith.batch import Projection, Scores, exact, rows_rounded
-from seqsmith.model.linear import ROUND_ROWS, halved, product
+from seqsmith.model.linear import ROUND_FEW_ROWS, ROUND_ROWS, halved, product
 
 _PIECE_BYTES = 16_000_000  # of the logits that are made at once
 _BLOCK_NUMBERS = 1 << 21  # of them whose softmax is taken at once: 8 MB in fp32, so that they stay in cache
-_ROUND_FEW_ROWS = 32  # of pieces smaller than a round number of rows in bf16 (model/linear.py)
 
 
 @dataclass(frozen=True)
@@ -73,21 +72,22 @@ def _piece_rows(positions: int, logits: int, dtype: torch.dtype) -> int:
     """How many rows of so many logits to make at once: pieces of one size, as few sizes as can be over many batches."""
     pieces = -(-positions * logits * dtype.itemsize // _PIECE_BYTES)
     rows = -(-positions // max(1, pieces))
-    step = _rows_step(rows, dtype)
+    step = _rows_step(rows, logits, dtype)
     return max(1, -(-rows // step) * step)
 
 
 def _block_rows(logits: int) -> int:
     """How many rows of so many logits stay in cache."""
-    rows = _BLOCK_NUMBERS // logits
-    return max(1, rows // ROUND_ROWS * ROUND_ROWS or rows)
+    rows = max(1, _BLOCK_NUMBERS // logits)
+    step = next((step for step in (ROUND_ROWS, ROUND_FEW_ROWS) if step <= rows), 1)
+    return rows // step * step
 
 
-def _rows_step(rows: int, dtype: torch.dtype) -> int:
-    """What numbers of rows are multiples of."""
+def _rows_step(rows: int, logits: int, dtype: torch.dtype) -> int:
+    """What numbers of rows are multiples of: in bf16 a kernel is compiled for each (model/linear.py)."""
     if dtype != torch.bfloat16:
         return 1
-    return ROUND_ROWS if rows >= ROUND_ROWS else _ROUND_FEW_ROWS
+    return next((step for step in (_block_rows(logits), ROUND_ROWS) if step <= rows), ROUND_FEW_ROWS)
 
 
 class _Chunked(torch.autograd.Function):
@@ -119,7 +119,7 @@ class _Chunked(torch.autograd.Function):
         hidden_RHD, id_RH = hidden_PD.view(answers, -1, hidden_PD.shape[1]), id_P.view(answers, -1)
         logits_of = product(weight, bias)
         rows = max(1, _piece_rows(len(id_P), vocabulary, hidden_PD.dtype) // answers)
-        step = _rows_step(rows, hidden_PD.dtype)
+        step = _rows_step(rows, vocabulary, hidden_PD.dtype)
         for begin in range(0, id_RH.shape[1], rows):
             piece = slice(begin, begin + rows)
             hidden, true = hidden_RHD[:, piece].flatten(0, 1), id_RH[:, piece]
