@@ -36,9 +36,10 @@ def product(weight_OD: Tensor, bias_O: Tensor | None = None) -> Callable[[Tensor
 
 @cache
 def _can_lay_out() -> bool:
-    """Whether this build of torch has what it compiles models for oneDNN with."""
+    """Whether this build of torch has what it compiles models for oneDNN with, and this CPU what oneDNN needs."""
+    operations = torch.ops.mkldnn
     try:
-        return callable(torch.ops.mkldnn._reorder_linear_weight) and callable(torch.ops.mkldnn._linear_pointwise)
+        return callable(operations._linear_pointwise) and bool(operations._is_mkldnn_bf16_supported())
     except AttributeError:
         return False
 
