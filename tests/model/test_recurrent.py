@@ -112,6 +112,26 @@ def test_in_mixed_precision_a_layer_answers_and_learns_as_in_single(cell: str, b
 
 
 @both_cells
+@pytest.mark.parametrize("attention", ["additive", "dot", "general", "multihead"])
+@pytest.mark.parametrize("rows", [3, 33])
+def test_in_mixed_precision_input_feeding_answers_and_learns_as_in_single(cell: Any, attention: Any, rows: int) -> None:
+    settings = config.RecurrentDecoder(kind=cell, width=8, attention=attention, input_feeding=True, dropout=0.0)
+    decoder = RecurrentDecoder(settings, input_width=4, memory_width=8, context_width=8, output_width=8).float()
+    valid_BS = torch.arange(6) < torch.randint(1, 7, (rows, 1))
+    x_BTC, memory_BSD, context_BZ = (torch.randn(shape).float() for shape in ((rows, 5, 4), (rows, 6, 8), (rows, 8)))
+    parts = [part.requires_grad_() for part in (x_BTC, memory_BSD, context_BZ)] + list(decoder.parameters())
+    results = []
+    for mixed in (True, False):
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            decoded = decoder(x_BTC, Memory(memory_BSD, valid_BS, context_BZ))
+        found = decoded.y_BTD.float(), decoded.attention_BTS.float()
+        assert [len(part) for part in found] == [rows, rows]
+        results.append([*found, *torch.autograd.grad((found[0] ** 2).sum(), parts)])
+    for half, single in zip(*results, strict=True):
+        torch.testing.assert_close(half, single, rtol=0.1, atol=0.05 * float(single.detach().abs().max()) + 2e-3)
+
+
+@both_cells
 def test_steps_from_a_start_state_are_the_whole_sequence(cell: str) -> None:
     layer, _ = twins(cell, bidirectional=False)
     x_BLC, start = torch.randn(3, 6, 3), tuple(torch.randn(3, 5) for _ in range(2 if cell == "lstm" else 1))

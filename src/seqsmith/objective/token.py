@@ -125,14 +125,14 @@ class _Chunked(torch.autograd.Function):
             hidden, true = hidden_RHD[:, piece].flatten(0, 1), id_RH[:, piece]
             real = len(hidden)
             hidden = rows_rounded(hidden, step)
-            logit = logits_of(hidden)
+            slope = logit = logits_of(hidden)
             total += _to_slopes(logit[:real].view(answers, -1, vocabulary), true, smoothing, r_drop, wanted=wanted)
             if not wanted:
                 continue
-            slope, logit[real:] = logit, 0.0
+            slope[real:] = 0.0
             grad = torch.cat([part @ weight for part in torch.split(slope, _block_rows(vocabulary))])[:real]
             grad_hidden_PD.view_as(hidden_RHD)[:, piece] += grad.view(answers, -1, grad.shape[1])
-            grad_bias_V += (slope.new_ones(1, len(slope)) @ slope)[0]
+            grad_bias_V += slope.sum(0)
             if exact == slope.dtype:
                 grad_weight_VD.addmm_(slope.t(), hidden)
             else:
