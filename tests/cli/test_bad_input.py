@@ -155,7 +155,7 @@ SETTINGS: dict[str, tuple[tuple[str, ...], str]] = {
         ("search.language_weight=0.5",),
         "settings: search: language_weight means nothing without language_model, a file of texts or a model of them.",
     ),
-    "a number for the data": (("data=3",), "settings: data: found 3, expected a table of settings."),
+    "a number for the data": (("data=3",), "data: found 3, expected a table, for example data.source=1."),
     "a number for a section": (("train=3",), "settings: train: found 3, expected a table of settings."),
     "a number for a choice's section": (("source=3",), "settings: source: found 3, expected a table of settings."),
     "a number for a folder": (
@@ -184,7 +184,7 @@ def test_what_is_wrong_with_settings_is_told_and_no_run_is_left_behind(
         (None, "settings.toml: no such settings file."),
         (b"x = [\n", "settings.toml: not a TOML file: "),
         (b"[train]\nepochs = \xff\n", "settings.toml: not a TOML file: "),
-        (b"[train]\nepoch = 3\n", "settings.toml: unknown setting `train.epoch`. Did you mean `epochs`?"),
+        (b"[train]\nepoch = 3\n", "settings: unknown setting `train.epoch`. Did you mean `epochs`?"),
     ],
     ids=["gone", "torn", "bytes", "unknown"],
 )

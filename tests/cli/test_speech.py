@@ -301,3 +301,11 @@ def test_r_drop_is_learnt_with_beside_a_ctc_head(folder, tmp_path):
     assert run(["train", manifest, "--out", out, "--quiet", *SETTINGS, *more]) == 0
     losses = [event["loss"] for event in read_journal(tmp_path / "run" / "journal.jsonl") if event["event"] == "update"]
     assert losses[-1] < 0.8 * losses[0]
+
+
+def test_what_only_recordings_have_can_be_set_without_saying_that_they_are_recordings(folder, tmp_path):
+    manifest, out = str(folder / "tones" / "train.tsv"), str(tmp_path / "run")
+    more = ("--set", "source.deltas=1", "--set", "source.augment.bend=0.01", "--set", "train.updates=2")
+    assert run(["train", manifest, "--out", out, "--quiet", *SETTINGS, *more]) == 0
+    start = next(event for event in read_journal(tmp_path / "run" / "journal.jsonl") if event["event"] == "start")
+    assert (start["settings"]["source"]["kind"], start["settings"]["source"]["deltas"]) == ("speech", 1)

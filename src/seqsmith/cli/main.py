@@ -86,7 +86,9 @@ def train(
             raise UserError("--resume goes on with the settings of the run in --out: give nothing else with it.")
         table: dict[str, Any] = {}
     else:
-        table = config.given(config_file, set_ or [])
+        table = config.override(config.read_table(config_file) if config_file else {}, set_ or [])
+        if not isinstance(table.get("data", {}), dict):
+            raise UserError(f"data: found {table['data']!r}, expected a table, for example data.source=1.")
         files = {"train": _corpora(data, target), "dev": _corpora(*_two("--dev", dev))}
         named = {name: corpora for name, corpora in files.items() if corpora}
         for name in named.keys() & table.get("data", {}).keys():

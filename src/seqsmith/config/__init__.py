@@ -1,6 +1,6 @@
 """Settings: the tables, and how they are read and written."""
 
-from seqsmith.config.reading import build, draft, dump, given, merge, override, read_table
+from seqsmith.config.reading import build, draft, dump, merge, override, read_table
 from seqsmith.config.series import (
     AbsoluteError,
     Gaussian,
@@ -84,7 +84,6 @@ __all__ = [
     "build",
     "draft",
     "dump",
-    "given",
     "merge",
     "override",
     "read_table",

@@ -26,18 +26,6 @@ def read_table(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: not a TOML file: {error}.") from None
 
 
-def given(file: Path | None, assignments: Iterable[str]) -> dict[str, Any]:
-    """What a user sets: in a file, and over it one by one. Raises UserError, which names the file if it is at fault."""
-    of_file = read_table(file) if file else {}
-    table = override(of_file, assignments)
-    try:
-        draft(table, where="settings")
-    except UserError:
-        draft(of_file, where=str(file))
-        raise
-    return table
-
-
 def override(table: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
     """A copy of `table` with each `section.key=value` laid over it; values are TOML, a bare word is a string."""
     for assignment in assignments:

@@ -240,7 +240,7 @@ class RecurrentDecoder(nn.Module):
         if self.attention is None:
             return {"valid_BS": memory.valid_BS}
         key, value = self.attention.remember(memory.x_BSD)
-        return {"bias_B1S": padding_bias(memory.valid_BS, key.dtype), "key": key, "value": value}
+        return {"key": key, "value": value, "bias_B1S": padding_bias(memory.valid_BS, key.dtype)}
 
     def start(self, memory: Memory) -> dict[str, Any]:
         """The state before the first step, one row a source."""
@@ -289,7 +289,7 @@ class RecurrentDecoder(nn.Module):
             y, after = layer.advance(project(x), recall(before[0]), before)
             hidden.append(after)
             x = between(y, x)
-        sources = len(next(iter(source.values())))
+        sources = len(source["valid_BS" if self.attention is None else "bias_B1S"])
         decoded = self._attend(torch.unflatten(x, 0, (sources, -1)), source, products.combine)
         following: dict[str, Any] = {"hidden": hidden}
         if self.settings.input_feeding:

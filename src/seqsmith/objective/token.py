@@ -107,15 +107,15 @@ class _Chunked(torch.autograd.Function):
         r_drop: float,
     ) -> tuple[Tensor, Tensor]:
         weight, bias = weight_VD.to(hidden_PD.dtype), bias_V.to(hidden_PD.dtype)
-        exact = torch.float64 if hidden_PD.dtype == torch.float64 else torch.float32
+        dtype = torch.promote_types(hidden_PD.dtype, torch.float32)
         vocabulary, answers = len(weight), 2 if r_drop else 1
         wanted = any(ctx.needs_input_grad[:3])
-        total = hidden_PD.new_zeros(2, dtype=exact)
+        total = hidden_PD.new_zeros(2, dtype=dtype)
         # d loss / d logit = p - (1 - e) [true] - e/V; the last term is the same everywhere and is where sums begin.
         even = smoothing / vocabulary if wanted else 0.0
         grad_hidden_PD = (-even * weight.sum(0)).repeat(len(id_P) if wanted else 0, 1)
-        grad_weight_VD = (-even * hidden_PD.sum(0, dtype=exact)).repeat(vocabulary if wanted else 0, 1)
-        grad_bias_V = torch.full_like(bias, -even * len(id_P), dtype=exact)
+        grad_weight_VD = (-even * hidden_PD.sum(0, dtype=dtype)).repeat(vocabulary if wanted else 0, 1)
+        grad_bias_V = torch.full_like(bias, -even * len(id_P), dtype=dtype)
         hidden_RHD, id_RH = hidden_PD.view(answers, -1, hidden_PD.shape[1]), id_P.view(answers, -1)
         logits_of = product(weight, bias)
         rows = max(1, _piece_rows(len(id_P), vocabulary, hidden_PD.dtype) // answers)
@@ -133,7 +133,7 @@ class _Chunked(torch.autograd.Function):
             grad = torch.cat([part @ weight for part in torch.split(slope, _block_rows(vocabulary))])[:real]
             grad_hidden_PD.view_as(hidden_RHD)[:, piece] += grad.view(answers, -1, grad.shape[1])
             grad_bias_V += slope.sum(0)
-            if exact == slope.dtype:
+            if dtype == slope.dtype:
                 grad_weight_VD.addmm_(slope.t(), hidden)
             else:
                 grad_weight_VD += slope.t() @ hidden
@@ -151,13 +151,11 @@ def _to_slopes(logit_RHV: Tensor, id_RH: Tensor, smoothing: float, r_drop: float
     """Replace the logits by the slope of the loss by them, e/V too large, if wanted -> (loss, of the truth alone)."""
     answers, positions, vocabulary = logit_RHV.shape
     rows = max(1, _block_rows(vocabulary) // answers)
-    exact = torch.float64 if logit_RHV.dtype == torch.float64 else torch.float32
-    one_V = logit_RHV.new_ones(vocabulary, dtype=exact)
-    total = logit_RHV.new_zeros(2, dtype=exact)
+    one_V, total = exact(logit_RHV.new_ones(vocabulary)), exact(logit_RHV.new_zeros(2))
     for begin in range(0, positions, rows):
         logit = logit_RHV[:, begin : begin + rows]
         true = id_RH[:, begin : begin + rows].reshape(-1, 1)
-        log_p = logit.flatten(0, 1).to(exact).log_softmax(-1)
+        log_p = exact(logit.flatten(0, 1)).log_softmax(-1)
         truth_nats = -log_p.gather(1, true).sum()
         total[1] += truth_nats
         total[0] += (1 - smoothing) * truth_nats
