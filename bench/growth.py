@@ -83,6 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--one", help=argparse.SUPPRESS)  # a point in its own process
     options = parser.parse_args(arguments)
     if options.one:
+        runtime.use_large_pages()
         runtime.keep_memory()
         runtime.use_threads(options.threads)
         print(json.dumps(growing.measure(*json.loads(options.one), machine.clock_of(options))))

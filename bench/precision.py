@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, help="append the rows to this file, a JSON object a line")
     options = parser.parse_args(arguments)
+    runtime.use_large_pages()
     runtime.keep_memory()
     runtime.use_threads(options.threads)
     for shape in options.shapes:

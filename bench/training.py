@@ -87,6 +87,7 @@ def in_a_process(shape: str, precision: str, options: argparse.Namespace) -> mac
 def measure(shape: str, precision: runtime.Precision, options: argparse.Namespace) -> machine.Row:
     """One case: the updates of an epoch's first batches, after a few to warm up."""
     clock = machine.clock_of(options)
+    runtime.use_large_pages()
     runtime.keep_memory()
     runtime.use_threads(options.threads)
     with TemporaryDirectory() as folder:

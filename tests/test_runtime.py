@@ -131,3 +131,12 @@ def test_the_environment_names_what_repetition_depends_on() -> None:
 def test_this_process_holds_some_memory_and_keeps_it() -> None:
     runtime.keep_memory()
     assert 50e6 < runtime.peak_memory_bytes() < 1e12
+
+
+def test_large_pages_are_asked_for_unless_the_environment_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "0")
+    runtime.use_large_pages()
+    assert os.environ["THP_MEM_ALLOC_ENABLE"] == "0"
+    monkeypatch.delenv("THP_MEM_ALLOC_ENABLE")
+    runtime.use_large_pages()
+    assert os.environ["THP_MEM_ALLOC_ENABLE"] == "1"

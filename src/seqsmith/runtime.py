@@ -36,12 +36,16 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqsmith"
 
 
+def use_large_pages() -> None:
+    """Let torch ask for pages of 2 MB, which spare the CPU looking pages up. It reads this at its first tensor."""
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
+
 def keep_memory() -> None:
     """Keep freed pages for the next tensor: glibc would map one over 32 MB anew, at ten times its fill time.
 
     oneDNN would keep a kernel with memory of its own for each of the last 1,024 shapes, and no two batches are alike.
     """
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch asks for pages of 2 MB
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
     if platform.libc_ver()[0] != "glibc":
         return

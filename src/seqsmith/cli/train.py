@@ -38,6 +38,7 @@ _WRITTEN = ("checkpoints", "journal.jsonl", "model", "tensorboard", "vocabulary"
 
 def train(table: Mapping[str, Any], run: Path, *, resume: bool, quiet: bool = False) -> int:
     """Train by these settings in the run folder, or go on by its own; returns the exit code. Raises UserError."""
+    runtime.use_large_pages()
     with joined() as rank:
         if not rank.leads:
             return _follow(run, rank, resume=resume)
