@@ -198,6 +198,33 @@ def test_stamps_to_come_are_written_like_those_of_the_history(seqsmith, trained,
     assert found.out.splitlines()[1].startswith("2024-01-06 00:00:00+05:00,")
 
 
+@pytest.mark.unwatched
+def test_prices_of_business_days_go_on_after_the_weekend(seqsmith, folder):
+    days = np.busday_offset("2024-01-01", np.arange(80))  # to Friday, the 19th of April
+    table = folder / "prices.csv"
+    rows = [f"{day},{10 + number % 7}\n" for number, day in enumerate(days)]
+    table.write_text("date,price\n" + "".join(rows))
+    found = seqsmith("train", table, "--out", folder / "run", *SMALL)
+    assert "prices.csv: 80 rows, 1 series of 1 columns, steps of a business day." in found.err
+    week = folder / "week.csv"
+    week.write_text("date,price\n" + "".join(rows[-5:]))
+    for history in (table, week):
+        found = seqsmith("predict", folder / "run" / "model", history, "--horizon", "6")
+        times = [line.split(",")[0] for line in found.out.splitlines()[1:]]
+        assert times == [f"2024-04-{day}" for day in (22, 23, 24, 25, 26, 29)]
+    every = folder / "every.csv"
+    every.write_text("date,price\n" + "".join(f"2024-01-{day:02},{day}\n" for day in range(1, 31)))
+    assert (
+        "rows follow each other by a day, those the model knows by a business day"
+        in seqsmith("predict", folder / "run" / "model", every).err
+    )
+    assert (
+        "every.csv: it has steps of a day, but"
+        in seqsmith(*("train", table, "--dev", every, "--out", folder / "other", *SMALL)).err
+    )
+
+
+@pytest.mark.unwatched
 def test_nothing_to_score_is_said(seqsmith, trained, folder):
     head, *rows = (trained / "table.csv").read_text().splitlines()
     empty = folder / "empty.csv"

@@ -88,6 +88,7 @@ def test_most_steps_decide_though_some_rows_are_left_out():
         (Clock("month", 1), 12, "a month"),
         (Clock("month", 3), 4, "3 months"),
         (Clock("microsecond", 5 * HOUR), 1, "5 hours"),
+        (Clock("business day", 1), 5, "a business day"),
     ],
 )
 def test_the_season_and_the_name_of_a_step(clock, season, name):
@@ -96,3 +97,33 @@ def test_the_season_and_the_name_of_a_step(clock, season, name):
 
 def test_a_series_of_one_time_has_no_clock():
     assert find_clock([np.array([5])]) is None
+
+
+@given(moments, st.integers(-12 * 60, 14 * 60), st.integers(6, 40), st.data())
+def test_business_days_are_found_and_continued_without_weekends(moment, minutes, length, data):
+    local = moment + timedelta(days=(7 - moment.weekday()) % 7 if moment.weekday() >= 5 else 0)
+    start = parse(local.isoformat()).time_us - minutes * MINUTE
+    clock = Clock("business day", 1, minutes)
+    every = np.concatenate([[start], clock.after(start, length)])
+    written = [datetime.fromisoformat(clock.written(time)) for time in every]
+    assert all(time.weekday() < 5 and time.time() == local.time() for time in written)
+    assert find_clock([every], minutes) == clock
+    np.testing.assert_array_equal(places(every, clock), np.arange(length + 1))
+    holiday = data.draw(st.integers(1, length - 1))
+    assert places(np.delete(every, holiday), clock)[-1] == length
+
+
+def test_a_week_of_days_may_be_business_days_and_what_is_known_decides():
+    week = parse("2024-01-01").time_us + DAY * np.arange(5)  # Monday to Friday
+    daily, business = Clock("microsecond", DAY), Clock("business day", 1)
+    assert find_clock([week]) == daily
+    assert find_clock([week], known=business) == business
+    month = np.concatenate([week, week + 7 * DAY, week + 14 * DAY])
+    assert find_clock([month]) == business
+    assert find_clock([month], known=daily) == daily
+    assert find_clock([month, np.arange(10) * DAY]) == daily
+    assert find_clock([np.arange(10) * DAY], known=business) == daily
+    assert find_clock([week[[4]], month[4:6]], known=business) == business
+    assert Clock("business day", 1).after(int(week[-1]), 1)[0] == week[0] + 7 * DAY
+    assert places(np.append(week, week[-1] + DAY), business) is None
+    assert places(np.array([week[0], week[1] + HOUR]), business) is None

@@ -166,7 +166,10 @@ def test_times_between_the_steps(tmp_path):
     assert "Series with times between the steps, whose rows are taken one after the other: 1" in told(
         table(tmp_path, text)
     )
-    assert "do not follow each other by an hour" in complaint(tmp_path, text, irregular="error")
+    found = complaint(tmp_path, text, irregular="error")
+    assert "/t.csv:5: the times of the table up to here do not follow each other by an hour" in found
+    twice = text.replace("date,a,b\n", "date,a,b\n2020-01-01 00:00,9,9\n")
+    assert "/t.csv:6: the times" in complaint(tmp_path, twice, irregular="error")
 
 
 def test_offsets_are_taken_to_utc_and_never_mixed_with_none(tmp_path):

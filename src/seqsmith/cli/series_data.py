@@ -126,20 +126,30 @@ def _read(settings: config.Settings, series: config.Series, say: Say) -> tuple[T
     for corpora, name in ((train, "train"), (dev, "dev")):
         if len(corpora) > 1 or any(corpus.target is not None for corpus in corpora):
             raise UserError(f"data.{name}: series are read from one table; put them into one with a column of groups.")
-    tables = []
+    tables: list[Table] = []
     for corpus in (*train, *dev):
-        table = read_table(corpus.path, series)
-        clock = "no time column" if table.clock is None else f"steps of {table.clock}"
+        table = read_table(corpus.path, series, known=tables[0].clock if tables else None)
         say(
             f"{shown(corpus.path)}: {table.rows:,} rows, {len(table.groups):,} series of {len(table.columns)} columns, "
-            f"{clock}."
+            f"{_steps(table)}."
         )
         for sentence in table.findings.sentences(series):
             say(sentence)
         tables.append(table)
     if len(tables) > 1 and (tables[0].columns, tables[0].covariates) != (tables[1].columns, tables[1].covariates):
         raise UserError(f"{tables[1].path}: its columns differ from those of {tables[0].path}. Give both the same.")
+    if len(tables) > 1 and _steps(tables[0]) != _steps(tables[1]):
+        raise UserError(
+            f"{tables[1].path}: it has {_steps(tables[1])}, but {tables[0].path} has {_steps(tables[0])}. Give both "
+            "the same."
+        )
     return tables[0], tables[1] if len(tables) > 1 else None
+
+
+def _steps(table: Table) -> str:
+    if table.clock is not None:
+        return f"steps of {table.clock}"
+    return "no time column" if table.layout.time is None else "too few rows to tell the step of their time"
 
 
 def _resolved(

@@ -30,7 +30,7 @@ def fitting_cycles(clock: Clock | None, *, span_us: int, context: int) -> tuple[
     since little follows it."""
     if clock is None:
         return ()
-    step = 30 * DAY * clock.count if clock.unit == "month" else clock.count
+    step = clock.length_us
     return tuple(
         name
         for name, whole in _CYCLES

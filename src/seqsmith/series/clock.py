@@ -1,7 +1,8 @@
 """Time stamps and the step between them.
 
 A time is a whole number of microseconds since 1970, in UTC where the table names offsets, else as the table has it.
-Months have no fixed length, so a step is a number of microseconds or of months.
+Months have no fixed length and weekends may be left out, so a step is a number of microseconds, of months, or a day
+from Monday to Friday.
 """
 
 from __future__ import annotations
@@ -61,14 +62,16 @@ def _minutes(text: str) -> int:
 class Clock:
     """How the steps of a table follow each other."""
 
-    unit: Literal["microsecond", "month"]
-    count: int
+    unit: Literal["microsecond", "month", "business day"]
+    count: int  # 1 for business days
     offset_minutes: int | None = None  # of the time stamps as they are written; None: they name no offset
 
     def after(self, last_us: int, steps: int) -> Times:
         """The times of the next `steps` steps."""
         if self.unit == "microsecond":
             return last_us + self.count * np.arange(1, steps + 1, dtype=np.int64)
+        if self.unit == "business day":
+            return _plus_business_days(last_us, np.arange(1, steps + 1), self.offset_minutes)
         last = _EPOCH + timedelta(microseconds=int(last_us))
         return np.array([_micros(_plus_months(last, self.count * step)) for step in range(1, steps + 1)], np.int64)
 
@@ -80,22 +83,27 @@ class Clock:
         local = _EPOCH + timedelta(microseconds=int(time_us)) + timedelta(minutes=self.offset_minutes or 0)
         if self.offset_minutes is not None:
             return local.replace(tzinfo=timezone(timedelta(minutes=self.offset_minutes))).isoformat(" ")
-        whole_days = self.unit == "month" or self.count % DAY == 0
+        whole_days = self.unit != "microsecond" or self.count % DAY == 0
         return local.date().isoformat() if whole_days and local.time() == local.min.time() else local.isoformat(" ")
 
     @property
     def season(self) -> int:
         """The steps of the cycle that data of this step mostly has: a day, else a week, else a year."""
-        if self.unit == "month":
-            return max(1, 12 // self.count)
+        if self.unit != "microsecond":
+            return max(1, 12 // self.count) if self.unit == "month" else 5
         for cycle in (DAY, 7 * DAY):
             if self.count < cycle and cycle % self.count == 0:
                 return cycle // self.count
         return 52 if self.count == 7 * DAY else 1
 
+    @property
+    def length_us(self) -> int:
+        """About how long a step is, in microseconds."""
+        return self.count * {"microsecond": 1, "month": 30 * DAY, "business day": 7 * DAY // 5}[self.unit]
+
     def __str__(self) -> str:
-        if self.unit == "month":
-            return "a month" if self.count == 1 else f"{self.count} months"
+        if self.unit != "microsecond":
+            return f"a {self.unit}" if self.count == 1 else f"{self.count} {self.unit}s"
         for size, name in ((7 * DAY, "week"), (DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (SECOND, "second")):
             if self.count % size == 0:
                 number = self.count // size
@@ -103,17 +111,26 @@ class Clock:
         return f"{self.count / SECOND:g} seconds"
 
 
-def find_clock(groups: Sequence[Times], offset_minutes: int | None = None) -> Clock | None:
+def find_clock(
+    groups: Sequence[Times], offset_minutes: int | None = None, *, known: Clock | None = None
+) -> Clock | None:
     """The step that most neighbouring times of the same group have; None where no group has two times.
 
     Times must rise. Where the steps are months (28 days and more, on the same day of the month or on its last), the
-    step is counted in months.
+    step is counted in months. Days of which none is a Saturday or a Sunday, though a weekend went by, are business
+    days; what a model knows already (`known`) decides where days could be either.
     """
     steps = np.concatenate([np.diff(times) for times in groups] or [np.zeros(0, np.int64)])
     if not len(steps):
         return None
     value, number = np.unique(steps, return_counts=True)
     common = int(value[number.argmax()])
+    business_day = Clock("business day", 1, offset_minutes)
+    may_be = (
+        (common == DAY and _over_weekends(groups, business_day)) if known is None else known.same_step(business_day)
+    )
+    if may_be and all(places(times, business_day) is not None for times in groups):
+        return business_day
     if common >= 28 * DAY:
         months = np.concatenate([np.diff(_months(times)) for times in groups])
         value, number = np.unique(months, return_counts=True)
@@ -127,8 +144,33 @@ def places(times: Times, clock: Clock) -> Times | None:
     if clock.unit == "month":
         passed = _months(times) - _months(times)[:1]
         return passed // clock.count if (passed % clock.count == 0).all() else None
+    if clock.unit == "business day":
+        days, rest_us = _local_days(times, clock.offset_minutes)
+        at_work = np.is_busday(days).all() and (rest_us == rest_us[:1]).all()
+        return np.busday_count(days[:1], days).astype(np.int64) if at_work else None
     passed = times - times[:1]
     return passed // clock.count if (passed % clock.count == 0).all() else None
+
+
+def _local_days(times: Times, offset_minutes: int | None) -> tuple[NDArray[np.datetime64], Times]:
+    """The dates where the table was written, and the microseconds since their midnight."""
+    local_us = times + (offset_minutes or 0) * MINUTE
+    return (local_us // DAY).astype("datetime64[D]"), local_us % DAY
+
+
+def _plus_business_days(last_us: int, steps: Times, offset_minutes: int | None) -> Times:
+    day, rest_us = _local_days(np.array([last_us]), offset_minutes)
+    days = np.busday_offset(day, steps, roll="backward").astype(np.int64)
+    return days * DAY + rest_us - (offset_minutes or 0) * MINUTE
+
+
+def _over_weekends(groups: Sequence[Times], business_day: Clock) -> bool:
+    """Whether some neighbouring times are further apart than their business days are: a weekend lies between them."""
+    for times in groups:
+        place = places(times, business_day)
+        if place is not None and (np.diff(times) > DAY * np.diff(place)).any():
+            return True
+    return False
 
 
 def _months(times: Times) -> Times:

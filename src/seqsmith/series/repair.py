@@ -5,6 +5,7 @@ Each trouble has a setting that says what to do, and each thing done is counted 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -71,6 +72,7 @@ def mend(
     timed: bool,
     names: Sequence[str],
     findings: Findings,
+    known: Clock | None = None,
 ) -> tuple[Clock | None, dict[str, tuple[Times, Numbers]]]:
     """The clock of the table, and each group's times and numbers, mended as the settings say."""
     groups, lines = {}, {}
@@ -81,11 +83,12 @@ def mend(
     if timed:
         offset = _one_offset(offsets, settings, findings)
         for name, (times, numbers) in groups.items():
-            groups[name] = _in_order(times, numbers, lines[name], path, settings, findings)
-        clock = find_clock([times for times, _ in groups.values()], offset)
+            times, numbers, lines[name] = _in_order(times, numbers, lines[name], path, settings, findings)
+            groups[name] = times, numbers
+        clock = find_clock([times for times, _ in groups.values()], offset, known=known)
         if clock is not None:
             groups = {
-                name: _without_gaps(name, times, numbers, clock, f"{path}:{lines[name][0]}", settings, findings)
+                name: _without_gaps(name, times, numbers, lines[name], clock, path, settings, findings)
                 for name, (times, numbers) in groups.items()
             }
     for name, (times, numbers) in groups.items():
@@ -115,7 +118,7 @@ def _one_offset(offsets: Mapping[int | None, str], settings: config.Series, find
 
 def _in_order(
     time_L: Times, x_LC: Numbers, line_L: NDArray[np.int64], path: str, settings: config.Series, findings: Findings
-) -> tuple[Times, Numbers]:
+) -> tuple[Times, Numbers, NDArray[np.int64]]:
     backwards = np.flatnonzero(np.diff(time_L) < 0) + 1
     if len(backwards):
         if settings.unordered == "error":
@@ -128,7 +131,7 @@ def _in_order(
         time_L, x_LC, line_L = time_L[order], x_LC[order], line_L[order]
     again = np.flatnonzero(np.diff(time_L) == 0) + 1
     if not len(again):
-        return time_L, x_LC
+        return time_L, x_LC, line_L
     if settings.duplicates == "error":
         raise UserError(
             f"{path}:{line_L[again[0]]}: this time is there already (line {line_L[again[0] - 1]}). Does the table hold "
@@ -139,27 +142,36 @@ def _in_order(
     last = np.append(first[1:], len(time_L)) - 1
     match settings.duplicates:
         case "first":
-            return unique, x_LC[first]
+            return unique, x_LC[first], line_L[first]
         case "last":
-            return unique, x_LC[last]
+            return unique, x_LC[last], line_L[last]
     seen_LC = ~np.isnan(x_LC)
     total = np.add.reduceat(np.where(seen_LC, x_LC, 0.0), first)
     count = np.add.reduceat(seen_LC, first, dtype=np.int64)
-    return unique, np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return unique, np.where(count > 0, total / np.maximum(count, 1), np.nan), line_L[first]
 
 
 def _without_gaps(
-    name: str, time_L: Times, x_LC: Numbers, clock: Clock, where: str, settings: config.Series, findings: Findings
+    name: str,
+    time_L: Times,
+    x_LC: Numbers,
+    line_L: NDArray[np.int64],
+    clock: Clock,
+    path: str,
+    settings: config.Series,
+    findings: Findings,
 ) -> tuple[Times, Numbers]:
     place = places(time_L, clock)
     if place is None:
+        between = bisect_left(range(len(time_L)), True, key=lambda row: places(time_L[: row + 1], clock) is None)
         if settings.irregular == "error":
             raise UserError(
-                f"{where}: the times of {_called(name)} do not follow each other by {clock}. Bring them to one step, "
-                "or set series.irregular = 'keep' to take the rows one after the other."
+                f"{path}:{line_L[between]}: the times of {_called(name)} up to here do not follow each other by "
+                f"{clock}. Bring them to one step, or set series.irregular = 'keep' to take rows one after the other."
             )
-        findings.irregular.add(where.rpartition(":")[0], [int(where.rpartition(":")[2])])
+        findings.irregular.add(path, [int(line_L[between])])
         return time_L, x_LC
+    where = f"{path}:{line_L[0]}"
     steps = int(place[-1]) + 1
     if steps == len(time_L) or settings.gaps == "keep":
         findings.gaps.count += steps - len(time_L)

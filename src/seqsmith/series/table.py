@@ -65,10 +65,13 @@ class _Rows:
     number: list[list[float]] = field(default_factory=list)
 
 
-def read_table(path: str, settings: config.Series, *, may_lack_group: bool = False) -> Table:
+def read_table(
+    path: str, settings: config.Series, *, may_lack_group: bool = False, known: Clock | None = None
+) -> Table:
     """Read and mend a table. Raises UserError with file and line where the settings do not say what else to do.
 
-    A table that may lack the column of groups is one series without it.
+    A table that may lack the column of groups is one series without it. `known` is the clock that it should have, which
+    few rows do not show for sure.
     """
     layout, blocks = read_cells(path, settings, may_lack_group=may_lack_group)
     findings = Findings()
@@ -85,6 +88,7 @@ def read_table(path: str, settings: config.Series, *, may_lack_group: bool = Fal
         timed=layout.time is not None,
         names=(*layout.values, *layout.covariates),
         findings=findings,
+        known=known,
     )
     width = len(layout.values)
     return Table(
