@@ -128,8 +128,11 @@ def test_the_environment_names_what_repetition_depends_on() -> None:
     assert found["threads"] == torch.get_num_threads()
 
 
-def test_this_process_holds_some_memory_and_keeps_it() -> None:
+def test_this_process_holds_some_memory_and_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+        monkeypatch.delenv(name, raising=False)
     runtime.keep_memory()
+    assert int(os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"]) > int(os.environ["LRU_CACHE_CAPACITY"]) > 0
     assert 50e6 < runtime.peak_memory_bytes() < 1e12
 
 

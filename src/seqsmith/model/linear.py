@@ -31,7 +31,13 @@ def product(weight_OD: Tensor, bias_O: Tensor | None = None) -> Callable[[Tensor
     if weight_OD.dtype != torch.bfloat16 or weight_OD.device.type != "cpu" or not _can_lay_out():
         return lambda x_ND: F.linear(x_ND, weight_OD, bias_O)
     laid_out = torch.ops.mkldnn._reorder_linear_weight(weight_OD.contiguous(), None)
-    return lambda x_ND: torch.ops.mkldnn._linear_pointwise(x_ND, laid_out, bias_O, "none", [], "")
+
+    def multiply(x_ND: Tensor) -> Tensor:
+        x_PD = rows_rounded(x_ND, ROUND_FEW_ROWS)
+        y_PO: Tensor = torch.ops.mkldnn._linear_pointwise(x_PD, laid_out, bias_O, "none", [], "")
+        return y_PO[: len(x_ND)]
+
+    return multiply
 
 
 @cache

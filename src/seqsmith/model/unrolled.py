@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqsmith.model.linear import halved, product
+from seqsmith.model.linear import ROUND_ROWS, halved, product
 
 Tape = list[tuple[Tensor, Tensor]]
 """Each step's input and the gradient of its output."""
@@ -51,10 +51,16 @@ class _AfterAllSteps(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, _grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, grad = (torch.cat(parts, dim=-2) for parts in zip(*ctx.tape, strict=True))
+        x, grad = (_joined(parts) for parts in zip(*ctx.tape, strict=True))
         ctx.tape.clear()
         grad_bias = None if ctx.bias_dtype is None else grad.sum(0).to(ctx.bias_dtype)
         return (grad.transpose(-1, -2) @ x).to(ctx.weight_dtype), grad_bias, None
+
+
+def _joined(parts: tuple[Tensor, ...]) -> Tensor:
+    """All steps' rows, and zeros up to a round number of them where that saves compiling (model/linear.py)."""
+    more = -sum(map(len, parts)) % ROUND_ROWS if parts[0].dim() == 2 and parts[0].dtype == torch.bfloat16 else 0
+    return torch.cat([*parts, parts[0].new_zeros(more, parts[0].shape[1])] if more else parts, dim=-2)
 
 
 class _Step(torch.autograd.Function):
