@@ -184,9 +184,10 @@ def test_what_is_wrong_with_settings_is_told_and_no_run_is_left_behind(
         (None, "settings.toml: no such settings file."),
         (b"x = [\n", "settings.toml: not a TOML file: "),
         (b"[train]\nepochs = \xff\n", "settings.toml: not a TOML file: "),
-        (b"[train]\nepoch = 3\n", "settings: unknown setting `train.epoch`. Did you mean `epochs`?"),
+        (b"[train]\nepoch = 3\n", "settings.toml: unknown setting `train.epoch`. Did you mean `epochs`?"),
+        (b"[train]\nepochs = 0\n", "settings.toml: train.epochs: found 0, expected more than 0."),
     ],
-    ids=["gone", "torn", "bytes", "unknown"],
+    ids=["gone", "torn", "bytes", "unknown", "value"],
 )
 def test_what_is_wrong_with_a_file_of_settings_is_told(
     seqsmith: Seqsmith, folder: Path, pairs: Path, content: bytes | None, message: str
@@ -197,6 +198,14 @@ def test_what_is_wrong_with_a_file_of_settings_is_told(
     assert told.code == 2
     assert told.err.splitlines()[-1].startswith(f"seqsmith: {message}")
     assert seqsmith("train", pairs, "--config", ".").err == "seqsmith: .: cannot be read as settings: Is a directory.\n"
+
+
+def test_an_assignment_may_be_what_is_wrong_beside_a_file_of_settings(
+    seqsmith: Seqsmith, folder: Path, pairs: Path
+) -> None:
+    (folder / "settings.toml").write_text("seed = 2\n")
+    told = seqsmith("train", pairs, "--config", "settings.toml", "--set", "train.epoch=3")
+    assert "seqsmith: settings.toml and --set: unknown setting `train.epoch`." in told.err
 
 
 def test_a_run_folder_that_cannot_be_made_is_told(seqsmith: Seqsmith, pairs: Path) -> None:

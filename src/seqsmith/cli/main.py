@@ -100,7 +100,15 @@ def train(
             raise UserError("no training data: name a file of pairs, or a source and a target file.")
     from seqsmith.cli.train import train as run_training
 
-    raise typer.Exit(run_training(table, out, resume=resume, quiet=quiet))
+    file = out / "config.toml" if resume else config_file
+    try:
+        code = run_training(table, out, resume=resume, quiet=quiet)
+    except UserError as error:
+        rest = str(error).removeprefix("settings: ")
+        if file is None or rest == str(error):
+            raise
+        raise UserError(f"{file}{' and --set' if set_ else ''}: {rest}") from None
+    raise typer.Exit(code)
 
 
 def _corpora(path: str | None, target: str | None) -> list[dict[str, str]]:
