@@ -127,7 +127,9 @@ def _layout(block: Block, path: str, settings: config.Series, *, may_lack_group:
     numbers = [name for name in names if kinds[name] == "number" and name not in taken]
     targets = settings.targets or tuple(numbers)
     if not targets:
-        raise UserError(f"{where}: found no column of numbers to forecast. Name them with series.targets.")
+        other = ", ".join(printable(name) for name in names if kinds[name] == "number" and name in taken)
+        said = f": {other} is set to be something else. Leave that out" if other else ". Name them with series.targets"
+        raise UserError(f"{where}: found no column of numbers to forecast{said}.")
     for name in targets:
         if name in taken:
             raise UserError(f"{where}: the column `{name}` cannot be a target and time, group or covariate as well.")
