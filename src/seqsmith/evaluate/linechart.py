@@ -60,6 +60,7 @@ def save_png(panels: Sequence[Panel], path: Path, *, title: str) -> None:
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
+        from matplotlib.patches import Patch
     except ImportError:
         raise UserError(
             f"{path}: a PNG is drawn by matplotlib, which is not installed. Run `pip install 'seqsmith[plot]'`, or let "
@@ -75,6 +76,8 @@ def save_png(panels: Sequence[Panel], path: Path, *, title: str) -> None:
         axes.plot(before, panel.history_Y, color=INK)
         axes.plot(after, panel.truth_T, color=TRUTH)
         axes.plot(after, panel.mean_T, color=COLOUR)
+    entries = [Patch(color=colour, label=name) for name, colour in _LEGEND]
+    figure.legend(handles=entries, loc="outside lower center", ncols=len(entries), frameon=False, fontsize=9)
     figure.savefig(path, format="png", dpi=110)
 
 

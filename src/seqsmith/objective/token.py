@@ -170,6 +170,7 @@ def _to_slopes(logit_RHV: Tensor, id_RH: Tensor, smoothing: float, r_drop: float
         if disagreement is not None:
             slope.add_(disagreement[1], alpha=r_drop)
         logit.copy_(slope.view_as(logit))
+        del log_p, slope  # so that the next block's take their place, which is in cache
     return total
 
 
