@@ -100,15 +100,8 @@ def train(
             raise UserError("no training data: name a file of pairs, or a source and a target file.")
     from seqsmith.cli.train import train as run_training
 
-    file = out / "config.toml" if resume else config_file
-    try:
-        code = run_training(table, out, resume=resume, quiet=quiet)
-    except UserError as error:
-        rest = str(error).removeprefix("settings: ")
-        if file is None or rest == str(error):
-            raise
-        raise UserError(f"{file}{' and --set' if set_ else ''}: {rest}") from None
-    raise typer.Exit(code)
+    with config.told_of(out / "config.toml" if resume else config_file, set_ or []):
+        raise typer.Exit(run_training(table, out, resume=resume, quiet=quiet))
 
 
 def _corpora(path: str | None, target: str | None) -> list[dict[str, str]]:

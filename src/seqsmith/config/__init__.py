@@ -1,6 +1,6 @@
 """Settings: the tables, and how they are read and written."""
 
-from seqsmith.config.reading import build, draft, dump, merge, override, read_table
+from seqsmith.config.reading import build, draft, dump, merge, override, read_table, told_of
 from seqsmith.config.series import (
     AbsoluteError,
     Gaussian,
@@ -87,4 +87,5 @@ __all__ = [
     "merge",
     "override",
     "read_table",
+    "told_of",
 ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tomllib
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,18 @@ def override(table: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any
             value = {name: value}
         table = merge(table, value)
     return table
+
+
+@contextmanager
+def told_of(file: Path | None, assignments: Sequence[str]) -> Iterator[None]:
+    """Errors about settings name the file that they are of, where there is one."""
+    try:
+        yield
+    except UserError as error:
+        rest = str(error).removeprefix("settings: ")
+        if file is None or rest == str(error):
+            raise
+        raise UserError(f"{file}{' and --set' if assignments else ''}: {rest}") from None
 
 
 def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
