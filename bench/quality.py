@@ -237,14 +237,14 @@ def publish() -> None:
     rows = [json.loads(line) for line in RESULTS.read_text().splitlines()]
     groups: dict[tuple, list[dict]] = {}
     for row in rows:
-        key = (row["task"], row["set"], row["score"], row["models"] > 1, tuple(row["settings"]))
+        key = (row["task"], row["set"], row["score"], row["models"], tuple(row["settings"]))
         groups.setdefault(key, []).append(row)
     lines = [HEAD]
-    for (task, name, score, together, settings), found in groups.items():
+    for (task, name, score, models, settings), found in groups.items():
         tests = [row["test"] for row in found if row["test"] is not None]
         digits = 3 if score == "mse" else 2
         published = PUBLISHED.get(task, {}).get(name)
-        seeds = f"{found[0]['models']} together" if together else ", ".join(str(row["seeds"]) for row in found)
+        seeds = f"{models} together" if models > 1 else ", ".join(str(row["seeds"]) for row in found)
         cells = (
             task,
             name,
@@ -261,7 +261,7 @@ def publish() -> None:
         )
         lines.append(f"| {' | '.join(cells)} |")
     for task, score, settings in dict.fromkeys((key[0], key[2], key[4]) for key in groups):
-        alone = [key for key in groups if (key[0], key[2], key[4]) == (task, score, settings) and not key[3]]
+        alone = [key for key in groups if (key[0], key[2], key[4]) == (task, score, settings) and key[3] == 1]
         values = [mean(row["test"] for row in groups[key]) for key in alone if groups[key][0]["test"] is not None]
         if len(values) > 1:
             theirs = PUBLISHED.get(task)
