@@ -126,10 +126,10 @@ def find_clock(
     value, number = np.unique(steps, return_counts=True)
     common = int(value[number.argmax()])
     business_day = Clock("business day", 1, offset_minutes)
-    may_be = (
-        (common == DAY and _over_weekends(groups, business_day)) if known is None else known.same_step(business_day)
-    )
-    if may_be and all(places(times, business_day) is not None for times in groups):
+    place = [places(times, business_day) for times in groups]
+    fits = all(at is not None for at in place)
+    weekend = any(at is not None and np.ptp(times) > DAY * at[-1] for times, at in zip(groups, place, strict=True))
+    if fits and ((common == DAY and weekend) if known is None else known.same_step(business_day)):
         return business_day
     if common >= 28 * DAY:
         months = np.concatenate([np.diff(_months(times)) for times in groups])
@@ -162,15 +162,6 @@ def _plus_business_days(last_us: int, steps: Times, offset_minutes: int | None) 
     day, rest_us = _local_days(np.array([last_us]), offset_minutes)
     days = np.busday_offset(day, steps, roll="backward").astype(np.int64)
     return days * DAY + rest_us - (offset_minutes or 0) * MINUTE
-
-
-def _over_weekends(groups: Sequence[Times], business_day: Clock) -> bool:
-    """Whether some neighbouring times are further apart than their business days are: a weekend lies between them."""
-    for times in groups:
-        place = places(times, business_day)
-        if place is not None and (np.diff(times) > DAY * np.diff(place)).any():
-            return True
-    return False
 
 
 def _months(times: Times) -> Times:
