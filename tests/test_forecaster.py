@@ -18,7 +18,7 @@ HORIZON = 6
 HOURLY = Clock("microsecond", HOUR)
 
 
-def forecaster(*, loss="mse", decoding="direct", covariates=(), independent=True, clock=HOURLY):
+def forecaster(*, loss="mse", decoding="direct", covariates=(), independent=True, clock=HOURLY, seed=1):
     table = {
         "source": "series",
         "model": {name: {"kind": "gru", "width": 4, "dropout": 0.0} for name in ("encoder", "decoder")},
@@ -31,11 +31,17 @@ def forecaster(*, loss="mse", decoding="direct", covariates=(), independent=True
         covariate_scaling=Scaling.none(len(covariates)), context=8, horizon=HORIZON, patch=2, season=24,
         independent=independent, window_scaling="last",
     )  # fmt: skip
-    torch.manual_seed(1)
+    torch.manual_seed(seed)
     model = new_forecast(settings, featuriser).eval()
     error = np.tile((np.array(LEVELS, np.float32) - 0.5)[None, None], (HORIZON, 2, 1))
     baselines = Baselines(Linear(np.zeros((8, HORIZON), np.float32)), np.ones((1, 2)), error)
     return Forecaster(settings, featuriser, new_engine(settings, model, torch.device("cpu")), baselines)
+
+
+def saved(folder, seed, **options):
+    path = folder / f"model {seed}"
+    forecaster(seed=seed, **options).save(path, card="A model.\n")
+    return path
 
 
 def write(folder, *, rows=12, head="time,a,b\n", tail="", cell=""):
@@ -70,6 +76,29 @@ def test_a_longer_horizon_begins_like_a_shorter_one(tmp_path, independent):
     np.testing.assert_allclose(long.mean_TC[:4], short.mean_TC, rtol=1e-6)
     with pytest.raises(UserError, match=r"horizon: found -1 steps, expected 1 to 1,000,000"):
         model.predict(path, horizon=-1)
+
+
+@pytest.mark.parametrize("loss", ["mse", "quantiles"])
+def test_an_ensemble_says_the_mean_of_its_models(tmp_path, loss):
+    folders, path = [saved(tmp_path, seed, loss=loss) for seed in (1, 2, 3)], write(tmp_path)
+    alone = [seqsmith.load(folder).predict(path)[0] for folder in folders]
+    together = seqsmith.load(*folders).predict(path)[0]
+    assert not np.allclose(alone[0].mean_TC, alone[1].mean_TC)
+    for part in ("mean_TC", "low_TC", "high_TC"):
+        np.testing.assert_allclose(
+            getattr(together, part), np.mean([getattr(one, part) for one in alone], 0), rtol=1e-5
+        )
+    with pytest.raises(
+        UserError, match=r"model 4: its columns, scaling, horizon or loss differ from those of .*model 1"
+    ):
+        seqsmith.load(folders[0], saved(tmp_path, 4, loss=loss, independent=False))
+    with pytest.raises(UserError, match=r"model 5: its columns, scaling, horizon or loss differ"):
+        seqsmith.load(folders[0], saved(tmp_path, 5, loss="mae"))
+
+
+def test_what_is_no_folder_is_told():
+    with pytest.raises(UserError, match=r"load takes the path of a model folder, found int"):
+        seqsmith.load("model", 3)
 
 
 def test_what_is_no_table_or_no_horizon_is_told(tmp_path):

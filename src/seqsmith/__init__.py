@@ -19,23 +19,31 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def load(folder: str | os.PathLike[str]) -> Predictor | Forecaster | Mapper:
+def load(folder: str | os.PathLike[str], *others: str | os.PathLike[str]) -> Predictor | Forecaster | Mapper:
     """Open a model folder for use: a Predictor, of series a Forecaster, of vector sequences a Mapper.
 
-    Raises UserError when it is missing, damaged or from a newer version.
+    With further folders, of models of the same data, the answers are those of the ensemble.
+
+    Raises UserError when one is missing, damaged, from a newer version or of other data.
     """
     from pathlib import Path  # late, all of them: `import seqsmith` must be quick
 
+    from seqsmith.errors import UserError
     from seqsmith.model_folder import is_series_model, is_vector_model
 
+    for given in (folder, *others):
+        if not isinstance(given, (str, os.PathLike)):
+            raise UserError(f"load takes the path of a model folder, found {type(given).__name__}.")
     if is_series_model(Path(folder)):
         from seqsmith.forecaster import Forecaster
 
-        return Forecaster.open(folder)
+        return Forecaster.open(folder, *others)
     if is_vector_model(Path(folder)):
         from seqsmith.mapper import Mapper
 
+        if others:
+            raise UserError(f"{folder}: a model of vector sequences answers alone. Give one folder.")
         return Mapper.open(folder)
     from seqsmith.predictor import Predictor
 
-    return Predictor.open(folder)
+    return Predictor.open(folder, *others)

@@ -71,18 +71,41 @@ class Forecaster:
     baselines: Baselines
 
     @classmethod
-    def open(cls, folder: str | os.PathLike[str], *, device: str = "auto") -> Self:
-        """Open a model folder. Raises UserError when it is missing, damaged, newer than this, or no model of series."""
-        path = Path(folder)
-        settings, table, weights = read_folder(path, SERIES, kind="series")
+    def open(cls, *folders: str | os.PathLike[str], device: str = "auto") -> Self:
+        """Open a model folder, or several of models that were trained on the same data as an ensemble.
+
+        Raises UserError when one is missing, damaged, newer than this, no model of series, or of other data.
+        """
+        if not folders:
+            raise UserError("no model folder given.")
         place = runtime.choose_device(device)  # type: ignore[arg-type]
+        first, *others = (cls._of(Path(folder), place) for folder in folders)
+        for folder, other in zip(folders[1:], others, strict=True):
+            if other.featuriser.as_dict() != first.featuriser.as_dict() or other.engine.kind != first.engine.kind:
+                raise UserError(
+                    f"{folder}: its columns, scaling, horizon or loss differ from those of {folders[0]}, so their "
+                    "forecasts cannot be averaged. Train the models of an ensemble on the same data and settings, with "
+                    "other seeds."
+                )
+        models = (first, *others)
+        errors = [one.baselines.error_TCQ for one in models if one.baselines.error_TCQ is not None]
+        return replace(
+            first,
+            engine=replace(first.engine, models=tuple(one.engine.model for one in models)),
+            baselines=replace(first.baselines, error_TCQ=np.mean(errors, axis=0) if errors else None),
+        )
+
+    @classmethod
+    def _of(cls, path: Path, device: torch.device) -> Self:
+        """One model folder."""
+        settings, table, weights = read_folder(path, SERIES, kind="series")
         kept = load_file(path / "baselines.safetensors")
         featuriser = SeriesFeaturiser.from_dict(table)
         model = new_forecast(settings, featuriser)
         load_tensors(model, weights, where=str(path / WEIGHTS))
         errors = kept["error_TCQ"].numpy() if "error_TCQ" in kept else None
         baselines = Baselines(Linear(kept["linear_ST"].numpy()), kept["naive_error_GC"].numpy(), errors)
-        return cls(settings, featuriser, new_engine(settings, model.eval(), place), baselines)
+        return cls(settings, featuriser, new_engine(settings, model.eval(), device), baselines)
 
     def save(self, folder: Path, *, card: str) -> None:
         """Write the model folder, whole or not at all; `card` is its README.md."""

@@ -92,6 +92,29 @@ def test_predict_writes_the_future_with_intervals(seqsmith, trained):
     assert all(float(row["load low"]) <= float(row["load high"]) for row in rows)
 
 
+def test_models_of_the_same_table_answer_together(seqsmith, trained, folder):
+    one, table = trained / "run" / "model", trained / "table.csv"
+    assert seqsmith("train", table, "--out", "r", "--quiet", *SMALL, "--set", "seed=2").code == 0
+    other = folder / "r" / "model"
+
+    def forecasts(model, *words):
+        rows = csv.DictReader(io.StringIO(seqsmith("predict", model, table, *words).out))
+        return np.array([[float(row["load"]), float(row["heat low"])] for row in rows])
+
+    alone = forecasts(one), forecasts(other)
+    np.testing.assert_allclose(forecasts(one, "--with", other), np.mean(alone, 0), rtol=1e-4)
+    report = ("--report", "r.json", "--part", "dev")
+    assert seqsmith("evaluate", one, table, "--with", other, *report).code == 0
+    found = json.loads((folder / "r.json").read_text())
+    assert found["models"] == [str(one), str(other)]
+    assert seqsmith("evaluate", one, table, *report).code == 0
+    assert json.loads((folder / "r.json").read_text())["scores"]["mse"] != found["scores"]["mse"]
+    assert seqsmith("train", table, "--out", "q", "--quiet", *SMALL, "--set", "series.horizon=12").code == 0
+    told = seqsmith("predict", one, table, "--with", folder / "q" / "model")
+    assert (told.code, told.out) == (2, "")
+    assert "its columns, scaling, horizon or loss differ from those of" in told.err
+
+
 @pytest.mark.unwatched
 def test_evaluate_stands_beside_the_naive_forecasts_and_reports_both_ways(seqsmith, trained, folder):
     words = ("evaluate", trained / "run" / "model", trained / "table.csv", "--part", "dev")

@@ -58,6 +58,10 @@ def test_vectors_go_the_whole_road(seqsmith, folder):
     assert "steps of 2 numbers to steps of 1, 2 times as many" in seqsmith("inspect", model).out
     assert "source: 2 numbers a step, 3 to 6 steps" in seqsmith("inspect", pairs).out
     assert "--format: means nothing to this model" in seqsmith("predict", model, pairs, "--format", "csv").err
+    for verb in ("predict", "evaluate"):
+        assert "--with: means nothing to this model" in seqsmith(verb, model, pairs, "--with", model).err
+    with pytest.raises(UserError, match="a model of vector sequences answers alone"):
+        package.load(model, model)
     assert "--score: means nothing to this model" in seqsmith("evaluate", model, pairs, "--score", "mse").err
     assert "ends in .npz: --out ANSWERS.npz" in seqsmith("predict", model, pairs).err
 

@@ -56,12 +56,12 @@ def answer(
     if form == "json" or form == "srt" or form == "vtt":
         raise UserError(f"--format {form}: only models that hear recordings write it. Take text, tsv, csv or jsonl.")
     if is_series_model(folders[0]) or is_vector_model(folders[0]):
-        others = {"--with": folders[1:], "--attention": attention, "--engine": engine, "search": search, "data": data}
-        _refuse(others | ({"--format": form} if is_vector_model(folders[0]) else {}))
+        others = {"--attention": attention, "--engine": engine, "search": search, "data": data}
+        _refuse(others | ({"--format": form, "--with": folders[1:]} if is_vector_model(folders[0]) else {}))
     if is_series_model(folders[0]):
         from seqsmith.cli.series_verbs import predict_series
 
-        predict_series(folders[0], inputs[0], horizon=horizon, output=output, form=form, threads=threads)
+        predict_series(folders, inputs[0], horizon=horizon, output=output, form=form, threads=threads)
         return
     if is_vector_model(folders[0]):
         from seqsmith.cli.vector_verbs import predict_vectors
@@ -107,7 +107,7 @@ def _refuse_of_recordings(attention: Path | None, engine: str) -> None:
 
 
 def evaluate_numbers(
-    model: Path,
+    folders: Sequence[Path],
     data: str,
     *,
     part: Part,
@@ -118,12 +118,14 @@ def evaluate_numbers(
     others: Mapping[str, object],
 ) -> bool:
     """Evaluate a model whose answers are numbers; False where it is none. `others` are options for all but those."""
-    if is_series_model(model) or is_vector_model(model):
-        _refuse({**others, "--score": is_vector_model(model) and names})
+    model = folders[0]
+    if is_vector_model(model):
+        _refuse({**others, "--score": names, "--with": folders[1:]})
     if is_series_model(model):
         from seqsmith.cli.series_verbs import evaluate_series
 
-        evaluate_series(model, data, part=part, names=names or [], series=series, report=report, plot=plot)
+        _refuse(others)
+        evaluate_series(folders, data, part=part, names=names or [], series=series, report=report, plot=plot)
         return True
     if plot is not None or part != "all" or series:
         raise UserError("--part, --plot and settings of series belong to models of series, and this one is not.")

@@ -219,14 +219,15 @@ def evaluate(
     keep_apart(report, [data, target], option="--report")
     sections = _sections(set_, "search", "data", "series")
     search = sections["search"] | _given(beam=beam)
-    others: dict[str, object] = {"TARGET": target, "--against": against, "--with": also, "--worst": worst}
+    folders = [model, *(also or [])]
+    others: dict[str, object] = {"TARGET": target, "--against": against, "--worst": worst}
     others |= {"--engine": engine, "search": search, "data": sections["data"]}
     if evaluate_numbers(
-        model, data, part=part, names=score, series=sections["series"], report=report, plot=plot, others=others
+        folders, data, part=part, names=score, series=sections["series"], report=report, plot=plot, others=others
     ):
         return
     run(
-        [model, *(also or [])],
+        folders,
         config.Corpus(path=data, target=target),
         against=against or [],
         names=score or [],

@@ -14,7 +14,7 @@ Pairs = Annotated[str, typer.Argument(metavar="DATA", help=PAIRS, show_default=F
 Target = Annotated[str | None, typer.Argument(metavar="TARGET", help=_TARGETS, show_default=False)]
 Models = Annotated[
     list[Path] | None,
-    typer.Option("--with", metavar="MODEL", help="A further model of the same vocabularies: an ensemble. Repeatable."),
+    typer.Option("--with", metavar="MODEL", help="A further model of the same data: an ensemble. Repeatable."),
 ]
 Beam = Annotated[int | None, typer.Option(metavar="WIDTH", min=1, help="Width of the beam; 1 is greedy.")]
 Engine = Annotated[

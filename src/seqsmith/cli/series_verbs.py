@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,7 +37,7 @@ _SHOWN = 3  # of the worst windows and of the median ones that are drawn
 
 
 def predict_series(
-    folder: Path,
+    folders: Sequence[Path],
     history: str,
     *,
     horizon: int | None,
@@ -45,7 +47,7 @@ def predict_series(
 ) -> None:
     """Write a row for each step to come: time, then forecast, low and high of each column."""
     runtime.use_threads(threads)
-    forecaster = Forecaster.open(folder)
+    forecaster = Forecaster.open(*folders)
     table = forecaster.read(history)
     for sentence in table.findings.sentences(_series(forecaster)):
         note(sentence)
@@ -71,7 +73,7 @@ def predict_series(
 
 
 def evaluate_series(
-    folder: Path,
+    folders: Sequence[Path],
     data: str,
     *,
     part: Part,
@@ -91,16 +93,11 @@ def evaluate_series(
             raise UserError(f"series.{name}: belongs to the model, and cannot be another while it is scored.")
     runtime.keep_memory()
     runtime.use_threads(None)
-    forecaster = Forecaster.open(folder)
+    forecaster = Forecaster.open(*folders)
     settings = _series(forecaster).model_dump(exclude_none=True) | series
     checked = config.build({"series": settings}, where="evaluate").series
     assert checked is not None
-    forecaster = Forecaster(
-        forecaster.settings.model_copy(update={"series": checked}),
-        forecaster.featuriser,
-        forecaster.engine,
-        forecaster.baselines,
-    )
+    forecaster = replace(forecaster, settings=forecaster.settings.model_copy(update={"series": checked}))
     table = forecaster.read(data)
     for sentence in table.findings.sentences(checked):
         note(sentence)
@@ -110,7 +107,7 @@ def evaluate_series(
     rows = score_rows(forecaster, encoded, windows)
     print(f"{len(windows):,} windows of {printable(table.path, longest=1000)} ({part})")
     print(_chosen(rows, names))
-    found = _report(forecaster, folder, data, part, len(windows), rows)
+    found = _report(forecaster, folders, data, part, len(windows), rows)
     kept = whole_batches(len(windows), checked.drop_last)
     if checked.drop_last and 0 < kept < len(windows):
         dropped = score_rows(forecaster, encoded, Windows(windows.series_E[:kept], windows.start_E[:kept]))
@@ -157,12 +154,23 @@ def _chosen(rows: list[tuple[str, dict[str, float]]], names: list[str]) -> str:
 
 
 def _report(
-    forecaster: Forecaster, folder: Path, data: str, part: str, windows: int, rows: list[tuple[str, dict[str, float]]]
+    forecaster: Forecaster,
+    folders: Sequence[Path],
+    data: str,
+    part: str,
+    windows: int,
+    rows: list[tuple[str, dict[str, float]]],
 ) -> dict[str, Any]:
     f = forecaster.featuriser
     signature = f"part:{part}|windows:{windows}|context:{f.context}|horizon:{f.horizon}|seqsmith:{__version__}"
     scores = {name: {"value": v, "low": v, "high": v, "signature": signature} for name, v in rows[0][1].items()}
-    return {"models": [str(folder)], "data": [data], "windows": windows, "scores": scores, "rows": dict(rows)}
+    return {
+        "models": [str(folder) for folder in folders],
+        "data": [data],
+        "windows": windows,
+        "scores": scores,
+        "rows": dict(rows),
+    }
 
 
 def _draw(forecaster: Forecaster, encoded: Encoded, windows: Windows, table: Table, path: Path) -> None:

@@ -1,5 +1,5 @@
-"""Forecasts by torch: one call of a direct model, a roll-out of an autoregressive one; and what a model of numbers has
-in its folder."""
+"""Forecasts by torch: one call of a direct model, a roll-out of an autoregressive one, the mean of several; and what a
+model of numbers has in its folder."""
 
 from __future__ import annotations
 
@@ -24,30 +24,44 @@ from seqsmith.search.rollout import mean_rollout, path_quantiles, sample_paths
 
 @dataclass(frozen=True)
 class ValueEngine:
-    """A model of series, ready to forecast."""
+    """A model of series, ready to forecast, or an ensemble of several of the same data.
 
-    model: Forecast
+    What an ensemble says is the mean of what its models say, for quantiles level by level (Lichtendahl et al. 2013,
+    "Is it better to average probabilities or quantiles?").
+    """
+
+    models: tuple[Forecast, ...]
     device: torch.device
     kind: config.ValueLoss
     paths: int  # that are drawn from an autoregressive model that says distributions
     seed: int = 1
 
+    @property
+    def model(self) -> Forecast:
+        """The first, where there are several."""
+        return self.models[0]
+
     @torch.inference_mode()
     def forecast(self, batch: SeriesBatch, levels: tuple[float, ...]) -> tuple[Tensor, Tensor | None]:
-        """The forecast, and its quantiles if the model says distributions, in standard units, on the CPU
+        """The forecast, and its quantiles if the models say distributions, in standard units, on the CPU
         -> mean_BLC, and with the levels as a last axis."""
         batch = batch.to(self.device)
+        said = [self._said(model, batch, levels) for model in self.models]
+        quantiles = [at_levels for _, at_levels in said if at_levels is not None]
+        return torch.stack([mean for mean, _ in said]).mean(0), torch.stack(quantiles).mean(0) if quantiles else None
+
+    def _said(self, model: Forecast, batch: SeriesBatch, levels: tuple[float, ...]) -> tuple[Tensor, Tensor | None]:
         target = batch.target
-        if self.model.is_direct:
-            number_BLCQ = self.model(batch)
+        if model.is_direct:
+            number_BLCQ = model(batch)
             at_levels = quantiles(number_BLCQ, self.kind, levels)
         else:
-            state = self.model.start(batch.source)
+            state = model.start(batch.source)
             future = {"begin_BMC": target.begin_BMC, "known_BLE": target.known_BLE}
-            number_BLCQ = mean_rollout(self.model.step, state, **future, kind=self.kind)
+            number_BLCQ = mean_rollout(model.step, state, **future, kind=self.kind)
             at_levels = None
             if self.kind.outputs > 1:
-                paths = sample_paths(self.model.step, state, **future, kind=self.kind, paths=self.paths, seed=self.seed)
+                paths = sample_paths(model.step, state, **future, kind=self.kind, paths=self.paths, seed=self.seed)
                 at_levels = path_quantiles(paths, levels)
         mean_BLC = _unscaled(point(number_BLCQ, self.kind), target)
         if at_levels is not None:
@@ -77,7 +91,7 @@ def new_engine(settings: config.Settings, model: Forecast, device: torch.device)
     series = settings.series
     assert series is not None
     assert series.loss is not None
-    return ValueEngine(model.to(device), device, series.loss, series.samples, settings.seed)
+    return ValueEngine((model.to(device),), device, series.loss, series.samples, settings.seed)
 
 
 def _unscaled(value: Tensor, target: Future) -> Tensor:
