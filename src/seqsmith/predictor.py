@@ -221,13 +221,16 @@ class Predictor:
         decoder = self.settings.model.decoder
         if isinstance(decoder, config.RecurrentDecoder) and decoder.attention == "none":
             raise UserError("this model has no attention (model.decoder.attention = none), so there is none to show.")
+        if isinstance(self.featuriser.source, SpeechCodec):
+            raise UserError("attention is drawn over the words of a text, and this model hears recordings.")
+        encoder = self.settings.model.encoder
+        if isinstance(encoder, config.RecurrentEncoder) and encoder.pyramid and encoder.layers > 1:
+            raise UserError("attention is drawn over the pieces of a text, and this encoder joins them (pyramid).")
         column = None if features is None else [features]
         self._check_features([source], column)
         source_ids = self._sources([source], column)
         target_ids = self.featuriser.targets({"target": [target]})
         weight_TS = self._torch.attention(source_ids[0], target_ids[0])
-        if isinstance(self.featuriser.source, SpeechCodec):
-            raise UserError("attention is drawn over the words of a text, and this model hears recordings.")
         pieces = [*self.featuriser.source.pieces(source_ids[0][:-1]), "⏎"]
         return Alignment(tuple(pieces), (*self.featuriser.target.pieces(target_ids[0][:-1]), "⏎"), weight_TS.numpy())
 

@@ -44,9 +44,9 @@ def use_large_pages() -> None:
 def keep_memory() -> None:
     """Keep freed pages for the next tensor: glibc would map one over 32 MB anew, at ten times its fill time.
 
-    oneDNN compiles a kernel for each shape, for 1 to 25 ms, and no two batches are alike: those of a few batches are
-    kept, since batches of some shape come again, and not those of the last 1,024 shapes, each of half a megabyte. What
-    torch keeps beside them (`LRU_CACHE_CAPACITY`) holds the memory of kernels that oneDNN has let go of.
+    oneDNN compiles a kernel for each shape, for 1 to 25 ms, and keeps the last 1,024, of half a megabyte each: 256 are
+    enough for the shapes that come again. torch keeps as many of its own accord (`LRU_CACHE_CAPACITY`), which only
+    holds the memory of kernels that oneDNN has let go of, so that it is left eight.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
     os.environ.setdefault("LRU_CACHE_CAPACITY", "8")

@@ -145,6 +145,19 @@ SETTINGS: dict[str, tuple[tuple[str, ...], str]] = {
         ("model.encoder.kind=transformer", "model.encoder.width=30", "model.encoder.heads=4"),
         "settings: model.encoder: width 30 is not divisible by heads 4: change one of them.",
     ),
+    "a mask over steps in a roll-out": (
+        ("source.kind=series", "series.rollouts=true", "model.decoder.kind=gru", "model.decoder.variational=true"),
+        "settings: variational dropout needs the whole target in one call: leave it or series.rollouts out.",
+    ),
+    "copies of joined steps": (
+        ("model.copy_source=true", "model.encoder.kind=lstm", "model.encoder.pyramid=true", "model.decoder.kind=lstm"),
+        "settings: model: copy_source points at every source token, and a pyramid joins them: leave one out.",
+    ),
+    "a residual around fewer steps": (
+        ("model.encoder.kind=lstm", "model.encoder.pyramid=true", "model.encoder.residual=true"),
+        "settings: model.encoder: a pyramid's layers are shorter than their inputs, so residual cannot add the two: "
+        "leave one out.",
+    ),
     "of recordings alone": (("model.ctc=0.3",), "model.ctc: means nothing where sources are text. Leave it out."),
     "of series alone": (("series.horizon=3",), "series.horizon: means nothing where sources are text. Leave it out."),
     "no room for an answer": (

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from engine.engines import SOURCES, folder_of, taught
+from seqsmith import config
 from seqsmith.engine import files, selfcheck
 from seqsmith.errors import UserError
 from seqsmith.predictor import Predictor
@@ -226,3 +227,9 @@ def test_a_check_is_stored_with_its_numbers(models: Path) -> None:
     assert stored.keys() == {"pairs", "same", "score", "engine", "torch", "loss", "shortlist"}
     assert stored["pairs"] == 20
     assert stored["loss"] == pytest.approx(stored["torch"] - stored["engine"])
+
+
+def test_half_precision_weights_hear_no_recordings() -> None:
+    speech = config.build({"source": {"kind": "speech"}}, where="test")
+    assert files.lacks("torch-bf16", speech) == "it takes text only"
+    assert files.lacks("torch-bf16", config.Settings()) is None

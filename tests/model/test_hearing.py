@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from seqsmith import config
-from seqsmith.batch import BEGIN, Batch, frames, tokens
+from seqsmith.batch import BEGIN, END, UNKNOWN, Batch, frames, tokens
+from seqsmith.engine.hearing import by_ctc_alone
 from seqsmith.errors import UserError
 from seqsmith.model.build import build_model
 from seqsmith.model.seq2seq import Seq2Seq
@@ -113,3 +114,14 @@ def test_the_weight_of_the_ctc_is_its_share_of_the_loss():
         attention, half, whole = (float(teacher_forced(model, batch, smoothing=0.0, ctc=w).loss_nats)
                                   for w in (0.0, 0.5, 1.0))  # fmt: skip
     assert half == pytest.approx((attention + whole) / 2, rel=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("beam", [1, 4])
+def test_a_head_alone_never_says_a_special_symbol(beam):
+    """The unknown one is in targets of training, so that a head learns to want it."""
+    model = model_of(ENCODERS["lstm"])
+    assert model.ctc is not None
+    model.ctc.bias[UNKNOWN] = model.ctc.bias[END] = 30.0
+    for (answer,) in by_ctc_alone([model], batch_of([0, 2]).source, config.Search(beam=beam)):
+        assert min(answer.ids, default=END + 1) > END

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seqsmith.model.linear import Linear, halved, product, side_by_side
+from seqsmith.model.linear import Linear, as_product_type, product, side_by_side
 
 
 def answer(layer: nn.Linear, x: Tensor) -> tuple[Tensor, ...]:
@@ -32,10 +32,10 @@ def test_rows_of_zeros_change_neither_the_answers_nor_the_gradients(shape: tuple
 
 def test_only_mixed_precision_halves() -> None:
     x = torch.randn(600, 16)
-    assert halved(x) is x
+    assert as_product_type(x) is x
     assert Linear(16, 24)(x).dtype == torch.float32
     with torch.autocast("cpu", torch.bfloat16):
-        assert halved(x).dtype == torch.bfloat16
+        assert as_product_type(x).dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("rows", [3, 600])

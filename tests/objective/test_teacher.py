@@ -57,6 +57,14 @@ def test_r_drop_answers_each_example_twice_and_counts_it_once() -> None:
     assert torch.equal(model.fed[1], model.fed[0].repeat(2, 1))
 
 
+def test_with_r_drop_both_answers_are_fed_the_same_own_words() -> None:
+    model, batch = Bigrams(1), batch_of([[5, 6, 7, 4, 5, 6, END]] * 20)
+    teacher_forced(model, batch, smoothing=0.1, r_drop=5.0, own_words=0.5)
+    first_BT, second_BT = model.fed[-1].chunk(2)
+    assert torch.equal(first_BT, second_BT)
+    assert not torch.equal(first_BT, model.fed[0])
+
+
 def test_teacher_forcing_feeds_the_target_one_step_late() -> None:
     model, batch = Bigrams(1), batch_of([[5, 6, 7, END], [8, END]])
     assert batch.target is not None
@@ -122,3 +130,18 @@ def test_the_cost_of_coverage_is_the_plain_loop(sequences: list[list[int]], seed
     assert with_coverage.truth_nats == without.truth_nats
     found = torch.autograd.grad(with_coverage.loss_nats, model.attention_PS)[0]
     torch.testing.assert_close(found, 0.5 * torch.autograd.grad(expected, model.attention_PS)[0])
+
+
+def test_the_cost_of_coverage_keeps_its_digits_in_half_precision() -> None:
+    """It takes differences of sums over a whole batch."""
+    _, batch = Bigrams(1), batch_of([[5, 6, 7, 4, 5, 6, END]] * 300)
+    assert batch.target is not None
+    torch.manual_seed(1)
+    attention_PS = torch.randn(batch.target.count, 5).softmax(1).bfloat16()
+    half, single = attention_PS.clone().requires_grad_(), attention_PS.float().requires_grad_()
+    costs = [overlap(half, batch.target), overlap(single, batch.target)]
+    torch.testing.assert_close(costs[0], costs[1])
+    sum(costs).backward()
+    assert half.grad is not None
+    assert single.grad is not None
+    torch.testing.assert_close(half.grad.float(), single.grad, rtol=0.01, atol=0.01)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -57,3 +58,8 @@ def test_a_search_that_is_undecided_says_what_the_texts_say() -> None:
     step = with_language_model(undecided, model.step, weight=5.0)
     answers = beam_search(step, state, longest_B=torch.tensor([6, 6]), beam=3, length_penalty=0.0)
     assert [list(each[0].ids) for each in answers] == [[4, 5, 6], [4, 5, 6]]
+
+
+def test_the_state_is_where_the_search_is() -> None:
+    model = replace(NGrams.learn([[4, END]], order=3, size=SIZE), device=torch.device("meta"))
+    assert model.start(2).row["last_NK"].is_meta

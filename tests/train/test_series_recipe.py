@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from seqsmith import config
 from seqsmith.train.recipe import lines
-from seqsmith.train.series_recipe import SeriesFacts, choose_series
+from seqsmith.train.series_recipe import SeriesFacts, choose_series, choose_vectors
 
 
 def facts(*, steps=8_640, dev=2_880, columns=7, season=24):
@@ -55,3 +55,11 @@ def test_what_was_said_stays_and_every_choice_has_a_reason():
     assert "series.horizon" not in {choice.key for choice in recipe.choices}
     assert all(choice.reason for choice in recipe.choices)
     assert any(line.startswith("series.patch=24  (a season") for line in lines(recipe))
+
+
+def test_epochs_of_vectors_are_not_cut_short():
+    table = {"source": {"kind": "series"}, "train": {"epochs": 100}}
+    assert (
+        config.build(choose_vectors(2_000_000, pairs=1_000, table=table).resolved(), where="test").train.updates is None
+    )
+    assert choose_vectors(2_000_000, pairs=1_000, table={}).value("train.updates") == 5_000

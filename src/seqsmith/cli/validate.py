@@ -60,6 +60,7 @@ class Validator:
         dev = self.prepared.dev
         longer = np.maximum(dev.source.lengths, dev.target.lengths)
         plan = sequential_plan(longer, self.prepared.settings.search.batch_tokens)
+        ctc = 1.0 if self.prepared.settings.model.ctc == 1.0 else 0.0  # then the decoder is not trained
         total, count = 0.0, 0
         with torch.inference_mode():
             for index in range(len(plan)):
@@ -67,7 +68,7 @@ class Validator:
                 source = source_batch([self.prepared.featuriser.finished(dev.source[e]) for e in examples])
                 target = tokens([dev.target[e] for e in examples])
                 batch = Batch(source, target, torch.from_numpy(plan[index])).to(self.device)
-                found = teacher_forced(self.model, batch, smoothing=0.0)
+                found = teacher_forced(self.model, batch, smoothing=0.0, ctc=ctc)
                 total, count = total + float(found.truth_nats), count + found.count
         return total / count
 

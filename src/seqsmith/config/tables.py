@@ -119,6 +119,10 @@ class RecurrentEncoder(Table):
     def _halves(self) -> RecurrentEncoder:
         if self.bidirectional and self.width % 2:
             raise ValueError(f"width {self.width} cannot be halved between two directions: give an even width")
+        if self.pyramid and self.residual:
+            raise ValueError(
+                "a pyramid's layers are shorter than their inputs, so residual cannot add the two: leave one out"
+            )
         return self
 
 
@@ -129,7 +133,7 @@ class RecurrentDecoder(Table):
     attention: Literal["none", "additive", "dot", "general", "multihead"] = "general"
     heads: PositiveInt = 4  # of multihead attention
     input_feeding: bool = False
-    residual: bool = False
+    residual: bool = False  # around each layer whose input is as wide as its output
     layer_norm: bool = False
     dropout: Rate = 0.3
     variational: bool = False
@@ -205,6 +209,8 @@ class Model(Table):
             raise ValueError("coverage belongs to the copy outlet: set copy_source = true as well")
         if self.copy_source and isinstance(self.decoder, RecurrentDecoder) and self.decoder.attention == "none":
             raise ValueError("copy_source points with the attention: give the decoder an attention")
+        if self.copy_source and isinstance(self.encoder, RecurrentEncoder) and self.encoder.pyramid:
+            raise ValueError("copy_source points at every source token, and a pyramid joins them: leave one out")
         return self
 
 
@@ -309,6 +315,12 @@ class Settings(Table):
     train: Train = Train()
     search: Search = Search()
     series: Series | None = None  # None: the source is no series
+
+    @model_validator(mode="after")
+    def _rolls(self) -> Settings:
+        if self.series is not None and self.series.rollouts and getattr(self.model.decoder, "variational", False):
+            raise ValueError("variational dropout needs the whole target in one call: leave it or series.rollouts out")
+        return self
 
     @model_validator(mode="after")
     def _positions(self) -> Settings:

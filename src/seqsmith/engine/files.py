@@ -50,7 +50,7 @@ def lacks(kind: Kind, settings: config.Settings) -> str | None:
         case "onnx":
             return onnx_lacks(settings)
         case "torch-bf16":
-            return None
+            return None if settings.source.kind == "text" else "it takes text only"
     assert_never(kind)
 
 

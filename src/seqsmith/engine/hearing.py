@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from seqsmith import config
-from seqsmith.batch import Source, State, Step
+from seqsmith.batch import BEGIN, END, UNKNOWN, Source, State, Step
 from seqsmith.model.memory import Memory
 from seqsmith.model.seq2seq import Seq2Seq
 from seqsmith.search.answer import Answer
 from seqsmith.search.ctc import greedy_ctc, prefix_beam_search
 from seqsmith.search.ensemble import ensemble, joined
 from seqsmith.search.joint import ctc_state, paired, with_ctc
+from seqsmith.search.rules import forbid
 
 
 def ctc_weight(models: Sequence[Seq2Seq], settings: config.Search) -> float:
@@ -42,10 +43,14 @@ def joint_step(
 
 
 def by_ctc_alone(models: Sequence[Seq2Seq], source: Source, settings: config.Search) -> list[list[Answer]]:
-    """What the heads say without the decoders; of several models their mean probability at each step."""
+    """What the heads say without the decoders; of several models their mean probability at each step.
+
+    The settings about an answer's length mean nothing here: the recording has it.
+    """
     memories = [model.encode(source) for model in models]
     tables = [_sane(model, memory) for model, memory in zip(models, memories, strict=True)]
     log_p_BSV = tables[0] if len(tables) == 1 else torch.stack(tables).logsumexp(0) - math.log(len(tables))
+    log_p_BSV = forbid(log_p_BSV.flatten(0, 1), (UNKNOWN, BEGIN, END)).view_as(log_p_BSV)
     length_B = memories[0].valid_BS.sum(1)
     if (settings.beam or 1) == 1:
         return greedy_ctc(log_p_BSV, length_B)

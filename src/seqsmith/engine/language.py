@@ -1,7 +1,8 @@
-"""Language models that have a say in answers: n-grams of a file of texts, or a model folder."""
+"""Language models for shallow fusion: n-grams of a file of texts, or a model folder."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -32,7 +33,7 @@ def open_language_model(path: str, featuriser: Featuriser, *, order: int, device
     ids = featuriser.targets({"target": texts})
     if not ids:
         raise UserError(f"search.language_model: {shown(path)} has no text to learn from: every line is empty.")
-    return NGrams.learn(ids, order=order, size=featuriser.target.size)
+    return replace(NGrams.learn(ids, order=order, size=featuriser.target.size), device=device)
 
 
 def _neural(path: str, featuriser: Featuriser, device: torch.device) -> NeuralLanguageModel:

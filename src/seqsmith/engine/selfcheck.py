@@ -14,7 +14,7 @@ from seqsmith.engine.answering import answer_all
 from seqsmith.engine.protocol import Engine
 from seqsmith.model_folder import SAMPLE, ModelFolder
 
-MOST_PAIRS = 1_000  # 338 once told the loss of 8-bit weights wrong by 0.2 BLEU
+MOST_PAIRS = 1_000  # a sample of 338 once misjudged what 8-bit weights lose by 0.2 BLEU
 LARGEST_LOSS = 0.2
 """Points of the dev score that an engine may be worse by."""
 

@@ -15,7 +15,8 @@ class Dropout(nn.Module):
     """Set a share of the elements to zero and scale the rest up (Srivastava et al. 2014).
 
     On CPUs the mask takes eight bits of randomness an element, drawn eight elements at a time, because torch's own
-    draws one element at a time on one thread; so the rate is rounded to a multiple of 1/256. A `shared` axis gets one
+    draws one element at a time on one thread; so the rate is rounded to a multiple of 1/256; in
+    bf16 so is the scale, and the mean of what is left may be 0.3 % off. A `shared` axis gets one
     mask for all its steps (Gal & Ghahramani 2016).
     """
 
@@ -31,6 +32,7 @@ class Dropout(nn.Module):
             return F.dropout(x, self.rate)
         shape = list(x.shape)
         if self.shared_axis is not None:
+            assert x.dim() > 2, "one step alone has no axis of steps to share a mask over"
             shape[self.shared_axis] = 1
         return x * keep_scale(shape, self.rate, like=x)
 

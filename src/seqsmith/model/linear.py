@@ -19,7 +19,7 @@ ROUND_ROWS, ROUND_FEW_ROWS = 128, 32
 _MANY_ROWS = 512  # from here on the zeros are few beside them
 
 
-def halved(x: Tensor) -> Tensor:
+def as_product_type(x: Tensor) -> Tensor:
     """x in the type that products are taken in, so that several layers need not each make it anew."""
     device = x.device.type
     return x.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else x
@@ -51,23 +51,23 @@ def _can_lay_out() -> bool:
 
 
 class Linear(nn.Linear):
-    """torch's, on a round number of rows where that saves compiling."""
+    """torch's, for the names and first values of its weights; the product is `linear`."""
 
     def forward(self, input: Tensor) -> Tensor:  # torch's name
         return linear(input, self.weight, self.bias)
 
 
 def linear(x: Tensor, weight_OD: Tensor, bias_O: Tensor | None) -> Tensor:
-    """torch's, on a round number of rows where that saves compiling."""
+    """x weight' + bias, on a round number of rows where that saves compiling."""
     rows = x.numel() // x.shape[-1]
     if rows <= ROUND_FEW_ROWS or x.is_cuda or not torch.is_autocast_enabled("cpu"):
         return F.linear(x, weight_OD, bias_O)
-    x_PD = rows_rounded(halved(x).flatten(0, -2), ROUND_ROWS if rows >= _MANY_ROWS else ROUND_FEW_ROWS)
+    x_PD = rows_rounded(as_product_type(x).flatten(0, -2), ROUND_ROWS if rows >= _MANY_ROWS else ROUND_FEW_ROWS)
     return torch.unflatten(F.linear(x_PD, weight_OD, bias_O)[:rows], 0, x.shape[:-1])
 
 
 def side_by_side(x: Tensor, layers: Sequence[Linear]) -> Sequence[Tensor]:
-    """What each of the layers makes of one input: by one product for all where that pays, in mixed precision."""
+    """Apply several layers to one input; in mixed precision, where rows are many, by one matrix product."""
     if x.numel() < _MANY_ROWS * x.shape[-1] or not torch.is_autocast_enabled(x.device.type):
         return [layer(x) for layer in layers]
     weight = torch.cat([layer.weight for layer in layers])

@@ -21,4 +21,4 @@ class Decoded:
     """What the decoder made of the target so far; while searching, T stands for the W rows of a source."""
 
     y_BTD: Tensor
-    attention_BTS: Tensor  # of the last layer, mean over the heads; even over the source where there is none
+    attention_BTS: Tensor  # of the last layer, mean over the heads; uniform where the decoder has none

@@ -41,7 +41,7 @@ def rotate(x_BHLK: Tensor, first: int) -> Tensor:
 
 
 class _Turn(torch.autograd.Function):
-    """What comes back is turned the other way."""
+    """A rotation; its gradient is rotated by the opposite angle."""
 
     @staticmethod
     def forward(ctx: Any, x_BHLK: Tensor, cosine_LJ: Tensor, sine_LJ: Tensor) -> Tensor:

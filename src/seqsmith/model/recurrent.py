@@ -22,7 +22,7 @@ from seqsmith.config import RecurrentDecoder as DecoderSettings
 from seqsmith.config import RecurrentEncoder as EncoderSettings
 from seqsmith.model.attention import MultiHead, SingleHead, padding_bias
 from seqsmith.model.layers import Dropout
-from seqsmith.model.linear import Linear, halved
+from seqsmith.model.linear import Linear, as_product_type
 from seqsmith.model.memory import Decoded, Memory
 from seqsmith.model.subsample import joined_pairs
 from seqsmith.model.unrolled import Unrolled
@@ -74,7 +74,7 @@ class RecurrentLayer(nn.Module):
     def forward(self, x_BLC: Tensor, *, valid_BL: Tensor | None, start: Hidden | None) -> tuple[Tensor, Hidden]:
         """Run over whole sequences -> (y_BLD, final state with the directions side by side)."""
         weights: list[Tensor] = list(self.parameters())
-        x = halved(x_BLC)
+        x = as_product_type(x_BLC)
         if valid_BL is not None:
             x = torch.cat([x, (~valid_BL)[..., None].to(x.dtype)], dim=-1)
             hold_G1 = self.get_buffer("hold_G1")

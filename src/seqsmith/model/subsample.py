@@ -36,11 +36,11 @@ class Subsample(nn.Module):
         x, valid = x_BLC, valid_BL
         for layer in self.layers:
             y = layer(silenced(x, valid).transpose(1, 2)).transpose(1, 2)
-            x, valid = F.glu(y, dim=-1), halved(valid)
+            x, valid = F.glu(y, dim=-1), every_second(valid)
         return x, valid
 
 
-def halved(valid_BL: Tensor) -> Tensor:
+def every_second(valid_BL: Tensor) -> Tensor:
     """Which of half as many steps are real, where each real one stands for one or two real ones -> valid_BS."""
     return valid_BL[:, ::2]
 
@@ -55,4 +55,4 @@ def joined_pairs(x_BLC: Tensor, valid_BL: Tensor) -> tuple[Tensor, Tensor]:
     x = silenced(x_BLC, valid_BL)
     if x.shape[1] % 2:
         x = F.pad(x, (0, 0, 0, 1))
-    return torch.unflatten(x, 1, (-1, 2)).flatten(2), halved(valid_BL)
+    return torch.unflatten(x, 1, (-1, 2)).flatten(2), every_second(valid_BL)

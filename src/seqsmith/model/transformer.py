@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from seqsmith.config import Transformer as Settings
 from seqsmith.model.attention import MultiHead, Remembered, causal_bias, padding_bias
 from seqsmith.model.layers import Dropout, FeedForward, norm
-from seqsmith.model.linear import halved
+from seqsmith.model.linear import as_product_type
 from seqsmith.model.memory import Decoded, Memory
 from seqsmith.model.position import LearnedPositions, RelativeBias, sinusoid
 
@@ -30,7 +30,7 @@ class Part(nn.Module):
         self.dropout = Dropout(settings.dropout)
 
     def enter(self, x: Tensor) -> Tensor:
-        return halved(self.norm(x) if self.first else x)
+        return as_product_type(self.norm(x) if self.first else x)
 
     def leave(self, x: Tensor, y: Tensor) -> Tensor:
         y = x + self.dropout(y)
@@ -165,7 +165,7 @@ class TransformerDecoder(nn.Module):
 
     def look(self, memory: Memory) -> dict[str, Any]:
         """Every layer's keys and values of the memory, once for each source, laid out as each step multiplies them."""
-        x_BSD = halved(memory.x_BSD)
+        x_BSD = as_product_type(memory.x_BSD)
         remembered = (layer.cross_attention.remember(x_BSD) for layer in self.layers)
         laid_out = [(key.contiguous(), value.contiguous()) for key, value in remembered]
         return {"memory": laid_out, "bias_B1S": padding_bias(memory.valid_BS, memory.x_BSD.dtype)}

@@ -1,9 +1,9 @@
 """Products by one matrix in a loop over steps, where the matrix gets its gradient in one product and not in one a step.
 
-A product of a step alone is too small to be fast, and each would be added to the sum of those before, which is as large
-as the matrix. So every step's backward pass notes its input and its gradient, and when all have, one product of them
-all follows. That it follows is seen to by a scalar that enters every step: its gradient, always zero, is known only
-when theirs are.
+Autograd would make one small weight gradient for each step and add it to the sum of those before, which is as large as
+the matrix. Here the backward pass of a step only records its input and the gradient of its output. A scalar of zero is
+an input of every step, so that autograd computes its gradient last; that backward pass then makes the whole weight
+gradient by one matrix product.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqsmith.model.linear import ROUND_ROWS, halved, product
+from seqsmith.model.linear import ROUND_ROWS, as_product_type, product
 
 Tape = list[tuple[Tensor, Tensor]]
 """Each step's input and the gradient of its output."""
@@ -28,10 +28,10 @@ class Unrolled:
     def __init__(self, weight: Tensor, bias: Tensor | None = None):
         self.tape: Tape = []
         self._last = _AfterAllSteps.apply(weight, bias, self.tape)  # type: ignore[no-untyped-call]
-        weight = halved(weight.detach())
+        weight = as_product_type(weight.detach())
         self._dtype, self._flat = weight.dtype, weight.dim() == 2
         if self._flat:
-            self.forward = product(weight, None if bias is None else halved(bias.detach()))
+            self.forward = product(weight, None if bias is None else as_product_type(bias.detach()))
             self.backward = product(weight.t())
         else:
             self.forward = lambda x_BTD: x_BTD @ weight.transpose(1, 2)

@@ -6,12 +6,11 @@ the attention from wandering while it is still untrained (Watanabe et al. 2017, 
 + w CTC, both as sums over the batch in nats.
 
 A target that needs more steps than its source has (a step for each symbol and one between equal neighbours) has no
-alignment: it costs nothing and is counted.
+alignment: it costs nothing. How many these are is told before training.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -24,16 +23,9 @@ from seqsmith.batch import PAD, Aligned, Tokens, exact
 from seqsmith.objective.token import Loss
 
 
-@dataclass(frozen=True)
-class AlignmentLoss:
-    """-log p of the targets, summed, in nats; without those that have no alignment."""
-
-    nats: Tensor
-    impossible: int
-
-
-def alignment_loss(aligned: Aligned, target: Tokens) -> AlignmentLoss:
-    """The loss of what a model says at the encoder's steps. Targets are taken without their END."""
+def alignment_loss(aligned: Aligned, target: Tokens) -> Tensor:
+    """-log p of the targets by what a model says at the encoder's steps, summed, in nats; without those that have no
+    alignment. Targets are taken without their END."""
     logit_PV = aligned.scores.logits()
     log_p_PV = exact(logit_PV).log_softmax(-1)
     steps = aligned.length_B.tolist()
@@ -49,7 +41,7 @@ def alignment_loss(aligned: Aligned, target: Tokens) -> AlignmentLoss:
         reduction="none",
         zero_infinity=True,
     )
-    return AlignmentLoss(nats_B.where(possible_B, 0.0).sum(), int((~possible_B).sum()))
+    return nats_B.where(possible_B, 0.0).sum()
 
 
 def steps_of(frames: NDArray[Any], model: config.Model) -> NDArray[Any]:
@@ -68,6 +60,7 @@ def steps_needed(id_BL: Tensor, length_B: Tensor) -> Tensor:
     return length_B + repeated.sum(1)
 
 
-def mixed(attention: Loss, alignment: AlignmentLoss, *, weight: float) -> Loss:
-    """(1 - weight) attention + weight CTC; what is told of the truth is the decoder's."""
-    return Loss((1 - weight) * attention.loss_nats + weight * alignment.nats, attention.truth_nats, attention.count)
+def mixed(attention: Loss, alignment: Tensor, *, weight: float) -> Loss:
+    """(1 - weight) attention + weight CTC; what is told of the truth is the decoder's, if that is trained."""
+    truth = alignment.detach() if weight == 1.0 else attention.truth_nats
+    return Loss((1 - weight) * attention.loss_nats + weight * alignment, truth, attention.count)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from seqsmith.batch import Batch, Output, Tokens
+from seqsmith.batch import Batch, Output, Tokens, exact
 from seqsmith.objective.alignment import alignment_loss, mixed
 from seqsmith.objective.token import Loss, likeliest, token_loss
 
@@ -32,10 +32,10 @@ def teacher_forced(
     weight of the CTC head, if the model has one. With `r_drop` each example is answered twice, with dropout of its own,
     and the answers are made to agree (Liang et al. 2021).
     """
-    if r_drop:
-        batch = batch.twice()
-    assert batch.target is not None
     previous_BT = own_previous(forward, batch, own_words) if own_words > 0.0 else None
+    if r_drop:
+        batch, previous_BT = batch.twice(), None if previous_BT is None else previous_BT.repeat(2, 1)
+    assert batch.target is not None
     said = forward(batch, previous_BT)
     loss = token_loss(said.scores, batch.target.id_P, smoothing=smoothing, r_drop=r_drop)
     if coverage:
@@ -65,7 +65,8 @@ def overlap(attention_PS: Tensor, target: Tokens) -> Tensor:
 
     Differs from the paper: the coverage is not fed to the attention, so that the whole target stays one call.
     """
+    attention_PS = exact(attention_PS)
     row_P = target.position_P // target.id_BL.shape[1]
-    before_PS = attention_PS.cumsum(0) - attention_PS
+    before_PS = attention_PS.cumsum(0, dtype=torch.float64) - attention_PS  # over all rows: a long sum
     first_P = torch.searchsorted(row_P, row_P)  # where each position's own row begins
-    return torch.minimum(attention_PS, before_PS - before_PS[first_P]).sum()
+    return torch.minimum(attention_PS, (before_PS - before_PS[first_P]).to(attention_PS.dtype)).sum()

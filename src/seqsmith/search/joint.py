@@ -1,4 +1,4 @@
-"""Several models' scores in one step: attention with CTC (Watanabe et al. 2017, section 2.3), or a language model.
+"""Joint decoding: CTC (Watanabe et al. 2017, section 2.3) or a language model beside the decoder.
 
 A joint score is a weighted sum of log-probabilities, w_1 log p_1 + w_2 log p_2 with weights that add up to at least 1.
 By Hoelder's inequality such scores, as probabilities, add up to at most 1. What is missing goes to PAD, which no answer

@@ -13,7 +13,7 @@ from seqsmith.model.seq2seq import Seq2Seq
 
 @dataclass(frozen=True)
 class NeuralLanguageModel:
-    """Speaks of the ids of another model's vocabulary, V in number."""
+    """Scores the V ids of another model's target vocabulary."""
 
     model: Seq2Seq
     source: Sequence[int]  # the one that it knows

@@ -38,6 +38,7 @@ class NGrams:
 
     size: int  # of the vocabulary
     tables: tuple[_Followers, ...]  # by the length of the context, from 0
+    device: str | torch.device = "cpu"  # of the search; the counts stay in main memory
 
     @property
     def order(self) -> int:
@@ -60,7 +61,7 @@ class NGrams:
 
     def start(self, sources: int) -> State:
         """The state before the first token of so many sources."""
-        return State({"last_NK": torch.full((sources, self.order - 1), BEGIN)}, {})
+        return State({"last_NK": torch.full((sources, self.order - 1), BEGIN, device=self.device)}, {})
 
     def step(self, id_N: Tensor, state: State) -> tuple[Tensor, State]:
         """Take in one token for each row -> (log_p_NV, state), in float64."""

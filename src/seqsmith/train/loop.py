@@ -302,7 +302,7 @@ def _copy(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> None:
 
 @dataclass
 class Meter:
-    """Sums between two reports. Tensors are read only when a report is due, so that a GPU need not wait."""
+    """Sums between two reports. Tensors are read only when a report is due: a GPU waits for each that is read."""
 
     nats: list[Tensor] = field(default_factory=list)  # of the loss and of the truth, summed over an update
     norms: list[Tensor] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""AdamW (Loshchilov & Hutter 2019) over the weights; biases, norms and other vectors are not decayed."""
+"""AdamW (Loshchilov & Hutter 2019); matrices are decayed, vectors (biases, norms) are not."""
 
 from __future__ import annotations
 

@@ -59,7 +59,11 @@ def choose_vectors(steps: int, *, pairs: int, table: Mapping[str, Any]) -> Recip
     accumulate = recipe.said("train.accumulate") or 1
     batch = recipe.take("train.batch_tokens", max(1, 4_096 // accumulate), "usual")
     each = max(1, steps // batch // accumulate)
-    updates = recipe.take("train.updates", max(600, min(5_000, 20 * each)), f"20 epochs over {pairs:,} pairs, or 600")
+    if recipe.said("train.epochs") is None:
+        why = f"20 epochs over {pairs:,} pairs, but at least 600 and at most 5,000"
+        updates = recipe.take("train.updates", max(600, min(5_000, 20 * each)), why)
+    else:
+        updates = recipe.said("train.epochs") * each
     _schedule(recipe, updates)
     return recipe
 
@@ -79,7 +83,7 @@ def _windows(recipe: Recipe, facts: SeriesFacts, season: int) -> None:
     if season > 1:
         patch = max(size for size in range(1, _LONGEST_PATCH + 1) if season % size == 0)
         reason = "a season" if patch == season else "a part of a season"
-        patch = recipe.take("series.patch", patch, f"{reason} is one step of the model: each knows its hour")
+        patch = recipe.take("series.patch", patch, f"{reason} is one step of the model: each knows its place in it")
     else:
         patch = recipe.take("series.patch", max(1, min(16, horizon // 4)), "a quarter of the horizon, at most 16 steps")
     wanted = min(_SEASONS * season, _CONTEXT) if season > 1 else _CONTEXT
