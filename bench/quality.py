@@ -260,14 +260,16 @@ def publish() -> None:
             max(row["date"] for row in found),
         )
         lines.append(f"| {' | '.join(cells)} |")
-    for task, score, settings in dict.fromkeys((key[0], key[2], key[4]) for key in groups):
-        alone = [key for key in groups if (key[0], key[2], key[4]) == (task, score, settings) and key[3] == 1]
-        values = [mean(row["test"] for row in groups[key]) for key in alone if groups[key][0]["test"] is not None]
+    for task, score, models, settings in dict.fromkeys((key[0], *key[2:]) for key in groups):
+        sets = [key for key in groups if (key[0], *key[2:]) == (task, score, models, settings)]
+        values = [mean(row["test"] for row in groups[key]) for key in sets if groups[key][0]["test"] is not None]
         if len(values) > 1:
             theirs = PUBLISHED.get(task)
-            beside = f"{mean(theirs[key[1]] for key in alone):.2f}" if theirs else "-"
+            beside = f"{mean(theirs[key[1]] for key in sets):.2f}" if theirs else "-"
+            together = "" if models == 1 else f"{models} together"
+            name = f"mean of {len(values)}"
             lines.append(
-                f"| **{task}** | mean of {len(values)} | {score} | | **{mean(values):.2f}** | {beside} | | | | | | |"
+                f"| **{task}** | {name} | {score} | | **{mean(values):.2f}** | {beside} | | {together} | | | | |"
             )
     TABLE.write_text("\n".join(lines) + "\n")
 
