@@ -206,7 +206,9 @@ class Forecaster:
             return group, extra
         last = int(group.time_L[-1])
         try:
-            times = last + np.arange(1, missing + 1) if f.clock is None else f.clock.after(last, missing)
+            times = (
+                last + np.arange(1, missing + 1) if f.clock is None else f.clock.after(last, missing, like=group.time_L)
+            )
             if f.clock is not None:
                 f.clock.written(int(times[-1]))
         except (ValueError, OverflowError):

@@ -70,6 +70,28 @@ def test_the_last_day_of_a_month_stays_the_last():
     assert [Clock("month", 1).written(time) for time in after] == ["2019-02-28", "2019-03-31", "2019-04-30"]
 
 
+@pytest.mark.parametrize("offset", ["", "+02:00", "-05:00"])
+@pytest.mark.parametrize(
+    ("dates", "following"),
+    [
+        (["2016-12-28", "2017-01-28", "2017-02-28"], ["2017-03-28", "2017-04-28"]),  # though that is February's last
+        (["2018-01-30", "2018-02-28", "2018-03-30"], ["2018-04-30", "2018-05-30"]),
+        (["2018-11-30", "2018-12-31", "2019-01-31"], ["2019-02-28", "2019-03-31"]),
+        (["2019-02-28", "2019-04-30", "2019-06-30"], ["2019-08-31", "2019-10-31"]),
+        (["2015-02-28", "2016-02-28", "2017-02-28"], ["2018-02-28", "2019-02-28"]),
+    ],
+)
+def test_all_dates_of_a_series_tell_its_day_of_the_month(dates, following, offset):
+    stamps = [parse(f"{date} 00:00{offset}") for date in dates]
+    times = np.array([stamp.time_us for stamp in stamps])
+    clock = find_clock([times], stamps[0].offset_minutes)
+    assert clock.unit == "month"
+    np.testing.assert_array_equal(places(times, clock), [0, 1, 2])
+    after = clock.after(int(times[-1]), 2, like=times)
+    assert [clock.written(time)[:10] for time in after] == following
+    np.testing.assert_array_equal(clock.after(int(times[0]), 2, like=times), times[1:])
+
+
 def test_most_steps_decide_though_some_rows_are_left_out():
     time = np.delete(np.arange(50) * HOUR, [7, 8, 30])
     clock = find_clock([time])

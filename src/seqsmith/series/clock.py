@@ -66,14 +66,17 @@ class Clock:
     count: int  # 1 for business days
     offset_minutes: int | None = None  # of the time stamps as they are written; None: they name no offset
 
-    def after(self, last_us: int, steps: int) -> Times:
-        """The times of the next `steps` steps."""
+    def after(self, last_us: int, steps: int, *, like: Times | None = None) -> Times:
+        """The times of the next `steps` steps. Of months, times of the same series tell the day, or else the last."""
         if self.unit == "microsecond":
             return last_us + self.count * np.arange(1, steps + 1, dtype=np.int64)
         if self.unit == "business day":
             return _plus_business_days(last_us, np.arange(1, steps + 1), self.offset_minutes)
-        last = _EPOCH + timedelta(microseconds=int(last_us))
-        return np.array([_micros(_plus_months(last, self.count * step)) for step in range(1, steps + 1)], np.int64)
+        day = _day_of_month(np.array([last_us]) if like is None else like, self.offset_minutes)
+        date, rest_us = _local_days(np.array([last_us]), self.offset_minutes)
+        month = date.astype("datetime64[M]") + self.count * np.arange(1, steps + 1)
+        first, following = month.astype("datetime64[D]"), (month + 1).astype("datetime64[D]")
+        return _in_utc(np.minimum(first + (day or 31) - 1, following - 1), rest_us, self.offset_minutes)
 
     def same_step(self, other: Clock) -> bool:
         return (self.unit, self.count) == (other.unit, other.count)
@@ -116,9 +119,9 @@ def find_clock(
 ) -> Clock | None:
     """The step that most neighbouring times of the same group have; None where no group has two times.
 
-    Times must rise. Where the steps are months (28 days and more, on the same day of the month or on its last), the
-    step is counted in months. Days of which none is a Saturday or a Sunday, though a weekend went by, are business
-    days; what a model knows already (`known`) decides where days could be either.
+    Times must rise. Where the steps are months (28 days and more, on the same day of the month, or on its last where it
+    is shorter), the step is counted in months. Days of which none is a Saturday or a Sunday, though a weekend went by,
+    are business days; what a model knows already (`known`) decides where days could be either.
     """
     steps = np.concatenate([np.diff(times) for times in groups] or [np.zeros(0, np.int64)])
     if not len(steps):
@@ -132,9 +135,9 @@ def find_clock(
     if fits and ((common == DAY and weekend) if known is None else known.same_step(business_day)):
         return business_day
     if common >= 28 * DAY:
-        months = np.concatenate([np.diff(_months(times)) for times in groups])
+        months = np.concatenate([np.diff(_months(times, offset_minutes)) for times in groups])
         value, number = np.unique(months, return_counts=True)
-        if value[number.argmax()] > 0 and all(_same_day(times) for times in groups):
+        if value[number.argmax()] > 0 and all(_day_of_month(times, offset_minutes) for times in groups):
             return Clock("month", int(value[number.argmax()]), offset_minutes)
     return Clock("microsecond", common, offset_minutes)
 
@@ -142,7 +145,8 @@ def find_clock(
 def places(times: Times, clock: Clock) -> Times | None:
     """How many steps each time is after the first; None where a time falls between the steps."""
     if clock.unit == "month":
-        passed = _months(times) - _months(times)[:1]
+        month = _months(times, clock.offset_minutes)
+        passed = month - month[:1]
         return passed // clock.count if (passed % clock.count == 0).all() else None
     if clock.unit == "business day":
         days, rest_us = _local_days(times, clock.offset_minutes)
@@ -160,30 +164,24 @@ def _local_days(times: Times, offset_minutes: int | None) -> tuple[NDArray[np.da
 
 def _plus_business_days(last_us: int, steps: Times, offset_minutes: int | None) -> Times:
     day, rest_us = _local_days(np.array([last_us]), offset_minutes)
-    days = np.busday_offset(day, steps, roll="backward").astype(np.int64)
-    return days * DAY + rest_us - (offset_minutes or 0) * MINUTE
+    return _in_utc(np.busday_offset(day, steps, roll="backward"), rest_us, offset_minutes)
 
 
-def _months(times: Times) -> Times:
-    return times.astype("datetime64[us]").astype("datetime64[M]").astype(np.int64)
+def _in_utc(days: NDArray[np.datetime64], rest_us: Times, offset_minutes: int | None) -> Times:
+    """The inverse of `_local_days`."""
+    return days.astype(np.int64) * DAY + rest_us - (offset_minutes or 0) * MINUTE
 
 
-def _same_day(times: Times) -> bool:
-    dates = times.astype("datetime64[us]").astype("datetime64[D]")
-    days = (dates - dates.astype("datetime64[M]")).astype(np.int64)
-    is_last = (dates + 1).astype("datetime64[M]") != dates.astype("datetime64[M]")
-    return bool(len(np.unique(days)) <= 1 or is_last.all())
+def _months(times: Times, offset_minutes: int | None) -> Times:
+    days, _ = _local_days(times, offset_minutes)
+    return days.astype("datetime64[M]").astype(np.int64)
 
 
-def _plus_months(time: datetime, months: int) -> datetime:
-    """The same day so many months later; the last day of a month stays the last."""
-    month = time.year * 12 + time.month - 1 + months
-    first = time.replace(year=month // 12, month=month % 12 + 1, day=1)
-    following = month + 1
-    last = first.replace(year=following // 12, month=following % 12 + 1) - timedelta(days=1)
-    was_last = (time + timedelta(days=1)).month != time.month
-    return first.replace(day=last.day if was_last else min(time.day, last.day))
-
-
-def _micros(time: datetime) -> int:
-    return (time - _EPOCH) // timedelta(microseconds=1)
+def _day_of_month(times: Times, offset_minutes: int | None) -> int | None:
+    """The day that all times fall on, in shorter months their last; 31: always the last. None: there is no such day."""
+    days, _ = _local_days(times, offset_minutes)
+    month = days.astype("datetime64[M]")
+    day = (days - month.astype("datetime64[D]")).astype(np.int64) + 1
+    length = ((month + 1).astype("datetime64[D]") - month.astype("datetime64[D]")).astype(np.int64)
+    wanted = 31 if (day == length).all() else int(day.max())
+    return wanted if (day == np.minimum(wanted, length)).all() else None

@@ -194,12 +194,13 @@ def _without_gaps(
     findings.gaps.places.append(f"{hole} of {_called(name)}")
     full = np.full((steps, x_LC.shape[1]), np.nan)
     full[place] = x_LC
-    return np.concatenate([time_L[:1], clock.after(int(time_L[0]), steps - 1)]), full
+    return np.concatenate([time_L[:1], clock.after(int(time_L[0]), steps - 1, like=time_L)]), full
 
 
 def _first_hole(time_L: Times, place: NDArray[np.int64], clock: Clock) -> str:
     """The first time stamp that has no row."""
-    return clock.written(clock.after(int(time_L[0]), int(np.flatnonzero(np.diff(place) > 1)[0]) + 1)[-1])
+    steps = int(np.flatnonzero(np.diff(place) > 1)[0]) + 1
+    return clock.written(clock.after(int(time_L[0]), steps, like=time_L)[-1])
 
 
 def _look_at_numbers(
