@@ -101,6 +101,13 @@ def test_what_is_no_folder_is_told():
         seqsmith.load("model", 3)
 
 
+@pytest.mark.parametrize("loss", ["mse", "quantiles"])
+def test_intervals_of_a_longer_horizon_never_shrink_again(tmp_path, loss):
+    (found,) = forecaster(loss=loss).predict(write(tmp_path), horizon=20)
+    for width in (found.mean_TC - found.low_TC, found.high_TC - found.mean_TC):
+        assert (np.diff(width[HORIZON - 1 :], axis=0) > -1e-4).all()
+
+
 def test_what_is_no_table_or_no_horizon_is_told(tmp_path):
     model, path = forecaster(), write(tmp_path)
     for horizon in (0, 2.5, "5", True):

@@ -237,7 +237,12 @@ class Forecaster:
             pieces = (np.concatenate([piece, blank], axis=1) for piece in mean)
             longer = tuple(np.concatenate([x, piece]) for x, piece in zip(encoded.x, pieces, strict=True))
             encoded = replace(encoded, x=longer)
-        return np.concatenate(means, axis=1)[:, :horizon], np.concatenate(values, axis=1)[:, :horizon]
+        mean, value = np.concatenate(means, axis=1)[:, :horizon], np.concatenate(values, axis=1)[:, :horizon]
+        distance = value - mean[..., None]
+        later, half = slice(self.featuriser.horizon - 1, None), LEVELS.index(0.5)
+        for side, widest in ((slice(half), np.minimum), (slice(half + 1, None), np.maximum)):
+            distance[:, later, :, side] = widest.accumulate(distance[:, later, :, side], axis=1)
+        return mean, mean[..., None] + distance
 
     @property
     def interval(self) -> tuple[float, float]:

@@ -115,6 +115,25 @@ def test_models_of_the_same_table_answer_together(seqsmith, trained, folder):
     assert "its columns, scaling, horizon or loss differ from those of" in told.err
 
 
+@pytest.mark.parametrize(
+    "words", [("predict", "--horizon", "3"), ("predict", "--format", "json"), ("evaluate", "--part", "test")]
+)
+def test_a_model_that_is_not_there_is_no_model_of_another_kind(seqsmith, trained, words):
+    verb, *options = words
+    told = seqsmith(verb, "nowhere", trained / "table.csv", *options)
+    assert (told.code, told.err) == (2, "seqsmith: nowhere: no such model folder.\n")
+
+
+def test_large_numbers_keep_the_digits_that_move(seqsmith, folder):
+    rows = [f"2024-01-{1 + h // 24:02} {h % 24:02}:00,{1_234_567_890 + np.sin(h / 4):.3f}\n" for h in range(120)]
+    (folder / "meter.csv").write_text("date,meter\n" + "".join(rows))
+    assert seqsmith("train", "meter.csv", "--out", "r", "--quiet", *SMALL).code == 0
+    found = list(csv.DictReader(io.StringIO(seqsmith("predict", "r/model", "meter.csv").out)))
+    assert all(abs(float(row["meter"]) - 1_234_567_890) < 50 for row in found)
+    assert len({row["meter"] for row in found}) > 1
+    assert all(float(row["meter low"]) <= float(row["meter"]) <= float(row["meter high"]) for row in found)
+
+
 @pytest.mark.unwatched
 def test_evaluate_stands_beside_the_naive_forecasts_and_reports_both_ways(seqsmith, trained, folder):
     words = ("evaluate", trained / "run" / "model", trained / "table.csv", "--part", "dev")
@@ -123,6 +142,7 @@ def test_evaluate_stands_beside_the_naive_forecasts_and_reports_both_ways(seqsmi
     assert [line.split("  ")[0] for line in found.out.splitlines()[2:6]] == [
         "model", "repeat last", "repeat 24 steps", "linear"]  # fmt: skip
     assert "12 windows: the last incomplete batch of 4 is left out" in found.out
+    assert "coverage there says little" in found.err
     report = json.loads((folder / "r.json").read_text())
     assert report["windows"] == 13
     assert set(report["rows"]) == {"model", "repeat last", "repeat 24 steps", "linear"}
@@ -329,9 +349,9 @@ def test_settings_that_contradict_each_other_are_told(seqsmith, folder, settings
 
 @pytest.mark.unwatched
 def test_what_belongs_to_models_of_series_alone_is_refused_elsewhere(seqsmith, model, trained, pairs):
-    assert "--horizon belongs to models of series" in seqsmith("predict", model, pairs, "--horizon", "3").err
+    assert "--horizon belongs to models that forecast tables" in seqsmith("predict", model, pairs, "--horizon", "3").err
     refused = seqsmith("evaluate", model, pairs, "--part", "dev")
-    assert "--part, --plot and settings of series belong to models of series" in refused.err
+    assert "--part, --plot and settings of series belong to models that forecast tables" in refused.err
     series = trained / "run" / "model"
     assert "its answers are numbers, not text." in seqsmith("score", series, pairs).err
     assert "no such score of a series" in seqsmith("evaluate", series, trained / "table.csv", "--score", "bleu").err

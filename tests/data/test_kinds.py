@@ -54,3 +54,21 @@ def test_arrays_are_series_and_parallel_files_and_pipes_are_text(tmp_path: Path)
     assert guess_kind(Corpus(path=str(source), target=str(source)), Data()).kind == "text"
     assert guess_kind(Corpus(path="-"), Data()).kind == "text"
     assert guess_kind(Corpus(path=str(tmp_path / "missing.tsv")), Data()).kind == "text"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "odd"),
+    [
+        ("thousands.csv", 'date,y\n2020-01-01,"10,103.68"\n2020-01-02,"11,022.94"\n', "10,103.68"),
+        ("share.csv", "date,y\n2020-01-01,10.1%\n2020-01-02,11.0%\n", "10.1%"),
+        ("comma.tsv", "date\ty\n2020-01-01\t10,1\n2020-01-02\t11,0\n", "10,1"),
+        ("quarters.csv", "date,y\n2000Q1,1.5\n2000Q2,1.6\n", "2000Q1"),
+        ("dates.tsv", "2020-01-01\t01.01.2020\n2020-01-02\t02.01.2020\n", None),
+        ("spoken.tsv", "date\tspoken\n2020-01-01\tthe first\n2020-01-02\tthe second\n", None),
+    ],
+)
+def test_what_is_almost_a_series_is_text_and_says_why(tmp_path: Path, name: str, content: str, odd: str | None) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    found = guess_kind(Corpus(path=str(tmp_path / name)), Data())
+    assert found.kind == "text"
+    assert (f"would be a series but for cells such as '{odd}'" in found.reason) if odd else not found.reason

@@ -208,6 +208,8 @@ def test_columns_that_never_change(tmp_path):
         ('a,b\n"10,038",1\n"10,969",2\n', {}, "/t.csv:2: `a` is '10,038'; expected a number, with a point before"),
         ("timestamp,a\n1577836800,1\n1577840400,2\n", {}, "the column `timestamp` holds numbers; expected time stamps"),
         ("a;b\n1;2\n", {}, "Save it with commas."),
+        ("year,a\n1900,1\n1901,7\n1902,2\n1903,5\n", {}, "the column `year` rises by the same number in each row."),
+        ("date,open,a\n2020-01-01,True,1\n2020-01-02,False,2\n", {}, "`open` is true or false; expected numbers."),
         ("a,b\n1,x\n", {"group": "a"}, "no column of numbers to forecast: a is set to be something else."),
         ("a,b\nx,y\n", {"group": "a"}, "no column of numbers to forecast. Name them with series.targets."),
     ],

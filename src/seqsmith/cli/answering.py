@@ -39,12 +39,13 @@ def answer(
 ) -> None:
     """Answer the inputs, none of which stands for standard input, by the kind of the first model."""
     inputs = inputs or ["-"]
+    _check_there(folders)
     keep_apart(output, inputs, option="--out")
     _check_picture(attention, inputs, output)
     if output is not None and not is_vector_model(folders[0]):
         form = form or _format_of(output)
     if horizon is not None and not is_series_model(folders[0]):
-        raise UserError("--horizon belongs to models of series, and this one is not.")
+        raise UserError("--horizon belongs to models that forecast tables, and this one does not.")
     if is_speech_model(folders[0]):
         from seqsmith.cli.transcribe import transcribe
 
@@ -83,6 +84,13 @@ def answer(
     )
 
 
+def _check_there(folders: Sequence[Path]) -> None:
+    """Before its absence makes a folder something else than it would be."""
+    for folder in folders:
+        if not folder.exists():
+            raise UserError(f"{folder}: no such model folder.")
+
+
 def _format_of(output: Path) -> Format | None:
     """What the suffix asks for, if anything. Raises UserError for one that promises what is not written."""
     suffix = output.suffix.lower()
@@ -118,6 +126,7 @@ def evaluate_numbers(
     others: Mapping[str, object],
 ) -> bool:
     """Evaluate a model whose answers are numbers; False where it is none. `others` are options for all but those."""
+    _check_there(folders)
     model = folders[0]
     if is_vector_model(model):
         _refuse({**others, "--score": names, "--with": folders[1:]})
@@ -128,7 +137,9 @@ def evaluate_numbers(
         evaluate_series(folders, data, part=part, names=names or [], series=series, report=report, plot=plot)
         return True
     if plot is not None or part != "all" or series:
-        raise UserError("--part, --plot and settings of series belong to models of series, and this one is not.")
+        raise UserError(
+            "--part, --plot and settings of series belong to models that forecast tables; this one does not."
+        )
     if is_vector_model(model):
         from seqsmith.cli.vector_verbs import evaluate_vectors
 

@@ -28,6 +28,8 @@ def with_kind(table: Mapping[str, Any], say: Say) -> Mapping[str, Any]:
     data = config.draft({"data": table.get("data", {})}, where="settings").data
     guess = guess_kind(data.train[0], data)
     if guess.kind == "text" or (guess.kind == "series" and "target" in table and "series" not in table):
+        if guess.reason:
+            say(f"  source.kind=text  ({guess.reason})")
         return table
     say(f"  source.kind={guess.kind}  ({guess.reason}; for text set source.kind=text)")
     return config.merge(table, {"source": {"kind": guess.kind}})

@@ -15,7 +15,7 @@ from seqsmith.batch import SeriesBatch
 from seqsmith.cli.card import describe, series_card
 from seqsmith.cli.display import Display
 from seqsmith.cli.finish import best_weights
-from seqsmith.cli.forecasts import score_rows, score_windows
+from seqsmith.cli.forecasts import coverage_of, score_rows, score_windows
 from seqsmith.cli.program import command
 from seqsmith.cli.series_data import PreparedSeries, prepare_series
 from seqsmith.engine.values import new_engine
@@ -92,6 +92,9 @@ class SeriesTask:
         forecaster = replace(self.forecaster, baselines=self._with_intervals())
         rows = score_rows(forecaster, self.prepared.dev, self.prepared.dev_windows)
         display.say(f"Forecasts of {len(self.prepared.dev_windows):,} dev windows:\n{render_forecasts(rows)}")
+        remark = coverage_of(forecaster, "dev")
+        if remark is not None:
+            display.say(remark)
         folder = run / "model"
         minutes = trainer.progress.seconds / 60
         card = series_card(
@@ -125,6 +128,8 @@ class SeriesTask:
         error_ETC = self.prepared.dev.truths(chosen) - mean
         error_ETC[:, :, np.isnan(error_ETC).all((0, 1))] = 0.0
         error_QTC = np.nanquantile(np.where(np.isnan(error_ETC).all(0), 0.0, error_ETC), LEVELS, axis=0)
+        below = np.array(LEVELS)[:, None, None] < 0.5
+        error_QTC = np.where(below, np.minimum(error_QTC, 0.0), np.maximum(error_QTC, 0.0))  # the forecast lies within
         error_TCQ = np.ascontiguousarray(np.moveaxis(error_QTC, 0, 2), np.float32)
         return replace(self.prepared.baselines, error_TCQ=error_TCQ)
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from seqsmith import __version__, config, runtime
-from seqsmith.cli.forecasts import score_rows
+from seqsmith.cli.forecasts import coverage_of, score_rows
 from seqsmith.cli.program import note
 from seqsmith.cli.series_data import part_windows, splits_of
 from seqsmith.cli.write import replacing
@@ -67,9 +67,14 @@ def predict_series(
             return
         writer = csv.writer(file, delimiter="\t" if form in ("tsv", "text") else ",", lineterminator="\n")
         writer.writerow([printable(name) for name in rows[0]])
-        writer.writerows([f"{v:.8g}" if isinstance(v, float) else printable(v) for v in row.values()] for row in rows)
+        writer.writerows([_digits(v) if isinstance(v, float) else printable(v) for v in row.values()] for row in rows)
     lower, upper = forecaster.interval
     note(f"low and high are where the truth should lie {upper - lower:.0%} of the time.")
+
+
+def _digits(number: float) -> str:
+    """Eight digits, and three behind the point of large numbers, of which the last digits may be all that moves."""
+    return f"{number:.8g}" if abs(number) < 1e5 else f"{number:.3f}".rstrip("0").rstrip(".")
 
 
 def evaluate_series(
@@ -107,6 +112,9 @@ def evaluate_series(
     rows = score_rows(forecaster, encoded, windows)
     print(f"{len(windows):,} windows of {printable(table.path, longest=1000)} ({part})")
     print(_chosen(rows, names))
+    remark = coverage_of(forecaster, part)
+    if remark is not None:
+        note(remark)
     found = _report(forecaster, folders, data, part, len(windows), rows)
     kept = whole_batches(len(windows), checked.drop_last)
     if checked.drop_last and 0 < kept < len(windows):

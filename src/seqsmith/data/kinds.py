@@ -27,6 +27,8 @@ Kind = Literal["text", "speech", "series"]
 RECORDINGS = (".wav", ".flac", ".ogg", ".mp3", ".npy", ".npz")
 _ROWS = 20  # that are looked at
 _NOT_NUMBERS = 2  # columns of a table of series: a time and a group
+_WRITTEN = re.compile(r"\s*[-+]?(\d+|\d{1,3}([.,' ]\d{3})+)([.,]\d+)?\s*%?\s*")  # numbers as people write them
+_PART_OF_YEAR = re.compile(r"\s*\d{4}\s*-?[QW]\d{1,2}\s*", re.IGNORECASE)
 _TIME = re.compile(r"\s*(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?!\d)|\d{4}[-/]\d{1,2}\s*$)")
 
 
@@ -53,7 +55,14 @@ def guess_kind(corpus: config.Corpus, settings: config.Data) -> Guess:
         return Guess("speech", f"{shown(path)} names recordings such as {printable(recording, longest=80)}")
     if _is_series(rows):
         return Guess("series", f"{shown(path)} is a table of numbers under names or beside times")
-    return Guess("text")
+    odd = _almost_series(rows)
+    if odd is None:
+        return Guess("text")
+    return Guess(
+        "text",
+        f"{shown(path)} would be a series but for cells such as '{printable(odd)}': for one, write "
+        "numbers as 1234.5 and times as 2016-07-01",
+    )
 
 
 def _is_series(rows: Sequence[Sequence[str]]) -> bool:
@@ -66,6 +75,19 @@ def _is_series(rows: Sequence[Sequence[str]]) -> bool:
     has_time = any(all(map(_TIME.match, column)) for column in others)
     fits = numbers > 0 and len(others) <= _NOT_NUMBERS
     return fits and (has_time or (has_header and numbers > len(others)))
+
+
+def _almost_series(rows: Sequence[Sequence[str]]) -> str | None:
+    """The first cell that keeps a table of one column of times and others of numbers from being one, or None."""
+    if len(set(map(len, rows))) != 1 or {"source", "target"} <= set(rows[0]):
+        return None
+    columns = list(zip(*rows[not any(map(_is_number, rows[0])) :], strict=True))
+    times = [column for column in columns if all(_TIME.match(cell) or _PART_OF_YEAR.fullmatch(cell) for cell in column)]
+    others = [cell for column in columns if column not in times for cell in column]
+    if len(times) != 1 or not others or not all(_is_number(cell) or _WRITTEN.fullmatch(cell) for cell in others):
+        return None
+    odd = (cell for cell in (*others, *times[0]) if not _is_number(cell) and not _TIME.match(cell))
+    return next(odd, None)
 
 
 def _first_rows(path: str, settings: config.Data) -> Sequence[Sequence[str]]:

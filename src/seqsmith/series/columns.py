@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from seqsmith import config
 from seqsmith.data.counts import Counts
@@ -126,6 +127,12 @@ def _layout(block: Block, path: str, settings: config.Series, *, may_lack_group:
     taken = {time, group, *settings.covariates}
     numbers = [name for name in names if kinds[name] == "number" and name not in taken]
     targets = settings.targets or tuple(numbers)
+    counting = next((name for name in numbers if _counts(cells[name])), None)
+    if counting is not None and header and time is None and settings.targets is None:
+        raise UserError(
+            f"{where}: the column `{printable(counting)}` rises by the same number in each row. Is it a time? Write "
+            "times such as 2016-07-01, or say with series.targets what is to be forecast."
+        )
     if not targets:
         other = ", ".join(printable(name) for name in names if kinds[name] == "number" and name in taken)
         said = f": {other} is set to be something else. Leave that out" if other else ". Name them with series.targets"
@@ -135,6 +142,16 @@ def _layout(block: Block, path: str, settings: config.Series, *, may_lack_group:
             raise UserError(f"{where}: the column `{name}` cannot be a target and time, group or covariate as well.")
     others = tuple(name for name in numbers if name not in targets)
     return Layout(where, names, time, group, (*targets, *others), len(targets), settings.covariates), header
+
+
+def _counts(cells: Cells) -> bool:
+    """Whether whole numbers rise by one step."""
+    texts = [cell.strip() for _, cell in cells]
+    if len(texts) < 4 or not all(text.isascii() and text.isdecimal() for text in texts):
+        return False
+    numbers = [int(text) for text in texts]
+    steps = {after - before for before, after in pairwise(numbers)}
+    return len(steps) == 1 and min(steps) > 0
 
 
 def _time(names: Sequence[str], kinds: dict[str, str]) -> str | None:
@@ -147,6 +164,11 @@ def _time(names: Sequence[str], kinds: dict[str, str]) -> str | None:
 def _group(words: Mapping[str, Cells], where: str) -> str | None:
     """The only column of words. Numbers as people write them (10,038 or 12 %) are none."""
     for name, cells in words.items():
+        if {cell.strip().lower() for _, cell in cells} <= {"true", "false"}:
+            raise UserError(
+                f"{where}: `{printable(name)}` is true or false; expected numbers. Write 1 and 0, or, if it tells "
+                "series apart, say so with series.group."
+            )
         odd = [(line, cell) for line, cell in cells if not any(letter.isalpha() for letter in cell)]
         if 2 * len(odd) > len(cells):
             line, cell = odd[0]
