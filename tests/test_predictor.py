@@ -19,10 +19,13 @@ from hypothesis import strategies as st
 import reversal
 import seqsmith
 from seqsmith import config
+from seqsmith.batch import END
 from seqsmith.bundle import Bundle
+from seqsmith.engine.answering import answer_all
 from seqsmith.engine.pytorch import TorchEngine
 from seqsmith.errors import UserError
 from seqsmith.predictor import Candidate, Prediction, Predictor
+from seqsmith.search.answer import Answer
 
 KINDS = ("lstm", "gru", "transformer")
 TEXTS = [source for source, _ in reversal.pairs(20, longest=9)]
@@ -346,10 +349,36 @@ def test_rows_must_agree() -> None:
     assert error_of(model.score, ["1", "2"], ["1"]) == "2 sources, but 1 targets: each source needs one."
 
 
+def test_texts_may_come_from_anything_with_an_order() -> None:
+    model = predictor()
+    assert alike(model.predict(text for text in ["1", "23"]), model.predict(["1", "23"]))
+    assert error_of(model.predict, {"1"}) == "expected a list of texts, found set."
+    assert error_of(model.predict, None) == "expected a list of texts, found NoneType."
+    assert error_of(model.score, ["1"], [3]) == "expected a list of texts, but number 1 is of type int."
+    assert error_of(model.attention, ["1"], "1") == "attention takes one source and one target, each a text."
+    assert error_of(list, model.stream([("1", None)], window=0)) == "window: found 0, expected one row at least."
+
+
+def test_room_for_answers_that_may_be_long_is_counted_as_well() -> None:
+    class Counting:
+        name, workers = "counting", 1
+
+        def answer(self, sources: Sequence[Any], _settings: config.Search) -> list[list[Answer]]:
+            sizes.append(len(sources))
+            return [[] for _ in sources]
+
+    found = []
+    for longest in (None, 20, 400):
+        sizes: list[int] = []
+        answer_all(Counting(), [[5, 6, END]] * 40, config.Search(beam=1, batch_tokens=120, longest=longest))
+        found.append(max(sizes))
+    assert found == [30, 24, 1]  # 3, 20 / 4 and 400 / 4 steps each
+
+
 def test_a_single_text_is_not_a_list() -> None:
-    expected = "predict takes a list of texts, found one string: write predict([text])."
+    expected = "expected a list of texts, found one string: write [text]."
     assert error_of(predictor().predict, "123") == expected
-    expected = "predict takes a list of texts, but number 2 is of type int."
+    expected = "expected a list of texts, but number 2 is of type int."
     assert error_of(predictor().predict, ["1", 23]) == expected
 
 

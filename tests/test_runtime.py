@@ -102,6 +102,12 @@ def test_the_first_signal_is_noted_and_the_second_acts(number: signal.Signals) -
             signal.raise_signal(number)
             assert acted == [number]
             assert interrupted() == number
+            with pytest.raises(runtime.Interrupted), interrupted.at_once():
+                pytest.fail("it has come already")
+        with runtime.interruptible() as interrupted:
+            with pytest.raises(runtime.Interrupted), interrupted.at_once():
+                signal.raise_signal(number)
+            assert interrupted() == number
         signal.raise_signal(number)
         assert acted == [number, number]
     finally:

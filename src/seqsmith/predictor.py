@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -115,12 +115,13 @@ class Predictor:
         return cls(choice.engine, first.featuriser, first.settings, choice.reason, opened, engine != "auto")
 
     def predict(
-        self, texts: Sequence[str], *, features: Sequence[str] | None = None, **search: Any
+        self, texts: Iterable[str], *, features: Iterable[str] | None = None, **search: Any
     ) -> list[Prediction]:
         """Answer each text. Keywords are settings of `[search]`: beam, nbest, length_penalty, ...
 
         An empty text (or one of white space) is answered by an empty one. Raises UserError for an unknown setting.
         """
+        texts, features = _listed(texts), None if features is None else _listed(features)
         self._check_features(texts, features)
         settings = self._search(search)
         sources = self._sources(texts, features)
@@ -185,6 +186,8 @@ class Predictor:
         self, rows: Iterable[tuple[str, str | None]], *, window: int = 1024, **search: Any
     ) -> Iterator[Prediction]:
         """Answer an endless input of (text, features) in order, holding `window` rows at a time."""
+        if window < 1:
+            raise UserError(f"window: found {window}, expected one row at least.")
         iterator = iter(rows)
         while block := list(islice(iterator, window)):
             if not all(isinstance(row, tuple) and len(row) == 2 for row in block):
@@ -198,6 +201,7 @@ class Predictor:
         self, sources: Sequence[str], targets: Sequence[str], *, features: Sequence[str] | None = None
     ) -> list[float]:
         """The log-probability of each target given its source, in nats, the end of the target included."""
+        sources, targets = _listed(sources), _listed(targets)
         if len(sources) != len(targets):
             raise UserError(f"{len(sources)} sources, but {len(targets)} targets: each source needs one.")
         if self.settings.model.ctc == 1.0:
@@ -226,6 +230,8 @@ class Predictor:
         encoder = self.settings.model.encoder
         if isinstance(encoder, config.RecurrentEncoder) and encoder.pyramid and encoder.layers > 1:
             raise UserError("attention is drawn over the pieces of a text, and this encoder joins them (pyramid).")
+        if not isinstance(source, str) or not isinstance(target, str):
+            raise UserError("attention takes one source and one target, each a text.")
         column = None if features is None else [features]
         self._check_features([source], column)
         source_ids = self._sources([source], column)
@@ -270,11 +276,6 @@ class Predictor:
         return self.featuriser.sources(columns)
 
     def _check_features(self, texts: Sequence[str], features: Sequence[str] | None) -> None:
-        if isinstance(texts, str):
-            raise UserError("predict takes a list of texts, found one string: write predict([text]).")
-        for number, text in enumerate(texts, 1):
-            if not isinstance(text, str):
-                raise UserError(f"predict takes a list of texts, but number {number} is of type {type(text).__name__}.")
         if features is not None and len(features) != len(texts):
             raise UserError(f"{len(texts)} texts, but {len(features)} rows of features: each text needs one.")
         known = self.featuriser.takes_features
@@ -355,3 +356,16 @@ def _check_lengths(side: str, sequences: list[list[int]], longest: int) -> None:
                 f"pair {number:,}: its {side} has {len(ids):,} tokens, more than data.longest_{side} = {longest:,} of "
                 "this model: shorten it or leave it out."
             )
+
+
+def _listed(texts: Iterable[str]) -> list[str]:
+    """What a caller gives as texts, in their order."""
+    if isinstance(texts, str):
+        raise UserError("expected a list of texts, found one string: write [text].")
+    if not isinstance(texts, Iterable) or isinstance(texts, (Set, Mapping)):
+        raise UserError(f"expected a list of texts, found {type(texts).__name__}.")
+    listed = list(texts)
+    for number, text in enumerate(listed, 1):
+        if not isinstance(text, str):
+            raise UserError(f"expected a list of texts, but number {number} is of type {type(text).__name__}.")
+    return listed

@@ -201,20 +201,51 @@ def peak_memory_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+class Interrupted(KeyboardInterrupt):
+    """A signal came while nothing was in the making that must be finished first."""
+
+
+class Interrupt:
+    """The number of the first SIGINT or SIGTERM that came, when called; None: there was none."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._at_once = False
+
+    def __call__(self) -> int | None:
+        return self.number
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Within, the first signal raises Interrupted where the program stands."""
+        if self.number is not None:
+            raise Interrupted
+        self._at_once = True
+        try:
+            yield
+        finally:
+            self._at_once = False
+
+    def note(self, number: int) -> None:
+        self.number = self.number or number
+        if self._at_once:
+            raise Interrupted
+
+
 @contextmanager
-def interruptible() -> Iterator[Callable[[], int | None]]:
-    """Within, SIGINT and SIGTERM only make the yielded function return their number; a second one acts at once."""
-    received: list[int] = []
+def interruptible() -> Iterator[Interrupt]:
+    """Within, SIGINT and SIGTERM are only noted, but for where they may act at once; a second one acts at once."""
+    interrupt = Interrupt()
 
     def note(number: int, _frame: object) -> None:
-        received.append(number)
         signal.signal(number, before[number])
+        interrupt.note(number)
 
     before = {int(number): signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         for number in before:
             signal.signal(number, note)
-        yield lambda: received[0] if received else None
+        yield interrupt
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -90,6 +90,10 @@ def test_features_are_read_as_in_training(seqsmith: Seqsmith, folder: Path, mode
 
 def test_score_prints_a_log_probability_for_each_pair(seqsmith: Seqsmith, models: Path, test_file: Path) -> None:
     told = seqsmith("score", models / "one", test_file)
+    assert (told.code, told.out) == (2, "")  # lines would not stand beside those of the file
+    assert "test.tsv:11: the source is empty" in told.err
+    reversal.write(test_file, [*PAIRS[:29], (PAIRS[29][0], "0000000")])
+    told = seqsmith("score", models / "one", test_file)
     values = [float(line) for line in told.lines]
     assert len(values) == 30
     assert all(value < 0 for value in values)

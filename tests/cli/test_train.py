@@ -205,6 +205,20 @@ def test_control_c_while_the_model_is_made_says_how_to_go_on(
     assert Predictor.open("run/model")
 
 
+def test_a_run_goes_on_from_where_its_paths_begin(
+    seqsmith: Seqsmith, folder: Path, pairs: Path, small: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert seqsmith("train", pairs, "--quiet", *small).code == 0
+    (folder / "elsewhere").mkdir()
+    monkeypatch.chdir(folder / "elsewhere")
+    told = seqsmith("train", "--resume", "--out", "../run")
+    assert (told.code, told.err) == (
+        2,
+        "seqsmith: ../run: its data, pairs.tsv, is not in this folder. Paths of a run begin where it was begun: "
+        "go on from there, or put the data back.\n",
+    )
+
+
 def test_a_run_goes_on_when_nobody_looks_any_more(folder: Path, pairs: Path, small: tuple[str, ...]) -> None:
     with start("train", pairs, *small, folder=folder) as process:
         assert process.stderr

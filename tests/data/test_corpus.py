@@ -173,6 +173,24 @@ def test_a_named_column_means_a_header(tmp_path: Path) -> None:
     assert rows_of(path, data=config.Data(header=True)) == [(2, "a", "b")]
 
 
+def test_keys_that_say_nothing_are_asked_for_where_there_are_more_than_wanted(tmp_path: Path) -> None:
+    path = written(tmp_path, '{"id": "1", "body": "b", "subject": "s"}\n', "a.jsonl")
+    assert message(path) == (
+        "a.jsonl:1: found the columns id, body, subject. Say with data.source and data.target which to take."
+    )
+    assert message(path, wanted=roles("body")).endswith("Say with data.target which to take.")
+    assert rows_of(path, wanted=roles("body", "subject")) == [(1, "b", "s")]
+    assert rows_of(written(tmp_path, '{"en": "a", "de": "b"}\n', "b.jsonl")) == [(1, "a", "b")]
+
+
+@pytest.mark.parametrize("head", ["Source\tTarget", "SOURCE\ttarget\tid"])
+def test_a_header_in_other_letters_is_no_pair(tmp_path: Path, head: str) -> None:
+    path = written(tmp_path, f"{head}\na\tb\tc\n")
+    assert message(path) == (
+        "a.tsv:1: are these names of columns? Write them as source and target, or set data.header."
+    )
+
+
 def test_numbered_columns_count_from_one(tmp_path: Path) -> None:
     path = written(tmp_path, "lemma\tform\tN;PL\n")
     assert rows_of(path, wanted=roles(3, 1, 2)) == [(1, "N;PL", "lemma", "form")]
@@ -209,6 +227,7 @@ def test_two_roles_do_not_fall_on_one_column(tmp_path: Path) -> None:
         ("ein Hund\n", "a.tsv", "If this is the source side alone, give the target file as the second one."),
         ("a,b\n", "a.tsv", "If commas separate the columns, let the file's name end in .csv"),
         ("a;b\n", "a.csv", "Semicolons separate nothing here"),
+        ('{"source": "a", "target": "b"}\n', "a.tsv", "Objects of JSON, one a line? Let the file's name end in .jsonl"),
         ("a\tb\n", "a.csv", "if tabs separate the columns, let the file's name end in .tsv"),
     ],
 )
@@ -221,7 +240,7 @@ def test_one_column_is_an_error_with_advice(tmp_path: Path, content: str, name: 
 
 def test_rows_must_have_as_many_columns_as_the_first(tmp_path: Path) -> None:
     assert message(written(tmp_path, "a\tb\nc\n")) == (
-        "a.tsv:2: expected 2 columns (tab-separated) as in the first row, found 1."
+        "a.tsv:2: expected 2 columns (tab-separated) as in the first row, found 1. Mend the line, or take it out."
     )
     assert message(written(tmp_path, "a\tb\n\nc\td\te\n")) == (
         "a.tsv:3: expected 2 columns (tab-separated) as in the first row, found 3. A tab inside a text? Use a space, "

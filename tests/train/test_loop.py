@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import reversal
-from seqsmith import config
+from seqsmith import config, runtime
 from seqsmith.batch import END, Batch, tokens
 from seqsmith.errors import Diverged
 from seqsmith.folder import check_folder
@@ -79,8 +79,19 @@ def new_trainer(folder: Path, *, kind: str = "lstm", weights: int = 1, dropout: 
     return Trainer(settings=config.build({"train": table}, where="test").train, **fields)
 
 
+class Asked(runtime.Interrupt):
+    """One that comes when a function says so, which is asked after every update."""
+
+    def __init__(self, ask: Callable[[], int | None]):
+        super().__init__()
+        self.ask = ask
+
+    def __call__(self) -> int | None:
+        return self.number or self.ask()
+
+
 def stop_at(trainer: Trainer, update: int) -> Trainer:
-    trainer.interrupted = lambda: 15 if trainer.progress.update >= update else None
+    trainer.interrupt = Asked(lambda: 15 if trainer.progress.update >= update else None)
     return trainer
 
 
@@ -250,7 +261,7 @@ def test_an_update_without_a_finite_gradient_changes_no_weight_and_is_counted(tm
     told: list[Event] = []
     trainer = spoilt(new_trainer(tmp_path, ema=0.9, total_updates=10, tell=told.append), [2, 3, 6], factor)
     seen: list[dict[str, Any]] = []
-    trainer.interrupted = lambda: seen.append(state(trainer))  # type: ignore[func-returns-value]  # at every update
+    trainer.interrupt = Asked(lambda: seen.append(state(trainer)))  # type: ignore[func-returns-value]
     trainer.run()
     unchanged = [
         update
@@ -430,3 +441,27 @@ def test_bf16_trains_too_and_leaves_the_weights_in_fp32(tmp_path: Path) -> None:
     assert trainer.validate().report["value"] < before
     assert trainer.progress.skipped == 0
     assert {parameter.dtype for parameter in trainer.model.parameters()} == {torch.float32}
+
+
+def test_a_signal_ends_a_validation_at_once_and_whoever_resumes_does_it(tmp_path: Path) -> None:
+    changes = {"validate_every": 5, "schedule": {"kind": "plateau", "patience": 1}, "average": 2}
+    whole = new_trainer(tmp_path / "whole", **changes, validate=scripted([3.0, 1.0, 2.0, 4.0]))
+    whole.run()
+
+    def signalled() -> Validation:
+        trainer.interrupt.note(15)
+        raise AssertionError("the validation goes on")
+
+    scores = iter([3.0, 2.0, 4.0])
+    trainer = new_trainer(tmp_path / "cut", **changes)
+    trainer.validate = lambda: Validation((next(scores), 0.0), {}) if trainer.progress.update == 5 else signalled()
+    assert trainer.run() == "signal 15"
+    assert (trainer.progress.update, trainer.progress.unvalidated) == (10, True)
+    again = go_on(new_trainer(tmp_path / "cut", **changes, validate=scripted([1.0, 2.0, 4.0])))
+    again.run()
+    assert state(again) == state(whole)
+    trainer = new_trainer(tmp_path / "last", **changes, total_updates=5, validate=signalled)
+    assert trainer.run() == "signal 15"
+    again = go_on(new_trainer(tmp_path / "last", **changes, total_updates=5, validate=scripted([1.0])))
+    assert again.run() == "all updates done"
+    assert again.progress.best == [((1.0, 0.0), 5)]

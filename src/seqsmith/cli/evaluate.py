@@ -89,7 +89,7 @@ def evaluate(
 def score(folders: list[Path], corpus: config.Corpus, *, data: dict[str, Any]) -> None:
     """Print the log-probability of each pair, in nats."""
     predictor = Predictor.open(*folders, engine="torch", threads=runtime.threads(None)).with_longest(data)
-    texts = read_pairs(corpus, predictor.settings, data).texts
+    texts = read_pairs(corpus, predictor.settings, {"empty": "error", **data}).texts
     for value in predictor.score(texts["source"], texts["target"], features=texts.get("features")):
         print(f"{value:.6f}")
     targets = predictor.featuriser.targets({"target": texts["target"]})

@@ -46,7 +46,9 @@ def train(table: Mapping[str, Any], run: Path, *, resume: bool, quiet: bool = Fa
         with run_lock(run):
             _check_run_folder(run, resume=resume)
             if resume:
-                return _lead(config.read_table(run / "config.toml"), run, rank, display, resume=True)
+                table = config.read_table(run / "config.toml")
+                _check_folder_of_paths(table, run)
+                return _lead(table, run, rank, display, resume=True)
             with _unbegun_again(run):
                 return _lead(_shared(table, rank, display.say), run, rank, display, resume=False)
 
@@ -108,8 +110,8 @@ def _open_task(table: Mapping[str, Any], run: Path, rank: Rank, *, resume: bool,
 
 def _fit(task: Task, run: Path, rank: Rank, tell: Tell, display: Display, *, resume: bool) -> int:
     """Train and let the leader make the model folder, or stop when a signal says so; returns the exit code."""
-    with runtime.interruptible() as interrupted:
-        trainer = _trainer(task, run, tell, interrupted, rank)
+    with runtime.interruptible() as interrupt:
+        trainer = _trainer(task, run, tell, interrupt, rank)
         _check_same_data(task.data_digest, rank)
         if resume:
             with rank.after_leader():  # who sets damaged checkpoints aside
@@ -159,6 +161,18 @@ def _check_run_folder(run: Path, *, resume: bool) -> None:
     checkpoints.mkdir(exist_ok=True)
     for left_behind in checkpoints.glob(".tmp-*"):  # by a process that was killed while it saved
         shutil.rmtree(left_behind, ignore_errors=True)
+
+
+def _check_folder_of_paths(table: Mapping[str, Any], run: Path) -> None:
+    """Raise UserError where the data is not seen from here, but from the folder in which the run was begun."""
+    data = config.draft({"data": table.get("data", {})}, where=str(run / "config.toml")).data
+    for corpus in (*data.train, *data.dev):
+        for path in filter(None, (corpus.path, corpus.target)):
+            if not Path(path).is_absolute() and not Path(path).exists():
+                raise UserError(
+                    f"{run}: its data, {path}, is not in this folder. Paths of a run begin where it was begun: "
+                    "go on from there, or put the data back."
+                )
 
 
 @contextmanager
@@ -214,7 +228,7 @@ def _check_same_data(digest: str, rank: Rank) -> None:
         )
 
 
-def _trainer(task: Task, run: Path, tell: Tell, interrupted: Callable[[], int | None], rank: Rank) -> Trainer:
+def _trainer(task: Task, run: Path, tell: Tell, interrupt: runtime.Interrupt, rank: Rank) -> Trainer:
     settings = task.settings
     precision = settings.train.precision
     assert precision != "auto"
@@ -231,7 +245,7 @@ def _trainer(task: Task, run: Path, tell: Tell, interrupted: Callable[[], int | 
         folder=run / "checkpoints",
         data_digest=task.data_digest,
         tell=tell,
-        interrupted=interrupted,
+        interrupt=interrupt,
         rank=rank,
     )
 

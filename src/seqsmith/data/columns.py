@@ -77,6 +77,16 @@ def choose(
     return chosen
 
 
+def check_told(roles: Sequence[Role], names: Sequence[str], where: str) -> None:
+    """Raise UserError where columns have names, more than are wanted, and nothing says which is which."""
+    wanted = [role for role in roles if role.position is not None]
+    unknown = [role.name for role in wanted if role.column is None and not {role.name, *role.names} & set(names)]
+    if unknown and len(names) > len(wanted):
+        listed = ", ".join(printable(name) for name in names)
+        which = " and ".join(f"data.{name}" for name in unknown)
+        raise UserError(f"{where}: found the columns {listed}. Say with {which} which to take.")
+
+
 def _column(role: Role, names: Sequence[str] | None, where: str) -> int | None:
     match role.column:
         case int() as number:

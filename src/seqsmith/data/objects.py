@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from seqsmith import config
-from seqsmith.data.columns import Role, Rows, choose
+from seqsmith.data.columns import Role, Rows, check_told, choose
 from seqsmith.data.counts import Counts
 from seqsmith.data.files import shown
 from seqsmith.data.lines import read_lines
@@ -37,6 +37,7 @@ def read_objects(path: str, roles: Sequence[Role], settings: config.Data, counts
             if keys is None and (first := objects[-1]) is not None:
                 names = list(first)
                 where = f"{block.path}:{number}"
+                check_told(roles, names, where)
                 chosen = choose(roles, names, width=len(names), where=where, kind="the keys of the JSON object")
                 keys = {role: names[column] for role, column in chosen.items()}
         if keys is None:

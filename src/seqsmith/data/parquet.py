@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from seqsmith.data.columns import Role, Rows, choose
+from seqsmith.data.columns import Role, Rows, check_told, choose
 from seqsmith.data.files import explained
 from seqsmith.data.lines import ROWS
 from seqsmith.data.printable import printable
@@ -54,6 +54,7 @@ def _opened(path: str) -> Iterator[Any]:
 
 def _rows(file: Any, path: str, roles: Sequence[Role]) -> Iterator[Rows]:
     names = list(file.schema_arrow.names)
+    check_told(roles, names, path)
     chosen = choose(roles, names, width=len(names), where=path, kind="Parquet")
     numbers = {role.name for role in roles if role.numbers}
     for role, column in chosen.items():

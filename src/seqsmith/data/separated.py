@@ -94,6 +94,10 @@ def _layout(first: list[str], where: str, roles: Sequence[Role], settings: confi
     header = settings.header
     if header is None:
         header = any(isinstance(role.column, str) for role in roles) or {"source", "target"} <= set(first)
+        if not header and {"source", "target"} <= {cell.strip().lower() for cell in first}:
+            raise UserError(
+                f"{where}: are these names of columns? Write them as source and target, or set data.header."
+            )
         known = [{role.name, *role.names} for role in roles if role.names]
         header = header or (bool(known) and all(names & set(first) for names in known))
     names = first if header else None
@@ -118,6 +122,8 @@ def _kind(comma: bool) -> str:
 
 
 def _hint(line: str, *, comma: bool) -> str:
+    if line.startswith("{"):
+        return " Objects of JSON, one a line? Let the file's name end in .jsonl."
     if comma and "\t" in line:
         return " The line holds a tab: if tabs separate the columns, let the file's name end in .tsv."
     if not comma and "," in line:
@@ -137,7 +143,7 @@ def _fitting(row: list[str], where: str, layout: _Layout, *, comma: bool) -> lis
         return [""] * layout.width
     message = f"{where}: expected {layout.width} columns ({_kind(comma)}) as in the first row, found {len(row)}."
     if len(row) < layout.width:
-        raise UserError(message)
+        raise UserError(f"{message} Mend the line, or take it out.")
     if comma:
         raise UserError(f"{message} A comma inside a text? Put the text in quotation marks.")
     raise UserError(f"{message} A tab inside a text? Use a space, or a format that can hold tabs: .csv or .jsonl.")

@@ -10,12 +10,17 @@ import numpy as np
 from seqsmith import config
 from seqsmith.data.plan import sequential_plan
 from seqsmith.engine.protocol import Engine, Source
-from seqsmith.search.answer import Answer
+from seqsmith.search.answer import Answer, longest_answers
+
+_MOST_TIMES = 4  # as long as its source may be an answer that is not counted
 
 
 def answer_all(engine: Engine, sources: Sequence[Source], settings: config.Search) -> list[list[Answer]]:
     """The n best answers to each source, in the order of the sources."""
-    lengths = np.array([len(source) for source in sources], np.int64)
+    steps = [len(source) for source in sources]
+    longest = longest_answers(steps, settings)
+    # an answer may be many times as long as its source, and is remembered step by step
+    lengths = np.maximum(np.array(steps, np.int64), np.array(longest, np.int64) // _MOST_TIMES)
     budget = settings.batch_tokens // (settings.beam or 1)
     if engine.workers > 1:  # no worker stands idle while another has it all
         budget = min(budget, -(-int(lengths.sum()) // engine.workers))

@@ -35,6 +35,7 @@ class Progress:
     seconds: float = 0.0
     skipped: int = 0  # updates that were left out because their gradient was not finite
     skipped_in_a_row: int = 0
+    unvalidated: bool = False  # stopped in the validation of this update, which is yet to be done
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ class Trainer:
     folder: Path  # of the checkpoints
     data_digest: str
     tell: Callable[[Event], None]
-    interrupted: Callable[[], int | None] = lambda: None
+    interrupt: runtime.Interrupt = field(default_factory=runtime.Interrupt)
     rank: Rank = field(default_factory=Rank)  # among the processes that train together
     progress: Progress = field(default_factory=Progress)
     optimizer: torch.optim.AdamW = field(init=False)
@@ -88,6 +88,8 @@ class Trainer:
         """Train until an end is reached; returns its reason. The newest checkpoint holds the state at the end."""
         began = perf_counter() - self.progress.seconds
         self.model.train()
+        if self.progress.unvalidated:
+            self.validate_now()
         reason = self._ended()
         while reason is None:
             try:
@@ -128,7 +130,7 @@ class Trainer:
 
     def _ended(self) -> str | None:
         progress, settings = self.progress, self.settings
-        number, seconds = self.rank.max_over_all(self.interrupted() or 0, progress.seconds)
+        number, seconds = self.rank.max_over_all(self.interrupt() or 0, progress.seconds)
         if number:
             return f"signal {number:.0f}"
         if progress.update >= self.total_updates:
@@ -218,15 +220,17 @@ class Trainer:
     # -------------------------------------------------------------------------------------- validation
 
     def validate_now(self) -> None:
-        """Score the model as it is, remember the best, save. Raises Diverged where it gives no numbers any more."""
+        """Score the model as it is, remember the best, save; a signal ends it at once, to be done by whoever resumes.
+
+        Raises Diverged where the model gives no numbers any more.
+        """
         progress = self.progress
         began = perf_counter()
-        with self.evaluated():
-            try:
-                validation = self.validate() if self.rank.leads else Validation((0.0, 0.0), {})
-            except FloatingPointError as error:
-                raise self._diverged(f"at the validation of update {progress.update}, {error}") from None
-        first, second = self.rank.broadcast(*validation.score)
+        validation = self._validation() if self.rank.leads else Validation((0.0, 0.0), {})
+        first, second, done = self.rank.broadcast(*(validation.score if validation else (0.0, 0.0)), bool(validation))
+        progress.unvalidated = not done
+        if validation is None or not done:
+            return
         validation = replace(validation, score=(first, second))
         better = not progress.best or validation.score > progress.best[0][0]
         progress.stale = 0 if better else progress.stale + 1
@@ -244,6 +248,18 @@ class Trainer:
             }
         )
         self._save()
+
+    def _validation(self) -> Validation | None:
+        """Of the model as it is; None where a signal came."""
+        with self.evaluated():
+            try:
+                with self.interrupt.at_once():
+                    return self.validate()
+            except runtime.Interrupted:
+                return None
+            except FloatingPointError as error:
+                update = self.progress.update
+                raise self._diverged(f"at the validation of update {update}, {error}") from None
 
     def _shrink(self, better: bool) -> None:
         schedule, progress = self.settings.schedule, self.progress
