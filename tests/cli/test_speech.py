@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from seqsmith.cli.main import run
 from seqsmith.demo.tones import write_tones
@@ -309,3 +310,21 @@ def test_what_only_recordings_have_can_be_set_without_saying_that_they_are_recor
     assert run(["train", manifest, "--out", out, "--quiet", *SETTINGS, *more]) == 0
     start = next(event for event in read_journal(tmp_path / "run" / "journal.jsonl") if event["event"] == "start")
     assert (start["settings"]["source"]["kind"], start["settings"]["source"]["deltas"]) == ("speech", 1)
+
+
+def test_features_are_no_recordings_and_a_decimal_comma_is_told(folder, tmp_path, capsys):
+    features = tmp_path / "a.npy"
+    np.save(features, np.zeros((50, 80), np.float32))
+    assert run(["predict", str(folder / "run/model"), str(features)]) == 2
+    assert "ready-made features, but this model takes recordings" in capsys.readouterr().err
+    manifest = tmp_path / "parts.csv"
+    manifest.write_text(f'path,text,start,end\n{sounds(folder, 1)[0]},1 2,"0,1",0.5\n')
+    assert run(["evaluate", str(folder / "run/model"), str(manifest)]) == 2
+    assert "parts.csv:2: the start is '0,1'; expected seconds such as 1.5." in capsys.readouterr().err
+
+
+def test_inspect_names_what_is_too_short_to_be_heard(tmp_path, capsys):
+    soundfile.write(tmp_path / "tick.wav", np.ones(100) * 0.1, 16_000)
+    (tmp_path / "m.tsv").write_text("path\ttext\ntick.wav\t1\n")
+    assert run(["inspect", str(tmp_path / "m.tsv")]) == 0
+    assert "tick.wav: 0.006 seconds are less than one frame of 0.025." in capsys.readouterr().out

@@ -22,6 +22,7 @@ from seqsmith.speech.matrix import is_matrix, read_matrix
 from seqsmith.speech.names import parse
 
 _SHOWN = 20  # broken recordings
+_FRAME_SECONDS = 0.025  # of analysis: nothing shorter can be heard
 _MANY_CHARACTERS = 30.0  # a second; nobody speaks so fast
 
 
@@ -77,6 +78,9 @@ def _look(found: _Found, line: int, name: str, text: str, source: config.SpeechS
         seconds, form = _read(name, source)
     except UserError as error:
         found.broken.append((line, str(error)))
+        return
+    if seconds < _FRAME_SECONDS:
+        found.broken.append((line, f"{name}: {seconds:.3f} seconds are less than one frame of {_FRAME_SECONDS}."))
         return
     found.seconds.append(seconds)
     found.characters.append(len(text))

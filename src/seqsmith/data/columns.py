@@ -44,9 +44,20 @@ def placed(rows: Rows, roles: Sequence[Role], beside: Path) -> Rows:
             ]
     parts = [fields.pop(name, None) for name in ("start", "end")]
     if any(parts):
+        for name, part in zip(("start", "end"), parts, strict=True):
+            _check_seconds(name, part or [], rows)
         starts, ends = (part or [""] * len(rows.line) for part in parts)
         fields["source"] = [_part(*row) for row in zip(fields["source"], starts, ends, strict=True)]
     return replace(rows, fields=fields)
+
+
+def _check_seconds(name: str, texts: Sequence[str], rows: Rows) -> None:
+    for line, text in zip(rows.line, texts, strict=False):
+        try:
+            float(text or "0")
+        except ValueError:
+            found = printable(repr(text))
+            raise UserError(f"{rows.path}:{line}: the {name} is {found}; expected seconds such as 1.5.") from None
 
 
 def _part(path: str, start: str, end: str) -> str:

@@ -140,6 +140,8 @@ def frames_of(name: str, settings: config.SpeechSource) -> Frames:
     if not is_matrix(paths[0]):
         samples = read_joined(paths, rate_hz=_rate(settings), longest_seconds=settings.longest_seconds, stretch=stretch)
         return _analysed(samples, settings, name)
+    if settings.bins is not None:
+        raise UserError(f"{name}: ready-made features, but this model takes recordings. Give it those.")
     most = int(settings.longest_seconds * FRAMES_PER_SECOND)
     matrices = [read_matrix(path, most_frames=most) for path in paths]
     widths = sorted({matrix.shape[1] for matrix in matrices})
