@@ -184,6 +184,21 @@ def test_offsets_are_taken_to_utc_and_never_mixed_with_none(tmp_path):
     assert text != HOURLY
 
 
+def test_days_that_begin_at_midnight_in_summer_and_in_winter_are_days(tmp_path):
+    """The clocks of Berlin went back on Sunday, 30 October 2016."""
+    days = [(f"2016-10-{day}", "+02:00") for day in (24, 25, 26, 27, 28, 31)] + [("2016-11-01", "+01:00")]
+    days[5] = ("2016-10-31", "+01:00")
+    rows = "".join(f"{day} 00:00{offset},{number}\n" for number, (day, offset) in enumerate(days))
+    found = table(tmp_path, "date,a\n" + rows)
+    assert str(found.clock) == "a business day"
+    assert found.groups[0].value_LC[:, 0].tolist() == [0, 1, 2, 3, 4, 5, 6]
+    assert "at one hour of the day, taken as the dates they name: 2, the first at" in told(found)
+    after = found.clock.after(int(found.groups[0].time_L[-1]), 4)
+    assert [found.clock.written(time) for time in after] == ["2016-11-02", "2016-11-03", "2016-11-04", "2016-11-07"]
+    monthly = "date,a\n2020-01-31 00:00+01:00,1\n2020-02-29 00:00+01:00,2\n2020-03-31 00:00+02:00,3\n"
+    assert str(table(tmp_path, monthly).clock) == "a month"
+
+
 def test_columns_that_never_change(tmp_path):
     text = "a,b\n1,5\n2,5\n3,5\n"
     assert "Columns that never change in a series: 1, the first is b of the table." in told(table(tmp_path, text))

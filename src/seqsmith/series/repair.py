@@ -16,14 +16,14 @@ from seqsmith import config
 from seqsmith.data.counts import Tally, told
 from seqsmith.data.printable import printable
 from seqsmith.errors import UserError
-from seqsmith.series.clock import Clock, Times, find_clock, places
+from seqsmith.series.clock import DAY, MINUTE, Clock, Times, find_clock, places
 
 MOST_FILLED = 20
 """A series may grow by filled gaps to so many times its rows; more is a wrong time stamp."""
 
 Numbers = NDArray[np.float64]
-Raw = Mapping[str, tuple[list[int], list[int], list[list[float]]]]
-"""By group: lines, times, and a list of numbers for each row."""
+Raw = Mapping[str, tuple[list[int], list[int], list[int], list[list[float]]]]
+"""By group: lines, times, minutes from UTC (0 where the table says none), and a list of numbers for each row."""
 
 
 @dataclass
@@ -38,6 +38,7 @@ class Findings:
     gaps: Tally = field(default_factory=Tally)
     irregular: Tally = field(default_factory=Tally)
     offsets: Tally = field(default_factory=Tally)
+    local_days: Tally = field(default_factory=Tally)
     constant: list[str] = field(default_factory=list)
 
     def sentences(self, settings: config.Series) -> Iterator[str]:
@@ -57,6 +58,7 @@ class Findings:
             (self.gaps, f"Times left out by the table, {fill}"),
             (self.irregular, "Series with times between the steps, whose rows are taken one after the other"),
             (self.offsets, "Time stamps of several offsets, all taken to UTC, beginning with another one"),
+            (self.local_days, "Time stamps of several offsets at one hour of the day, taken as the dates they name"),
         )
         yield from told(tallies)
         if self.constant:
@@ -75,13 +77,18 @@ def mend(
     known: Clock | None = None,
 ) -> tuple[Clock | None, dict[str, tuple[Times, Numbers]]]:
     """The clock of the table, and each group's times and numbers, mended as the settings say."""
-    groups, lines = {}, {}
-    for name, (line, time_us, number) in raw.items():
+    groups, lines, local = {}, {}, {}
+    for name, (line, time_us, minutes, number) in raw.items():
         lines[name] = np.array(line)
         groups[name] = (np.array(time_us, np.int64), np.array(number, np.float64).reshape(len(line), len(names)))
+        local[name] = groups[name][0] + MINUTE * np.array(minutes, np.int64)
     clock = None
     if timed:
         offset = _one_offset(offsets, settings, findings)
+        if findings.offsets.count and all((times % DAY == times[0] % DAY).all() for times in local.values()):
+            offset = None  # days that begin at midnight, summer and winter
+            groups = {name: (local[name], numbers) for name, (_, numbers) in groups.items()}
+            findings.local_days, findings.offsets = findings.offsets, Tally()
         for name, (times, numbers) in groups.items():
             times, numbers, lines[name] = _in_order(times, numbers, lines[name], path, settings, findings)
             groups[name] = times, numbers

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from seqsmith import config
 from seqsmith.data.printable import printable
 from seqsmith.errors import UserError, nearest
-from seqsmith.series.clock import Clock, Times, parse
+from seqsmith.series.clock import Clock, Stamp, Times, parse
 from seqsmith.series.columns import MISSING, Layout, read_cells
 from seqsmith.series.repair import Findings, mend
 
@@ -62,6 +62,7 @@ class _Rows:
 
     line: list[int] = field(default_factory=list)
     time_us: list[int] = field(default_factory=list)
+    offset_minutes: list[int] = field(default_factory=list)
     number: list[list[float]] = field(default_factory=list)
 
 
@@ -81,7 +82,7 @@ def read_table(
     if not reader.groups:
         raise UserError(f"{layout.where}: there is no row of numbers in it.")
     clock, groups = mend(
-        {name: (rows.line, rows.time_us, rows.number) for name, rows in reader.groups.items()},
+        {name: (one.line, one.time_us, one.offset_minutes, one.number) for name, one in reader.groups.items()},
         path=layout.where,
         settings=settings,
         offsets=reader.offsets,
@@ -117,12 +118,13 @@ class _Reader:
         layout = self.layout
         names = (*layout.values, *layout.covariates)
         columns = [self._numbers(path, lines, name, cells[name]) for name in names]
-        times = None if layout.time is None else self._times(path, lines, cells[layout.time])
+        stamps = None if layout.time is None else self._stamps(path, lines, cells[layout.time])
         groups = [""] * len(lines) if layout.group is None else cells[layout.group]
         for row, line in enumerate(lines):
             rows = self.groups.setdefault(groups[row].strip(), _Rows())
             rows.line.append(line)
-            rows.time_us.append(len(rows.time_us) if times is None else times[row])
+            rows.time_us.append(len(rows.time_us) if stamps is None else stamps[row].time_us)
+            rows.offset_minutes.append((stamps and stamps[row].offset_minutes) or 0)
             rows.number.append([column[row] for column in columns])
 
     def _numbers(self, path: str, lines: Sequence[int], name: str, texts: list[str]) -> list[float]:
@@ -165,8 +167,8 @@ class _Reader:
             return math.nan
         return number
 
-    def _times(self, path: str, lines: Sequence[int], texts: list[str]) -> list[int]:
-        times = []
+    def _stamps(self, path: str, lines: Sequence[int], texts: list[str]) -> list[Stamp]:
+        stamps = []
         for line, text in zip(lines, texts, strict=True):
             stamp = parse(text)
             if stamp is None:
@@ -175,8 +177,8 @@ class _Reader:
                     "2016-07-01 13:00:00, with or without an offset such as +02:00."
                 )
             self.offsets.setdefault(stamp.offset_minutes, f"{path}:{line}")
-            times.append(stamp.time_us)
-        return times
+            stamps.append(stamp)
+        return stamps
 
 
 def _strict(text: str) -> float | None:
