@@ -168,7 +168,7 @@ def _check_folder_of_paths(table: Mapping[str, Any], run: Path) -> None:
     data = config.draft({"data": table.get("data", {})}, where=str(run / "config.toml")).data
     for corpus in (*data.train, *data.dev):
         for path in filter(None, (corpus.path, corpus.target)):
-            if not Path(path).is_absolute() and not Path(path).exists():
+            if path != "-" and not Path(path).is_absolute() and not Path(path).exists():
                 raise UserError(
                     f"{run}: its data, {path}, is not in this folder. Paths of a run begin where it was begun: "
                     "go on from there, or put the data back."

@@ -54,7 +54,7 @@ def placed(rows: Rows, roles: Sequence[Role], beside: Path) -> Rows:
 def _check_seconds(name: str, texts: Sequence[str], rows: Rows) -> None:
     for line, text in zip(rows.line, texts, strict=False):
         try:
-            float(text or "0")
+            float(text.strip() or "0")
         except ValueError:
             found = printable(repr(text))
             raise UserError(f"{rows.path}:{line}: the {name} is {found}; expected seconds such as 1.5.") from None

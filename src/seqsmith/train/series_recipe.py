@@ -43,8 +43,8 @@ def choose_series(facts: SeriesFacts, table: Mapping[str, Any]) -> Recipe:
     recipe.take("series.window_scaling", "last", "what matters is the change from the last number")
     recipe.take("series.channels", "independent", "all columns share one model of a single column")
     _decoding(recipe, "horizon")
-    recipe.take("series.loss.kind", "mse", "the mean is forecast")
-    _model(recipe)
+    recipe.take("series.loss.kind", "huber", "nearly the mean is forecast, and what is far off counts less")
+    _model(recipe, width=192)
     _training(recipe, facts)
     return recipe
 
@@ -55,7 +55,7 @@ def choose_vectors(steps: int, *, pairs: int, table: Mapping[str, Any]) -> Recip
     recipe.take("series.patch", 1, "each vector is a step of the model")
     _decoding(recipe, "target")
     recipe.take("series.loss.kind", "mse", "the mean is said")
-    _model(recipe)
+    _model(recipe, width=96)
     accumulate = recipe.said("train.accumulate") or 1
     batch = recipe.take("train.batch_tokens", max(1, 4_096 // accumulate), "usual")
     each = max(1, steps // batch // accumulate)
@@ -64,7 +64,7 @@ def choose_vectors(steps: int, *, pairs: int, table: Mapping[str, Any]) -> Recip
         updates = recipe.take("train.updates", max(600, min(5_000, 20 * each)), why)
     else:
         updates = recipe.said("train.epochs") * each
-    _schedule(recipe, updates)
+    _schedule(recipe, updates, rate=0.001)
     return recipe
 
 
@@ -94,7 +94,8 @@ def _windows(recipe: Recipe, facts: SeriesFacts, season: int) -> None:
     recipe.take("series.context", context, f"{_SEASONS} seasons, at most {_CONTEXT} steps and what the table has")
 
 
-def _model(recipe: Recipe) -> None:
+def _model(recipe: Recipe, *, width: int) -> None:
+    """A width of recurrent layers; Transformers have their own."""
     family = recipe.take("model.family", "gru", "small, and good on noisy numbers")
     for side in ("encoder", "decoder"):
         kind = recipe.said(f"model.{side}.kind") or family
@@ -103,7 +104,7 @@ def _model(recipe: Recipe) -> None:
             shape: dict[str, Any] = {"layers": 2, "width": 64, "heads": 4, "feed_forward": 128, "dropout": 0.3}
             shape["position"] = "sinusoidal"
         else:
-            shape = {"layers": 1, "width": 96, "dropout": 0.3}
+            shape = {"layers": 1, "width": width, "dropout": 0.3}
         if kind in ("lstm", "gru") and side == "encoder":
             shape["bidirectional"] = False
         for key, value in shape.items():
@@ -123,11 +124,12 @@ def _training(recipe: Recipe, facts: SeriesFacts) -> None:
         )
     else:
         updates = recipe.said("train.epochs") * each
-    _schedule(recipe, updates)
+    recurrent = recipe.value("model.encoder.kind") != "transformer"
+    _schedule(recipe, updates, rate=0.002 if recurrent else 0.001)
 
 
-def _schedule(recipe: Recipe, updates: int) -> None:
-    recipe.take("train.rate", 0.001, "a small model")
+def _schedule(recipe: Recipe, updates: int, *, rate: float) -> None:
+    recipe.take("train.rate", rate, "a small model")
     recipe.take("train.precision", "fp32", "a small model, and numbers need their digits")
     if recipe.said("train.schedule.kind") is None:
         recipe.take("train.schedule.kind", "cosine", "the number of updates is known")
