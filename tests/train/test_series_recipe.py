@@ -63,3 +63,9 @@ def test_epochs_of_vectors_are_not_cut_short():
         config.build(choose_vectors(2_000_000, pairs=1_000, table=table).resolved(), where="test").train.updates is None
     )
     assert choose_vectors(2_000_000, pairs=1_000, table={}).value("train.updates") == 5_000
+
+
+def test_transformers_and_recurrent_models_learn_each_in_their_way():
+    kinds = {family: chosen(facts(), model={"family": family}) for family in ("gru", "lstm", "transformer")}
+    assert {family: (one.series.loss.kind, one.train.rate) for family, one in kinds.items()} == {
+        "gru": ("huber", 0.002), "lstm": ("huber", 0.002), "transformer": ("mse", 0.001)}  # fmt: skip

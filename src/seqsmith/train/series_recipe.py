@@ -43,8 +43,11 @@ def choose_series(facts: SeriesFacts, table: Mapping[str, Any]) -> Recipe:
     recipe.take("series.window_scaling", "last", "what matters is the change from the last number")
     recipe.take("series.channels", "independent", "all columns share one model of a single column")
     _decoding(recipe, "horizon")
-    recipe.take("series.loss.kind", "huber", "nearly the mean is forecast, and what is far off counts less")
     _model(recipe, width=192)
+    if _recurrent(recipe):
+        recipe.take("series.loss.kind", "huber", "nearly the mean is forecast, and what is far off counts less")
+    else:
+        recipe.take("series.loss.kind", "mse", "the mean is forecast")
     _training(recipe, facts)
     return recipe
 
@@ -111,6 +114,10 @@ def _model(recipe: Recipe, *, width: int) -> None:
             recipe.take(f"model.{side}.{key}", value, "a small model: series repeat themselves")
 
 
+def _recurrent(recipe: Recipe) -> bool:
+    return bool(recipe.value("model.encoder.kind") != "transformer")
+
+
 def _training(recipe: Recipe, facts: SeriesFacts) -> None:
     accumulate = recipe.said("train.accumulate") or 1
     batch = recipe.take("series.batch_windows", max(1, 256 // accumulate), "usual")
@@ -124,8 +131,7 @@ def _training(recipe: Recipe, facts: SeriesFacts) -> None:
         )
     else:
         updates = recipe.said("train.epochs") * each
-    recurrent = recipe.value("model.encoder.kind") != "transformer"
-    _schedule(recipe, updates, rate=0.002 if recurrent else 0.001)
+    _schedule(recipe, updates, rate=0.002 if _recurrent(recipe) else 0.001)
 
 
 def _schedule(recipe: Recipe, updates: int, *, rate: float) -> None:
