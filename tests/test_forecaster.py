@@ -108,6 +108,14 @@ def test_intervals_of_a_longer_horizon_never_shrink_again(tmp_path, loss):
         assert (np.diff(width[HORIZON - 1 :], axis=0) > -1e-4).all()
 
 
+def test_months_go_on_where_the_history_was_written(tmp_path):
+    dates = ["2019-08-31", "2019-09-30", "2019-10-31", "2019-11-30", "2019-12-31"]
+    rows = "".join(f"{date} 00:00+02:00,{10 + row},{row}\n" for row, date in enumerate(dates))
+    (tmp_path / "history.csv").write_text("time,a,b\n" + rows)
+    (found,) = forecaster(clock=Clock("month", 1)).predict(str(tmp_path / "history.csv"))
+    assert [time[:10] for time in found.times[:3]] == ["2020-01-31", "2020-02-29", "2020-03-31"]
+
+
 def test_what_is_no_table_or_no_horizon_is_told(tmp_path):
     model, path = forecaster(), write(tmp_path)
     for horizon in (0, 2.5, "5", True):

@@ -204,17 +204,15 @@ class Forecaster:
         missing = -(-horizon // f.horizon) * f.horizon + f.patch - extra
         if missing <= 0:
             return group, extra
-        last = int(group.time_L[-1])
+        last, clock = int(group.time_L[-1]), table.clock or f.clock  # of one step, and the table's where it was written
         try:
-            times = (
-                last + np.arange(1, missing + 1) if f.clock is None else f.clock.after(last, missing, like=group.time_L)
-            )
-            if f.clock is not None:
-                f.clock.written(int(times[-1]))
+            if clock is None:
+                times = last + np.arange(1, missing + 1)
+            else:
+                times = clock.after(last, missing, like=group.time_L)
+                clock.written(int(times[-1]))
         except (ValueError, OverflowError):
-            raise UserError(
-                f"horizon: {horizon:,} steps of {f.clock} go beyond the year 9999. Ask for fewer."
-            ) from None
+            raise UserError(f"horizon: {horizon:,} steps of {clock} go beyond the year 9999. Ask for fewer.") from None
         blank = np.full((missing, group.value_LC.shape[1]), np.nan)
         known = np.full((missing, group.known_LE.shape[1]), np.nan)
         longer = Group(

@@ -73,10 +73,15 @@ def is_vector_model(folder: Path) -> bool:
     return (folder / VECTORS).is_file()
 
 
-def check_model_folder(folder: Path) -> None:
-    """Raise UserError unless this is a whole model folder that this version can read."""
+def check_exists(folder: Path) -> None:
+    """Raise UserError where there is nothing, which is no model of any kind."""
     if not folder.exists():
         raise UserError(f"{folder}: no such model folder.")
+
+
+def check_model_folder(folder: Path) -> None:
+    """Raise UserError unless this is a whole model folder that this version can read."""
+    check_exists(folder)
     if not (folder / MANIFEST).is_file():
         inner = folder / "model"
         hint = f" Did you mean {inner}?" if (inner / MANIFEST).is_file() else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -61,5 +60,5 @@ def test_a_search_that_is_undecided_says_what_the_texts_say() -> None:
 
 
 def test_the_state_is_where_the_search_is() -> None:
-    model = replace(NGrams.learn([[4, END]], order=3, size=SIZE), device=torch.device("meta"))
+    model = NGrams.learn([[4, END]], order=3, size=SIZE, device="meta")
     assert model.start(2).row["last_NK"].is_meta

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from seqsmith.cli.write import keep_apart
 from seqsmith.errors import UserError
-from seqsmith.model_folder import is_series_model, is_speech_model, is_vector_model
+from seqsmith.model_folder import check_exists, is_series_model, is_speech_model, is_vector_model
 from seqsmith.series.split import Part
 
 Format = Literal["text", "tsv", "csv", "jsonl", "json", "srt", "vtt"]
@@ -39,7 +39,8 @@ def answer(
 ) -> None:
     """Answer the inputs, none of which stands for standard input, by the kind of the first model."""
     inputs = inputs or ["-"]
-    _check_there(folders)
+    for folder in folders:
+        check_exists(folder)
     keep_apart(output, inputs, option="--out")
     _check_picture(attention, inputs, output)
     if output is not None and not is_vector_model(folders[0]):
@@ -84,13 +85,6 @@ def answer(
     )
 
 
-def _check_there(folders: Sequence[Path]) -> None:
-    """Before its absence makes a folder something else than it would be."""
-    for folder in folders:
-        if not folder.exists():
-            raise UserError(f"{folder}: no such model folder.")
-
-
 def _format_of(output: Path) -> Format | None:
     """What the suffix asks for, if anything. Raises UserError for one that promises what is not written."""
     suffix = output.suffix.lower()
@@ -126,7 +120,8 @@ def evaluate_numbers(
     others: Mapping[str, object],
 ) -> bool:
     """Evaluate a model whose answers are numbers; False where it is none. `others` are options for all but those."""
-    _check_there(folders)
+    for folder in folders:
+        check_exists(folder)
     model = folders[0]
     if is_vector_model(model):
         _refuse({**others, "--score": names, "--with": folders[1:]})

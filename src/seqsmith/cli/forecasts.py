@@ -14,8 +14,8 @@ Row = tuple[str, dict[str, float]]
 _BLOCK = 256
 
 
-def coverage_of(forecaster: Forecaster, part: str) -> str | None:
-    """What the coverage of dev is worth, where it is not that of a test."""
+def coverage_remark(forecaster: Forecaster, part: str) -> str | None:
+    """What is to be said of the coverage, where it is of the errors that made the intervals."""
     learnt = forecaster.baselines.error_TCQ is not None and part == "dev"
     return "Intervals are made of the errors on dev, so that coverage there says little." if learnt else None
 

@@ -15,7 +15,7 @@ from seqsmith.batch import SeriesBatch
 from seqsmith.cli.card import describe, series_card
 from seqsmith.cli.display import Display
 from seqsmith.cli.finish import best_weights
-from seqsmith.cli.forecasts import coverage_of, score_rows, score_windows
+from seqsmith.cli.forecasts import coverage_remark, score_rows, score_windows
 from seqsmith.cli.program import command
 from seqsmith.cli.series_data import PreparedSeries, prepare_series
 from seqsmith.engine.values import new_engine
@@ -92,7 +92,7 @@ class SeriesTask:
         forecaster = replace(self.forecaster, baselines=self._with_intervals())
         rows = score_rows(forecaster, self.prepared.dev, self.prepared.dev_windows)
         display.say(f"Forecasts of {len(self.prepared.dev_windows):,} dev windows:\n{render_forecasts(rows)}")
-        remark = coverage_of(forecaster, "dev")
+        remark = coverage_remark(forecaster, "dev")
         if remark is not None:
             display.say(remark)
         folder = run / "model"

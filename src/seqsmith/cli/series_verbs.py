@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from seqsmith import __version__, config, runtime
-from seqsmith.cli.forecasts import coverage_of, score_rows
+from seqsmith.cli.forecasts import coverage_remark, score_rows
 from seqsmith.cli.program import note
 from seqsmith.cli.series_data import part_windows, splits_of
 from seqsmith.cli.write import replacing
@@ -112,7 +112,7 @@ def evaluate_series(
     rows = score_rows(forecaster, encoded, windows)
     print(f"{len(windows):,} windows of {printable(table.path, longest=1000)} ({part})")
     print(_chosen(rows, names))
-    remark = coverage_of(forecaster, part)
+    remark = coverage_remark(forecaster, part)
     if remark is not None:
         note(remark)
     found = _report(forecaster, folders, data, part, len(windows), rows)

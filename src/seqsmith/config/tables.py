@@ -318,7 +318,8 @@ class Settings(Table):
 
     @model_validator(mode="after")
     def _rolls(self) -> Settings:
-        if self.series is not None and self.series.rollouts and getattr(self.model.decoder, "variational", False):
+        masked = isinstance(self.model.decoder, RecurrentDecoder) and self.model.decoder.variational
+        if self.series is not None and self.series.rollouts and masked:
             raise ValueError("variational dropout needs the whole target in one call: leave it or series.rollouts out")
         return self
 

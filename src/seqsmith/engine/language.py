@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -33,7 +32,7 @@ def open_language_model(path: str, featuriser: Featuriser, *, order: int, device
     ids = featuriser.targets({"target": texts})
     if not ids:
         raise UserError(f"search.language_model: {shown(path)} has no text to learn from: every line is empty.")
-    return replace(NGrams.learn(ids, order=order, size=featuriser.target.size), device=device)
+    return NGrams.learn(ids, order=order, size=featuriser.target.size, device=device)
 
 
 def _neural(path: str, featuriser: Featuriser, device: torch.device) -> NeuralLanguageModel:

@@ -15,9 +15,9 @@ class Dropout(nn.Module):
     """Set a share of the elements to zero and scale the rest up (Srivastava et al. 2014).
 
     On CPUs the mask takes eight bits of randomness an element, drawn eight elements at a time, because torch's own
-    draws one element at a time on one thread; so the rate is rounded to a multiple of 1/256; in
-    bf16 so is the scale, and the mean of what is left may be 0.3 % off. A `shared` axis gets one
-    mask for all its steps (Gal & Ghahramani 2016).
+    draws one element at a time on one thread; so the rate is rounded to a multiple of 1/256; in bf16 the scale
+    is rounded too, and the mean may be 0.3 % off. A `shared` axis gets one mask for all its steps (Gal & Ghahramani
+    2016).
     """
 
     def __init__(self, rate: float, *, shared_axis: int | None = None):

@@ -38,14 +38,16 @@ class NGrams:
 
     size: int  # of the vocabulary
     tables: tuple[_Followers, ...]  # by the length of the context, from 0
-    device: str | torch.device = "cpu"  # of the search; the counts stay in main memory
+    device: str | torch.device  # of the search; the counts stay in main memory
 
     @property
     def order(self) -> int:
         return len(self.tables)
 
     @classmethod
-    def learn(cls, texts: Iterable[Sequence[int]], *, order: int, size: int) -> NGrams:
+    def learn(
+        cls, texts: Iterable[Sequence[int]], *, order: int, size: int, device: str | torch.device = "cpu"
+    ) -> NGrams:
         """From ids that carry their END. Before its first token a text has nothing but BEGIN."""
         assert order >= 1
         begin = [BEGIN] * (order - 1)
@@ -57,7 +59,7 @@ class NGrams:
         for back in range(1, order):
             hashes = _longer(hashes, id_L[real - back])
             tables.append(_followers(hashes, follower))
-        return cls(size, tuple(tables))
+        return cls(size, tuple(tables), device)
 
     def start(self, sources: int) -> State:
         """The state before the first token of so many sources."""
