@@ -116,6 +116,25 @@ def test_the_loss_is_a_float_of_single_precision_where_the_model_computes_in_hal
         assert (found - exact).norm() < 0.03 * exact.norm()
 
 
+def test_a_truth_that_a_model_holds_impossible_costs_a_number_and_has_its_gradient() -> None:
+    hidden_PD = torch.tensor([[300.0, 0.0, 0.0]], requires_grad=True)
+    loss = linear_cross_entropy(hidden_PD, torch.eye(3), torch.zeros(3), torch.tensor([1]), smoothing=0.1)
+    assert 87 < loss.truth_nats.item() < 88  # the logarithm of the smallest number of single precision
+    (slope,) = torch.autograd.grad(loss.loss_nats, hidden_PD)
+    torch.testing.assert_close(slope, torch.tensor([[1 - 0.1 / 3, 0.1 - 1 - 0.1 / 3, -0.1 / 3]]))
+
+
+def test_a_truth_that_a_model_is_sure_of_keeps_its_small_gradient_in_half() -> None:
+    hidden_PD = torch.tensor([[8.0, 0.0]], requires_grad=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = linear_cross_entropy(hidden_PD, torch.eye(2), torch.zeros(2), torch.tensor([0]), smoothing=0.0)
+    slope = 1 / (1 + math.exp(8))
+    assert loss.loss_nats.item() == pytest.approx(slope, rel=0.01)  # log(1 + x) is x for small ones
+    torch.testing.assert_close(
+        torch.autograd.grad(loss.loss_nats, hidden_PD)[0], torch.tensor([[-slope, slope]]), rtol=0.01, atol=0
+    )
+
+
 def test_the_same_loss_is_given_where_no_gradient_is_wanted() -> None:
     scores, id_P = projection(5)
     wanted = token_loss(scores, id_P, smoothing=0.1)

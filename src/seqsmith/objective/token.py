@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from seqsmith.batch import Projection, Scores, exact, rows_rounded
 from seqsmith.model.linear import ROUND_FEW_ROWS, ROUND_ROWS, as_product_type, product
 
-_PIECE_BYTES = 16_000_000  # of the logits that are made at once
+_PIECE_BYTES = 1 << 24  # of the logits that are made at once
 _BLOCK_NUMBERS = 1 << 21  # of them whose softmax is taken at once: 8 MB in fp32, so that they stay in cache
 
 
@@ -110,11 +110,13 @@ class _Chunked(torch.autograd.Function):
         dtype = torch.promote_types(hidden_PD.dtype, torch.float32)
         vocabulary, answers = len(weight), 2 if r_drop else 1
         wanted = any(ctx.needs_input_grad[:3])
-        total = hidden_PD.new_zeros(2, dtype=dtype)
+        hidden_sum_D, weight_sum_D = hidden_PD.sum(0, dtype=dtype), weight.sum(0, dtype=dtype)
+        logit_sum = hidden_sum_D @ weight_sum_D + len(id_P) * bias.sum(dtype=dtype)
+        truth, loss = exact(hidden_PD.new_zeros(())), -smoothing / vocabulary * logit_sum
         # d loss / d logit = p - (1 - e) [true] - e/V; the last term is the same everywhere and is where sums begin.
         even = smoothing / vocabulary if wanted else 0.0
-        grad_hidden_PD = (-even * weight.sum(0)).repeat(len(id_P) if wanted else 0, 1)
-        grad_weight_VD = (-even * hidden_PD.sum(0, dtype=dtype)).repeat(vocabulary if wanted else 0, 1)
+        grad_hidden_PD = (-even * weight_sum_D).to(hidden_PD.dtype).repeat(len(id_P) if wanted else 0, 1)
+        grad_weight_VD = (-even * hidden_sum_D).repeat(vocabulary if wanted else 0, 1)
         grad_bias_V = torch.full_like(bias, -even * len(id_P), dtype=dtype)
         hidden_RHD, id_RH = hidden_PD.view(answers, -1, hidden_PD.shape[1]), id_P.view(answers, -1)
         logits_of = product(weight, bias)
@@ -126,7 +128,8 @@ class _Chunked(torch.autograd.Function):
             real = len(hidden)
             hidden = rows_rounded(hidden, step)
             slope = logit = logits_of(hidden)
-            total += _to_slopes(logit[:real].view(answers, -1, vocabulary), true, smoothing, r_drop, wanted=wanted)
+            sums = _to_slopes(logit[:real].view(answers, -1, vocabulary), true, smoothing, r_drop, wanted=wanted)
+            truth, loss = truth + sums[0], loss + sums[1]
             if not wanted:
                 continue
             slope[real:] = 0.0
@@ -138,7 +141,6 @@ class _Chunked(torch.autograd.Function):
             else:
                 grad_weight_VD += slope.t() @ hidden
         ctx.save_for_backward(grad_hidden_PD, grad_weight_VD.to(weight_VD.dtype), grad_bias_V.to(bias_V.dtype))
-        loss, truth = total
         ctx.mark_non_differentiable(truth)
         return loss, truth
 
@@ -147,42 +149,42 @@ class _Chunked(torch.autograd.Function):
         return (*(grad * grad_loss.to(grad.dtype) for grad in ctx.saved_tensors), None, None, None)
 
 
-def _to_slopes(logit_RHV: Tensor, id_RH: Tensor, smoothing: float, r_drop: float, *, wanted: bool) -> Tensor:
+def _to_slopes(
+    logit_RHV: Tensor, id_RH: Tensor, smoothing: float, r_drop: float, *, wanted: bool
+) -> tuple[Tensor, Tensor]:
     """If `wanted`, overwrite the logits with d loss / d logit + e/V, of which the caller takes e/V off.
 
-    Returns the sums of the loss and of -log p of the true ids. On a GPU there is one block, as its kernels wait for
-    no cache.
+    Returns the sums of -log p of the true ids, up to 87 nats each, and of the loss, of which the caller takes the mean
+    logits off. On a GPU there is one block, as its kernels wait for no cache.
     """
     answers, positions, vocabulary = logit_RHV.shape
     rows = positions if logit_RHV.is_cuda else max(1, _block_rows(vocabulary) // answers)
-    one_V, total = exact(logit_RHV.new_ones(vocabulary)), exact(logit_RHV.new_zeros(2))
+    truth_nats, loss_nats = exact(logit_RHV.new_zeros(2))
     for begin in range(0, positions, rows):
-        logit = logit_RHV[:, begin : begin + rows]
+        block = logit_RHV[:, begin : begin + rows]
         true = id_RH[:, begin : begin + rows].reshape(-1, 1)
-        log_p = exact(logit.flatten(0, 1)).log_softmax(-1)
-        truth_nats = -log_p.gather(1, true).sum()
-        total[1] += truth_nats
-        total[0] += (1 - smoothing) * truth_nats
-        if smoothing:
-            row_P = log_p.sum(1) if log_p.is_cuda else torch.mv(log_p, one_V)  # on a CPU the faster of the two
-            total[0] -= smoothing / vocabulary * row_P.sum()
-        disagreement = _disagreement(log_p) if r_drop else None
-        if disagreement is not None:
-            total[0] += r_drop * disagreement[0]
-        if not wanted:
-            continue
-        slope = log_p.exp_().scatter_add_(1, true, log_p.new_full((), smoothing - 1.0).expand(true.shape))
-        if disagreement is not None:
-            slope.add_(disagreement[1], alpha=r_drop)
-        logit.copy_(slope.view_as(logit))
-        del log_p, slope  # so that the next block's take their place, which is in cache
-    return total
+        logit = exact(block.flatten(0, 1))
+        true_logit, p = logit.gather(1, true).sum(), logit.softmax(-1)
+        nats = -p.gather(1, true).clamp_min_(torch.finfo(p.dtype).tiny).log_().sum()
+        truth_nats += nats
+        # -e/V sum_v log p(v) = e (log sum_v exp logit(v) - mean logit), and that logarithm is logit - log p anywhere
+        loss_nats += nats + smoothing * true_logit
+        if wanted:
+            p.scatter_add_(1, true, p.new_full((), smoothing - 1.0).expand(true.shape))
+        if r_drop:
+            apart, slope = _disagreement(logit)
+            loss_nats += r_drop * apart
+            p.add_(slope, alpha=r_drop)
+        if wanted:
+            block.copy_(p.view_as(block))
+        del logit, p  # so that the next block's take their place, which is in cache
+    return truth_nats, loss_nats
 
 
-def _disagreement(log_p_PV: Tensor) -> tuple[Tensor, Tensor]:
+def _disagreement(logit_PV: Tensor) -> tuple[Tensor, Tensor]:
     """Half of KL(p | q) + KL(q | p), summed over positions, of the answers p (first half) and q, and its slope by the
     logits: 1/2 [p (log p - log q - KL(p | q)) + p - q] for those of p, and the mirror image for those of q."""
-    log_p, log_q = log_p_PV.chunk(2)
+    log_p, log_q = logit_PV.log_softmax(-1).chunk(2)
     p, q = log_p.exp(), log_q.exp()
     gap, lead = log_p - log_q, p - q
     toward_q = (p * gap).sum(1, keepdim=True)
