@@ -167,7 +167,7 @@ class Forecaster:
         f, series = self.featuriser, self.settings.series
         assert series is not None
         settings = series.model_copy(update={"targets": f.columns[: f.targets], "covariates": f.covariates})
-        table = read_table(path, settings, may_lack_group=True, known=f.clock)
+        table = read_table(path, settings, as_history=True, known=f.clock)
         check_same_columns(table, columns=f.columns, covariates=f.covariates)
         if f.clock is not None and table.clock is None and table.layout.time is not None:
             raise UserError(f"{path}: too few rows of a series to tell the step of its time. Give at least two.")

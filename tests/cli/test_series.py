@@ -450,3 +450,56 @@ def test_a_forecast_ends_before_the_year_10000(seqsmith, folder):
     told = seqsmith("predict", "r/model", "months.csv", "--horizon", "1000000")
     assert told.code == 2
     assert "horizon: 1,000,000 steps of a month go beyond the year 9999. Ask for fewer." in told.err
+
+
+@pytest.mark.unwatched
+@pytest.mark.parametrize("missing", ["mask", "interpolate", "error"])
+def test_rows_of_the_future_are_no_holes(seqsmith, folder, missing):
+    table = write(folder / "t.csv")
+    settings = ("--set", f"series.missing={missing}", "--set", "series.covariates=heat")
+    assert seqsmith("train", table, "--out", "r", "--quiet", *SMALL, *settings).code == 0
+    history = write(folder / "h.csv", hours=48, bad="".join(f"2024-01-03 {h:02}:00,,{h}\n" for h in range(6)))
+    found = seqsmith("predict", "r/model", history)
+    assert (found.code, [line[:16] for line in found.lines[1:]]) == (
+        0,
+        [f"2024-01-03 {h:02}:00" for h in range(6)],
+    )
+
+
+@pytest.mark.unwatched
+@pytest.mark.parametrize("kind", ["gaussian", "student_t", "quantiles"])
+def test_drawn_intervals_are_the_same_alone_and_beside_others(seqsmith, folder, kind):
+    rows = [f"{shop},{h % 7 + 3 * (shop == 'b')}\n" for shop in "ab" for h in range(100)]
+    (folder / "t.csv").write_text("shop,load\n" + "".join(rows))
+    (folder / "b.csv").write_text("shop,load\n" + "".join(rows[100:]))
+    settings = ("--set", "series.decoding=autoregressive", "--set", f"series.loss={kind}")
+    settings = (*settings, "--set", "series.group=shop", "--set", "source.kind=series")
+    trained = seqsmith("train", "t.csv", "--out", "r", "--quiet", *SMALL, *settings)
+    assert trained.code == 0, trained.err
+    together, alone = (seqsmith("predict", "r/model", name).lines for name in ("t.csv", "b.csv"))
+    beside = [line for line in together if line.startswith("b")]
+    numbers = ([[float(cell) for cell in line.split(",")[1:]] for line in lines] for lines in (beside, alone[1:]))
+    np.testing.assert_allclose(*numbers, rtol=1e-5)
+
+
+@pytest.mark.unwatched
+def test_a_model_that_gives_no_numbers_is_not_saved_as_a_good_one(seqsmith, folder):
+    found = seqsmith("train", write(folder / "t.csv"), "--out", "r", *SMALL, "--set", "train.rate=1e30")
+    assert found.code == 3
+    assert "the score is not a number. Lower train.rate (now 1e+30)" in found.err
+    assert not (folder / "r" / "model").exists()
+
+
+@pytest.mark.unwatched
+def test_no_row_to_train_on_is_told(seqsmith, folder):
+    found = seqsmith("train", write(folder / "t.csv"), "--out", "r", *SMALL, "--set", "series.dev_share=0.999")
+    assert (found.code, found.out) == (2, "")
+    assert "train" in found.err
+    assert "Traceback" not in found.err
+
+
+@pytest.mark.unwatched
+def test_whoever_speaks_of_series_has_a_table_of_them(seqsmith, folder):
+    (folder / "t.csv").write_text("\n".join(str(10 + h % 7) for h in range(120)) + "\n")
+    found = seqsmith("train", "t.csv", "--out", "r", *SMALL)
+    assert (found.code, "source.kind=series  (settings of series are given" in found.err) == (0, True), found.err

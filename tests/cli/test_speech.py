@@ -328,3 +328,21 @@ def test_inspect_names_what_is_too_short_to_be_heard(tmp_path, capsys):
     (tmp_path / "m.tsv").write_text("path\ttext\ntick.wav\t1\n")
     assert run(["inspect", str(tmp_path / "m.tsv")]) == 0
     assert "tick.wav: 0.006 seconds are less than one frame of 0.025." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("augment", ["gain=6.0", "noise=20.0", "speeds=[0.9, 1.1]"])
+def test_augmented_sounds_are_analysed_exactly_while_half_precision_is_tried(folder, tmp_path, capsys, augment):
+    manifest, out = str(folder / "tones" / "train.tsv"), str(tmp_path / "run")
+    more = ("--set", f"source.augment.{augment}", "--set", "train.precision=auto", "--set", "train.updates=2")
+    assert run(["train", manifest, "--out", out, *SETTINGS, *more]) == 0
+    assert "Precision: " in capsys.readouterr().err
+
+
+def test_pieces_of_one_frame_and_seconds_below_one_are_told(folder, tmp_path, capsys):
+    manifest, out = str(folder / "tones" / "train.tsv"), str(tmp_path / "run")
+    assert run(["train", manifest, "--out", out, *SETTINGS, "--set", "source.longest_piece=1"]) == 2
+    assert "source.longest_piece: found 1, expected" in capsys.readouterr().err
+    assert run(["train", manifest, "--out", out, *SETTINGS, "--set", "source.longest_seconds=0.5"]) == 2
+    assert "seconds, expected at most 0.5. Cut it" in capsys.readouterr().err
+    assert run(["train", manifest, "--out", out, *SETTINGS, "--set", "data.longest_source=1"]) == 2
+    assert "with a source of more than 1 frames (the first at" in capsys.readouterr().err

@@ -367,3 +367,23 @@ def test_dev_pairs_that_are_training_pairs_are_told(
     reversal.write(folder / "dev.tsv", [(source, target + "!") for source, target in reversal.pairs(20)])
     told = seqsmith("train", pairs, "--dev", "dev.tsv", "--out", "b", *small, "--set", "train.updates=1")
     assert "training pairs too" not in told.err
+
+
+def test_several_answers_are_for_those_who_ask_and_not_for_validations(seqsmith, pairs, small):
+    assert seqsmith("train", pairs, "--out", "r", "--quiet", *small, "--set", "search.nbest=2").code == 0
+
+
+def test_a_run_that_memory_ended_before_anything_was_saved_leaves_its_folder(seqsmith, pairs, small, monkeypatch):
+    def short(*_: object, **__: object) -> None:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:126] DefaultCPUAllocator: can't allocate memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("seqsmith.cli.train._fit", short)
+        assert seqsmith("train", pairs, "--out", "r", *small).code == 2
+    assert seqsmith("train", pairs, "--out", "r", "--quiet", *small).code == 0
+
+
+@pytest.mark.parametrize("setting", ["train.r_drop=1e39", "search.longest_extra=2147483648"])
+def test_numbers_beyond_all_use_are_told(seqsmith, pairs, small, setting):
+    found = seqsmith("train", pairs, "--out", "r", *small, "--set", setting)
+    assert (found.code, f"settings: {setting.split('=')[0]}: found" in found.err) == (2, True)

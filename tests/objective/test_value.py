@@ -92,7 +92,7 @@ def cut(target, row):
 @pytest.mark.parametrize("kind", KINDS[3:5], ids=lambda kind: kind.kind)
 def test_samples_lie_below_a_quantile_as_often_as_it_says(kind):
     number = torch.randn(1, kind.outputs, dtype=torch.float64).expand(40_000, -1)
-    draws = sample(number, kind)
+    draws = sample(number[None], kind)[0]
     levels = (0.1, 0.5, 0.9)
     for level, bound in zip(levels, quantiles(number, kind, levels)[0], strict=True):
         assert (draws < bound).double().mean().item() == pytest.approx(level, abs=0.012)
@@ -101,7 +101,7 @@ def test_samples_lie_below_a_quantile_as_often_as_it_says(kind):
 def test_samples_of_quantiles_follow_them():
     kind = KINDS[5]
     number = torch.tensor([[-1.0, 0.0, 3.0]]).expand(20_000, -1)
-    assert (sample(number, kind) < 0.0).double().mean().item() == pytest.approx(0.5, abs=0.02)
+    assert (sample(number[None], kind) < 0.0).double().mean().item() == pytest.approx(0.5, abs=0.02)
     assert quantiles(number[:1], kind, (0.1, 0.3, 0.7, 0.95))[0].tolist() == pytest.approx([-1.0, -0.5, 1.5, 3.0])
 
 

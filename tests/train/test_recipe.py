@@ -43,6 +43,9 @@ COMMANDS = texts(["jump", "walk", "twice", "and", "left", "right", "thrice", "af
 ACTIONS = texts(["I_JUMP", "I_WALK", "I_LEFT", "I_RIGHT"], length=12)
 SPLIT = texts([f"{word}@@" for word in vocabulary(900)] + vocabulary(900, seed=2), length=14)
 CHINESE = texts(HAN, length=70, space="")
+FEW_CHINESE = texts(HAN[:600], length=12, space="")
+THAI = texts([chr(0x0E01 + number) for number in range(46)], length=60, space="")
+CHINESE_NAMES = texts(HAN[:400], length=3, space="")
 KOREAN = texts(HANGUL, length=3, space="")
 ARTICLES = texts(vocabulary(3000), length=150)
 SUBJECTS = texts(vocabulary(3000), length=4)
@@ -108,6 +111,11 @@ def resolved(made: Recipe) -> config.Settings:
         (NAMES, PHONEMES, "train.score", "exact_match", "each source has one right answer"),
         (COMMANDS, ACTIONS, "train.score", "exact_match", "each source has one right answer"),
         (ENGLISH, CHINESE, "train.score", "chrf", "text without spaces between words"),
+        (ENGLISH, FEW_CHINESE, "train.score", "chrf", "text without spaces between words"),
+        (ENGLISH, THAI, "train.score", "chrf", "text without spaces between words"),
+        (FEW_CHINESE, THAI, "train.score", "chrf", "text without spaces between words"),
+        (NAMES, CHINESE_NAMES, "train.score", "exact_match", "each source has one right answer"),
+        (CHINESE_NAMES, PHONEMES, "train.score", "exact_match", "each source has one right answer"),
         (ARTICLES, ENGLISH, "train.score", "rouge_l", "targets are far shorter than sources: a summary"),
         (
             ARTICLES,
@@ -141,6 +149,20 @@ def test_a_rule_chooses_by_the_data_and_says_why(
     found = chosen(recipe(source, target), key)
     assert found[0] == value
     assert re.match(reason, found[1]), found[1]
+
+
+@pytest.mark.parametrize("kind", ["characters", "bytes", "words"])
+def test_running_text_is_scored_as_such_however_it_is_cut(kind: str) -> None:
+    table = {"source": {"tokeniser": {"kind": kind}}, "target": {"tokeniser": {"kind": kind}}}
+    made = recipe(ENGLISH, GREEK, **table)
+    assert chosen(made, "train.score") == ("bleu", "running text")
+    assert chosen(made, "model.decoder.layer_norm")[0] is True  # the model of translations
+
+
+def test_a_conformer_of_running_text_has_the_shape_of_a_transformer() -> None:
+    settings = resolved(recipe(ENGLISH, GREEK, model={"encoder": {"kind": "conformer"}}))
+    assert settings.model.encoder.kind == "conformer"
+    build_model(settings.model, source_size=100, target_size=100)
 
 
 def test_a_transformer_is_for_enough_pairs() -> None:

@@ -67,6 +67,7 @@ def prepare_series(table: Mapping[str, Any], *, resume: bool, say: Say) -> Prepa
     assert series.season is not None
     assert series.stride is not None
     train_parts = [one.part("train") for one in splits]
+    train_windows = _windows(train_parts, series, series.stride, "train", measured, shortest=series.context)
     spans = [
         int(group.time_L[end - 1] - group.time_L[begin])
         for group, (begin, end) in zip(measured.groups, train_parts, strict=True)
@@ -79,7 +80,6 @@ def prepare_series(table: Mapping[str, Any], *, resume: bool, say: Say) -> Prepa
         raise UserError("series.calendar: the table has no time column, so nothing is known of the calendar.")
     featuriser = fit_featuriser(measured, train_parts, series, cycles=cycles, season=series.season)
     train = featuriser.encode(measured.groups)
-    train_windows = _windows(train_parts, series, series.stride, "train", measured, shortest=series.context)
     short = len(measured.groups) - len(np.unique(train_windows.series_E))
     if short:
         say(

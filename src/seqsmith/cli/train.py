@@ -180,7 +180,7 @@ def _unbegun_again(run: Path) -> Iterator[None]:
     """A user's mistake that shows before anything is saved must not keep the corrected command out of the folder."""
     try:
         yield
-    except UserError:
+    except (UserError, MemoryError, RuntimeError):  # the last is how torch says that memory is short
         if not any((run / "checkpoints").glob("step-*")):
             for name in ("config.toml", *_WRITTEN):
                 place = run / name

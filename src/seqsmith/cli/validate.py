@@ -76,7 +76,9 @@ class Validator:
         """Answers to the dev set's sources."""
         predictor = Predictor(TorchEngine((self.model,), self.device), self.prepared.featuriser, self.prepared.settings)
         features = self.prepared.pairs.dev_texts("features", most)
-        return predictor.predict(self.prepared.pairs.dev_texts("source", most), features=features or None, beam=beam)
+        return predictor.predict(
+            self.prepared.pairs.dev_texts("source", most), features=features or None, beam=beam, nbest=1
+        )
 
     def scores(self, predictions: list[Prediction], names: tuple[str, ...], *, resamples: int) -> list[Score]:
         references = self.prepared.pairs.dev_texts("target", len(predictions))

@@ -44,7 +44,7 @@ class SpeechSource(Table):
     normalise: Literal["none", "global", "level", "recording"] | None = None
     channels: PositiveInt | None = None  # None: found from the data; of ready-made features, or the bins
     longest_seconds: Annotated[float, Field(gt=0.0)] = 3600.0  # a longer recording is refused
-    longest_piece: PositiveInt | None = None  # frames answered at once; longer recordings are cut at silences
+    longest_piece: Annotated[int, Field(ge=2)] | None = None  # frames answered at once; more are cut at silences
     cepstra: bool = False  # channels are a cosine transform of log mel bins, c0 first
     augment: Augment = Augment()
 

@@ -262,7 +262,7 @@ class Train(Table):
     label_smoothing: Rate | None = None  # Szegedy et al. 2016, section 7
     ema: Rate = 0.0  # decay of the exponential moving average of the weights; 0: none
     average: Count | None = None  # best checkpoints whose weights are averaged at the end; 0 or 1: only the best
-    r_drop: Annotated[float, Field(ge=0.0)] = 0.0  # weight of two answers' difference (Liang et al. 2021: 5); 0: off
+    r_drop: Annotated[float, Field(ge=0.0, le=1e6)] = 0.0  # weight of two answers' difference (Liang et al. 2021: 5)
     scheduled_sampling: Fraction = 0.0  # share of the model's own words fed back at the end of training
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: half where that is found faster on this machine
     validate_every: PositiveInt | None = None  # updates
@@ -285,7 +285,7 @@ class Search(Table):
     shortest: Count = 0  # tokens of an answer
     longest: PositiveInt | None = None  # tokens of an answer and its end; None: longest_ratio * source + longest_extra
     longest_ratio: Positive | None = None  # tokens of an answer to each of its source
-    longest_extra: PositiveInt = 10  # tokens of an answer beyond that
+    longest_extra: Annotated[int, Field(gt=0, le=1_000_000_000)] = 10  # tokens of an answer beyond that
     batch_tokens: PositiveInt = 8192  # padded tokens answered at once
     ctc: Fraction | None = None  # weight of the CTC head while answering; 1: the decoder is not asked
     shortlist: bool | None = None  # logits for likely target ids only; None: where an engine's check says it may

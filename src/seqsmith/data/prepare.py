@@ -334,7 +334,8 @@ def _blocks(gathered: Gathered, rows: NDArray[np.int64], *, most: int) -> Iterat
 
 def _all_too_long(too_long: Mapping[str, Tally], columns: Mapping[str, Column]) -> str:
     found = " and ".join(
-        f"{tally.count:,} with a {name} of more than {columns[name].longest:,} tokens (the first at {tally.places[0]})"
+        f"{tally.count:,} with a {name} of more than {columns[name].longest:,} "
+        f"{'frames' if columns[name].channels else 'tokens'} (the first at {tally.places[0]})"
         for name, tally in too_long.items()
         if tally.count
     )

@@ -7,12 +7,10 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Literal
 
+from seqsmith.text.scripts import HAN, OTHER_UNSPACED
+
 Tokenize = Literal["13a", "intl", "zh", "char", "none"]  # sacreBLEU's tokenisers that need no download
 RougeWords = Literal["latin", "unicode"]
-
-HAN = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-# Thai, Lao, Tibetan, Burmese, Khmer and kana: written, like Han, without spaces between words.
-OTHER_UNSPACED = "\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f"
 
 
 def fitting_tokenize(references: Iterable[str]) -> Tokenize:

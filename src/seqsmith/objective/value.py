@@ -110,17 +110,21 @@ def freedom_of(number: Tensor) -> Tensor:
 
 
 def sample(number: Tensor, kind: config.ValueLoss) -> Tensor:
-    """A draw from what was said, by torch's seeded generator; where no distribution was said, the forecast itself."""
+    """A draw from what was said, by torch's seeded generator; where no distribution was said, the forecast itself.
+
+    The rows of the first axis share their noise, so that what is drawn for one does not depend on its neighbours.
+    Student-t by the polar method (Bailey 1994), which takes as much noise for any degrees of freedom.
+    """
+    one_row = number[0, ..., 0]
     match kind:
         case config.Gaussian():
-            return number[..., 0] + scale_of(number) * torch.randn_like(number[..., 0])
+            return number[..., 0] + scale_of(number) * torch.randn_like(one_row)
         case config.StudentT():
-            freedom = freedom_of(number)
-            chi_square = 2 * torch._standard_gamma(freedom / 2)
-            normal = torch.randn_like(freedom)
-            return number[..., 0] + scale_of(number) * normal * (freedom / chi_square).sqrt()
+            freedom, turn = freedom_of(number), torch.rand_like(one_row)
+            radius = (freedom * torch.expm1(-2 / freedom * torch.log1p(-torch.rand_like(one_row)))).sqrt()
+            return number[..., 0] + scale_of(number) * radius * torch.cos(2 * math.pi * turn)
         case config.Quantiles():
-            level = torch.rand_like(number[..., 0])
+            level = torch.rand_like(one_row).expand(number.shape[:-1])
             return _between(_in_order(number), kind.levels, level)
     return point(number, kind)
 

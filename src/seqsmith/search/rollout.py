@@ -20,7 +20,8 @@ def mean_rollout(step: Step, state: State, *, begin_BMC: Tensor, known_BLE: Tens
 def sample_paths(
     step: Step, state: State, *, begin_BMC: Tensor, known_BLE: Tensor, kind: config.ValueLoss, paths: int, seed: int
 ) -> Tensor:
-    """Each step fed a draw from what was said before it; the same for the same seed -> path_BWLC."""
+    """Each step fed a draw from what was said before it; the same for the same seed, alone or beside others
+    -> path_BWLC."""
     rows = len(begin_BMC)
     row_N = torch.arange(rows, device=begin_BMC.device).repeat_interleave(paths)
     devices = [begin_BMC.device] if begin_BMC.is_cuda else []
@@ -31,7 +32,7 @@ def sample_paths(
             select(state, row_N=row_N),
             begin_NMC=begin_BMC[row_N],
             known_NLE=known_BLE[row_N],
-            feed=lambda number: sample(number, kind),
+            feed=lambda number: sample(torch.unflatten(number, 0, (rows, paths)), kind).flatten(0, 1),
         )
     return torch.unflatten(fed_NLC, 0, (rows, paths))
 

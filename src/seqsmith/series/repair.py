@@ -75,8 +75,12 @@ def mend(
     names: Sequence[str],
     findings: Findings,
     known: Clock | None = None,
+    past: int = 0,
 ) -> tuple[Clock | None, dict[str, tuple[Times, Numbers]]]:
-    """The clock of the table, and each group's times and numbers, mended as the settings say."""
+    """The clock of the table, and each group's times and numbers, mended as the settings say.
+
+    Rows at a series' end that have none of the first `past` columns are times to come, and no holes.
+    """
     groups, lines, local = {}, {}, {}
     for name, (line, time_us, minutes, number) in raw.items():
         lines[name] = np.array(line)
@@ -99,10 +103,17 @@ def mend(
                 for name, (times, numbers) in groups.items()
             }
     for name, (times, numbers) in groups.items():
-        _look_at_numbers(name, times if clock else lines[name], numbers, path, clock, names, settings, findings)
-    if settings.missing == "interpolate":
-        groups = {name: (times, _interpolated(numbers)) for name, (times, numbers) in groups.items()}
+        had = numbers[: _end_of_past(numbers[:, :past])] if past else numbers
+        _look_at_numbers(name, times if clock else lines[name], had, path, clock, names, settings, findings)
+        if settings.missing == "interpolate":
+            groups[name] = times, np.concatenate([_interpolated(had), numbers[len(had) :]])
     return clock, groups
+
+
+def _end_of_past(x_LC: Numbers) -> int:
+    """How many rows there are up to the last that has a number."""
+    seen = np.flatnonzero(~np.isnan(x_LC).all(1))
+    return int(seen[-1]) + 1 if len(seen) else len(x_LC)
 
 
 def _one_offset(offsets: Mapping[int | None, str], settings: config.Series, findings: Findings) -> int | None:

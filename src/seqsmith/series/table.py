@@ -66,15 +66,13 @@ class _Rows:
     number: list[list[float]] = field(default_factory=list)
 
 
-def read_table(
-    path: str, settings: config.Series, *, may_lack_group: bool = False, known: Clock | None = None
-) -> Table:
+def read_table(path: str, settings: config.Series, *, as_history: bool = False, known: Clock | None = None) -> Table:
     """Read and mend a table. Raises UserError with file and line where the settings do not say what else to do.
 
-    A table that may lack the column of groups is one series without it. `known` is the clock that it should have, which
-    few rows do not show for sure.
+    A history to go on from may lack the column of groups, and is one series without it; it may end with rows of
+    covariates alone. `known` is the clock that it should have, which few rows do not show for sure.
     """
-    layout, blocks = read_cells(path, settings, may_lack_group=may_lack_group)
+    layout, blocks = read_cells(path, settings, may_lack_group=as_history)
     findings = Findings()
     reader = _Reader(layout, settings, findings)
     for lines, cells in blocks:
@@ -90,6 +88,7 @@ def read_table(
         names=(*layout.values, *layout.covariates),
         findings=findings,
         known=known,
+        past=len(layout.values) if as_history and layout.covariates else 0,
     )
     width = len(layout.values)
     return Table(

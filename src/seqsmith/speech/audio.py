@@ -74,7 +74,7 @@ def read_samples(path: str, *, rate_hz: int, longest_seconds: float, stretch: St
     first, last = _bounds(path, header, stretch)
     if last - first > longest_seconds * header.rate_hz:
         raise UserError(
-            f"{path}: found {(last - first) / header.rate_hz:,.1f} seconds, expected at most {longest_seconds:,.0f}. "
+            f"{path}: found {(last - first) / header.rate_hz:,.1f} seconds, expected at most {longest_seconds:,g}. "
             "Cut it into pieces, give start and end, or raise source.longest_seconds."
         )
     if is_cut_off(path):

@@ -58,6 +58,11 @@ def log_mel(sample_X: NDArray[np.float32], bank: FilterBank) -> NDArray[np.float
             f"a recording of {len(sample_X) / bank.rate_hz:.3f} seconds is shorter than one frame of {WINDOW_SECONDS} "
             "seconds: leave it out."
         )
+    with torch.autocast("cpu", enabled=False):  # who trains in half precision may be the one that asks
+        return _log_mel(sample_X, bank)
+
+
+def _log_mel(sample_X: NDArray[np.float32], bank: FilterBank) -> NDArray[np.float32]:
     wave_LW = (torch.from_numpy(sample_X) * FULL_SCALE).unfold(0, bank.window_samples, bank.hop_samples)
     wave_LW = wave_LW - wave_LW.mean(1, keepdim=True)
     before_LW = torch.cat([wave_LW[:, :1], wave_LW[:, :-1]], dim=1)

@@ -7,6 +7,7 @@ the run that never stopped, and it does not matter which of several processes co
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -254,12 +255,15 @@ class Trainer:
         with self.evaluated():
             try:
                 with self.interrupt.at_once():
-                    return self.validate()
+                    validation = self.validate()
             except runtime.Interrupted:
                 return None
             except FloatingPointError as error:
                 update = self.progress.update
                 raise self._diverged(f"at the validation of update {update}, {error}") from None
+        if any(map(math.isnan, validation.score)):
+            raise self._diverged(f"at the validation of update {self.progress.update}, the score is not a number")
+        return validation
 
     def _shrink(self, better: bool) -> None:
         schedule, progress = self.settings.schedule, self.progress

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from seqsmith import config
 from seqsmith.data.statistics import TextStatistics
 from seqsmith.text.normalise import normalise
+from seqsmith.text.scripts import mostly_unspaced
 
 Kind = Literal["sentencepiece", "characters", "bytes", "words", "symbols"]
 LAYER_NORM = "steps of one scale are learnt from sooner"
@@ -70,6 +71,16 @@ class Side:
         if self.statistics.spaced < 0.2 and alphabet > 1000:
             return "characters", f"an alphabet of {alphabet:,} signs and no spaces between words"
         return "sentencepiece", f"running text of {words:.0f} words a line"
+
+    @property
+    def is_unspaced(self) -> bool:
+        """Whether the words of its script have no spaces between them."""
+        return self.statistics.spaced < 0.2 and mostly_unspaced(self.statistics.alphabet)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its texts are sentences, as far as their length tells."""
+        return self.statistics.words.typical > 4 or (self.is_unspaced and self.statistics.characters.typical > 10)
 
     def answering(self, source: Kind) -> tuple[Kind, str]:
         """The tokeniser of a target, where the source has its own: a headline is short, and yet it is made of words."""
@@ -273,7 +284,7 @@ def _model(recipe: Recipe, size: Size, *, amount: str, one_answer: bool, pairs: 
         family = recipe.take("model.family", "lstm" if few else "transformer", reason)
     for side in ("encoder", "decoder"):
         kind = recipe.said(f"model.{side}.kind") or family
-        shape = size.transformer if kind == "transformer" else size.recurrent
+        shape = size.recurrent if kind in ("lstm", "gru") else size.transformer
         recipe.take(f"model.{side}.kind", kind, "the model's family")
         for key, value in shape.items():
             recipe.take(f"model.{side}.{key}", value, LAYER_NORM if key == "layer_norm" else amount)
@@ -306,7 +317,7 @@ def _kinds(recipe: Recipe) -> set[str]:
 def _training(recipe: Recipe, size: Size, *, steps: float, amount: str) -> None:
     accumulate = recipe.said("train.accumulate") or 1
     kinds = {side: recipe.value(f"model.{side}.kind") for side in ("encoder", "decoder")}
-    recurrent = "transformer" not in kinds.values()
+    recurrent = set(kinds.values()) <= {"lstm", "gru"}
     enough, batch_tokens = size.course(recurrent=recurrent)
     batch = recipe.take("train.batch_tokens", max(1, batch_tokens // accumulate), amount)
     each = max(1, round(steps * 1.05 / batch / accumulate))
@@ -339,13 +350,13 @@ def pace(recipe: Recipe, *, each: int, updates: int) -> None:
 
 
 def _score(source: Side, target: Side, kind: Kind) -> tuple[config.Score, str]:
-    """The score that suits the data, and why."""
-    source_words, target_words = source.statistics.words.typical, target.statistics.words.typical
-    if kind == "characters" and target.statistics.spaced < 0.2 and len(target.statistics.alphabet) > 1000:
+    """The score that suits the data, and why. Of how it is cut, what the text itself suggests counts as well."""
+    own = target.answering(source.tokeniser[0])[0]
+    if target.is_unspaced and (source.is_running or own == "sentencepiece"):
         return "chrf", "text without spaces between words"
-    if kind == "sentencepiece" and source_words > 6 * target_words:
+    if own == "sentencepiece" and source.statistics.characters.typical > 6 * target.statistics.characters.typical:
         return "rouge_l", "targets are far shorter than sources: a summary"
-    if kind in ("sentencepiece", "words") or (kind == "symbols" and len(target.words) > 1000):
+    if "sentencepiece" in (kind, own) or kind == "words" or (kind == "symbols" and len(target.words) > 1000):
         return "bleu", "running text"
     return "exact_match", "each source has one right answer"
 
