@@ -91,7 +91,7 @@ def test_a_model_folder_holds_no_code_and_lists_what_it_holds(folder: Path) -> N
     assert names == {"MANIFEST.json", "README.md", "config.toml", "model.safetensors", "source.vocab", "target.vocab"}
     manifest = json.loads((folder / "MANIFEST.json").read_text())
     assert manifest["format"] == 1
-    assert manifest["files"].keys() == names - {"MANIFEST.json"}
+    assert manifest["files"].keys() == names - {"MANIFEST.json", "README.md"}
     assert (folder / "README.md").read_text() == "# a card\n"
 
 
@@ -125,6 +125,12 @@ def test_a_new_model_depends_on_the_seed_alone() -> None:
 
 def test_no_folder_is_said(tmp_path: Path) -> None:
     assert wrong(tmp_path / "model") == f"{tmp_path / 'model'}: no such model folder."
+    (tmp_path / "config.toml").write_text("")
+    assert wrong(tmp_path / "model") == (
+        f"{tmp_path / 'model'}: no such model folder. The run in {tmp_path} makes it when it ends (train --resume goes "
+        "on)."
+    )
+    (tmp_path / "config.toml").unlink()
 
 
 def test_another_folder_is_no_model_folder(tmp_path: Path) -> None:
@@ -152,7 +158,35 @@ def test_a_manifest_that_names_no_file_proves_nothing(folder: Path) -> None:
     assert wrong(folder) == f"{folder}: damaged: MANIFEST.json names no file. Copy or train the model again."
 
 
-@pytest.mark.parametrize("name", ["README.md", "config.toml", "model.safetensors", "source.vocab", "target.vocab"])
+def test_the_card_may_be_edited_or_taken_out_and_older_manifests_named_it(folder: Path) -> None:
+    manifest = json.loads((folder / "MANIFEST.json").read_text())
+    manifest["files"]["README.md"] = {"bytes": 9, "sha256": "0" * 64}
+    (folder / "MANIFEST.json").write_text(json.dumps(manifest))
+    with (folder / "README.md").open("a") as card:
+        card.write("Licence: CC BY 4.0\n")
+    open_bundle(folder)
+    (folder / "README.md").unlink()
+    open_bundle(folder)
+
+
+def test_files_are_for_whom_the_folder_is(folder: Path) -> None:
+    readers = folder.stat().st_mode & 0o666
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {readers}
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights, opened = folder / "model.safetensors", Path.open
+
+    def refusing(path: Path, *words: Any, **more: Any) -> Any:
+        if path == weights:  # root may read everything, and tests are run by root too
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *words, **more)
+
+    monkeypatch.setattr(Path, "open", refusing)
+    assert wrong(folder) == f"{weights}: no permission to read this file."
+
+
+@pytest.mark.parametrize("name", ["config.toml", "model.safetensors", "source.vocab", "target.vocab"])
 def test_a_damaged_file_is_named(folder: Path, name: str) -> None:
     content = (folder / name).read_bytes()
     for position in {0, len(content) // 2, len(content) - 1}:

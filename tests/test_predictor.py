@@ -294,7 +294,7 @@ def test_a_longer_list_widens_the_beam_unless_that_is_given() -> None:
     model = predictor(search={"beam": 2})
     assert [len(prediction.nbest) for prediction in model.predict(TEXTS[:2], nbest=6)] == [6, 6]
     assert error_of(model.predict, TEXTS, nbest=6, beam=3) == (
-        "predict: search: nbest 6 needs a beam at least as wide, found beam 3."
+        "settings: search: nbest 6 needs a beam at least as wide, found beam 3."
     )
 
 
@@ -306,9 +306,9 @@ def test_a_ratio_given_now_is_above_a_length_given_before() -> None:
 @pytest.mark.parametrize(
     ("search", "message"),
     [
-        ({"beams": 3}, "predict: unknown setting `search.beams`. Did you mean `beam`?"),
-        ({"beam": 0}, "predict: search.beam: found 0, expected more than 0."),
-        ({"nbest": "3"}, "predict: search.nbest: found '3', expected a whole number."),
+        ({"beams": 3}, "settings: unknown setting `search.beams`. Did you mean `beam`?"),
+        ({"beam": 0}, "settings: search.beam: found 0, expected more than 0."),
+        ({"nbest": "3"}, "settings: search.nbest: found '3', expected a whole number."),
     ],
 )
 def test_a_wrong_setting_is_named(search: dict[str, Any], message: str) -> None:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from seqsmith import config
 from seqsmith.errors import UserError
 from seqsmith.featurise import Featuriser
-from seqsmith.folder import write_folder
+from seqsmith.folder import CARD, write_folder
 from seqsmith.model.build import build_model
 from seqsmith.model.seq2seq import Seq2Seq
 from seqsmith.model_folder import WEIGHTS, ModelFolder
@@ -32,7 +32,7 @@ class Bundle:
 
         def fill(temporary: Path) -> None:
             (temporary / "config.toml").write_text(config.dump(self.settings), encoding="utf-8")
-            (temporary / "README.md").write_text(card, encoding="utf-8")
+            (temporary / CARD).write_text(card, encoding="utf-8")
             self.featuriser.save(temporary)
             save_tensors(tensors_of(self.model), temporary / WEIGHTS)
             beside(temporary)

@@ -1,7 +1,8 @@
 """Folders that appear whole or not at all, and that know whether they still are what was written.
 
 A folder is filled beside its place, every file of it is flushed to disk, then it is renamed, and its parent is flushed:
-whoever looks sees the old one or the new one. `MANIFEST.json` holds the size and SHA-256 of every file.
+whoever looks sees the old one or the new one. `MANIFEST.json` holds the size and SHA-256 of every file but the card,
+README.md, to which people add licences and notes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 from seqsmith.errors import UserError
 
 FORMAT = 1
-MANIFEST = "MANIFEST.json"
+MANIFEST, CARD = "MANIFEST.json", "README.md"
 
 
 def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
@@ -27,7 +28,7 @@ def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
     try:
         temporary.mkdir(parents=True)
         fill(temporary)
-        files = {path.name: _fingerprint(path) for path in sorted(temporary.iterdir())}
+        files = {path.name: _fingerprint(path) for path in sorted(temporary.iterdir()) if path.name != CARD}
         (temporary / MANIFEST).write_text(json.dumps({"format": FORMAT, "files": files}, indent=1) + "\n")
         settle(temporary, folder)
     except OSError as error:
@@ -40,7 +41,14 @@ def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
 
 
 def settle(temporary: Path, folder: Path) -> None:
-    """Flush a folder that is filled and put it in its place; an old one goes, or stays where that fails."""
+    """Flush a folder that is filled and put it in its place; an old one goes, or stays where that fails.
+
+    Its files are for whom the folder is: safetensors makes them for their owner alone.
+    """
+    readers = temporary.stat().st_mode & 0o666
+    for path in temporary.iterdir():
+        if path.is_file():
+            path.chmod(readers)
     for path in (*temporary.iterdir(), temporary):
         _flush(path)
     old = folder.with_name(f".old-{folder.name}-{os.getpid()}")
@@ -57,16 +65,19 @@ def settle(temporary: Path, folder: Path) -> None:
 
 
 def check_folder(folder: Path) -> str | None:
-    """What is wrong with a folder that `write_folder` made, in words, or None."""
+    """What is wrong with a folder that `write_folder` made, in words, or None. Raises UserError for a file that may
+    not be read."""
     try:
         files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
         if files == {}:
             return f"{MANIFEST} names no file"
         for name, expected in files.items():
-            if _fingerprint(folder / name) != expected:
+            if name != CARD and _fingerprint(folder / name) != expected:
                 return f"{name} is not what was saved (its SHA-256 differs)"
     except FileNotFoundError as error:
         return f"{Path(error.filename).name} is missing"
+    except PermissionError as error:
+        raise UserError(f"{error.filename}: no permission to read this file.") from None
     except (ValueError, KeyError, TypeError, AttributeError, OSError):
         return f"{MANIFEST} cannot be read"
     return None

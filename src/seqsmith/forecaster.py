@@ -27,7 +27,7 @@ from seqsmith.errors import UserError
 from seqsmith.evaluate.forecast import Yardstick, at_level
 from seqsmith.evaluate.naive import Linear
 from seqsmith.featurise_series import Encoded, Numbers, SeriesFeaturiser
-from seqsmith.folder import write_folder
+from seqsmith.folder import CARD, write_folder
 from seqsmith.model.build import build_forecast
 from seqsmith.model.forecast import Forecast
 from seqsmith.model_folder import SERIES, WEIGHTS
@@ -118,7 +118,7 @@ class Forecaster:
 
         def fill(temporary: Path) -> None:
             (temporary / "config.toml").write_text(config.dump(self.settings), encoding="utf-8")
-            (temporary / "README.md").write_text(card, encoding="utf-8")
+            (temporary / CARD).write_text(card, encoding="utf-8")
             table = json.dumps(self.featuriser.as_dict(), indent=1, ensure_ascii=False)
             (temporary / SERIES).write_text(table + "\n", encoding="utf-8")
             save_tensors(kept, temporary / "baselines.safetensors")

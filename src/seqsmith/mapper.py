@@ -16,7 +16,7 @@ from seqsmith.data.plan import sequential_plan
 from seqsmith.engine.values import ValueEngine, new_engine, read_folder
 from seqsmith.errors import UserError
 from seqsmith.featurise_vectors import VectorFeaturiser
-from seqsmith.folder import write_folder
+from seqsmith.folder import CARD, write_folder
 from seqsmith.model.build import build_forecast
 from seqsmith.model.forecast import Forecast
 from seqsmith.model_folder import VECTORS, WEIGHTS
@@ -50,7 +50,7 @@ class Mapper:
 
         def fill(temporary: Path) -> None:
             (temporary / "config.toml").write_text(config.dump(self.settings), encoding="utf-8")
-            (temporary / "README.md").write_text(card, encoding="utf-8")
+            (temporary / CARD).write_text(card, encoding="utf-8")
             (temporary / VECTORS).write_text(json.dumps(self.featuriser.as_dict(), indent=1) + "\n", encoding="utf-8")
             save_tensors(tensors_of(self.engine.model), temporary / WEIGHTS)
 

@@ -76,7 +76,9 @@ def is_vector_model(folder: Path) -> bool:
 def check_exists(folder: Path) -> None:
     """Raise UserError where there is nothing, which is no model of any kind."""
     if not folder.exists():
-        raise UserError(f"{folder}: no such model folder.")
+        run = (folder.parent / "config.toml").is_file() and folder.name == "model"
+        hint = f" The run in {folder.parent} makes it when it ends (train --resume goes on)." if run else ""
+        raise UserError(f"{folder}: no such model folder.{hint}")
 
 
 def check_model_folder(folder: Path) -> None:
@@ -88,6 +90,8 @@ def check_model_folder(folder: Path) -> None:
         raise UserError(f"{folder}: not a model folder: it has no {MANIFEST}.{hint}")
     try:
         found = int(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["format"])
+    except PermissionError as error:
+        raise UserError(f"{error.filename}: no permission to read this file.") from None
     except (ValueError, KeyError, TypeError, OSError):
         raise UserError(f"{folder}: damaged: {MANIFEST} cannot be read. Copy or train the model again.") from None
     if found > FORMAT:

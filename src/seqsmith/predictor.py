@@ -294,7 +294,7 @@ class Predictor:
             table["beam"] = max(table.get("beam") or 1, table["nbest"])
         if "longest_ratio" in given and "longest" not in given:
             table.pop("longest", None)
-        search = config.build({"search": table}, where="predict").search
+        search = config.build({"search": table}, where="settings").search
         if search.ctc and not self.settings.model.ctc:
             raise UserError("search.ctc: this model has no CTC head (model.ctc = 0). Leave search.ctc out.")
         if self.settings.model.ctc == 1.0 and search.ctc != 1.0:

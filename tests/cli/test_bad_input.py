@@ -27,7 +27,7 @@ DATA: dict[str, tuple[dict[str, bytes], tuple[str, ...], str]] = {
         {"a.tsv": b"abc\ndef\n"},
         ("a.tsv",),
         "a.tsv:1: expected at least 2 columns (tab-separated), found 1. If this is the source side alone, give the "
-        "target file as the second one.",
+        "target file as the second one (--dev SOURCES --dev TARGETS).",
     ),
     "a column more": (
         {"a.tsv": b"a\tb\nc\td\te\n"},
@@ -84,10 +84,17 @@ DATA: dict[str, tuple[dict[str, bytes], tuple[str, ...], str]] = {
         ("a.jsonl",),
         'a.jsonl:1: expected a text in quotation marks for "target", found the number 3.',
     ),
+    "a semicolon table of quoted cells": (
+        {"a.csv": b'"ein Hund";"a dog"\n"b";"c"\n'},
+        ("a.csv",),
+        "a.csv:1: a quotation mark in the middle of cell 1. Semicolons separate nothing here: save the table with "
+        "commas (.csv) or tabs (.tsv).",
+    ),
     "no such column": (
         {"a.tsv": b"en\tde\na\tb\n"},
         ("a.tsv", "--set", "data.source=eng"),
-        "a.tsv:1: there is no column `eng` for source. Did you mean `en`?",
+        "a.tsv:1: there is no column `eng` for source. Did you mean `en`? Columns without names have numbers "
+        "(data.source=1).",
     ),
     "no data": ({}, (), "no training data: name a file of pairs, or a source and a target file."),
     "three dev files": (

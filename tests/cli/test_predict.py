@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -283,7 +284,7 @@ def test_an_output_that_cannot_be_written_is_told(seqsmith: Seqsmith, model: Pat
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--set", "search.bem=3"), "predict: unknown setting `search.bem`. Did you mean `beam`?"),
+        (("--set", "search.bem=3"), "settings: unknown setting `search.bem`. Did you mean `beam`?"),
         (
             ("--set", "serch.beam=3"),
             "--set serch: only settings of search, data hold here. Did you mean `search`?",
@@ -295,7 +296,7 @@ def test_an_output_that_cannot_be_written_is_told(seqsmith: Seqsmith, model: Pat
         (("--set", "search=3"), "--set search: only settings of search, data hold here. Did you mean `search`?"),
         (
             ("--beam", "2", "--nbest", "3"),
-            "predict: search: nbest 3 needs a beam at least as wide, found beam 2.",
+            "settings: search: nbest 3 needs a beam at least as wide, found beam 2.",
         ),
         (("--set", "search.beam"), "--set search.beam: expected section.key=value, for example train.epochs=20."),
     ],
@@ -323,3 +324,15 @@ def test_answers_and_picture_are_two_files(seqsmith: Seqsmith, model: Path) -> N
     told = seqsmith("predict", model, "--out", "q.txt", "--attention", "./q.txt", stdin="12\n")
     assert told.code == 2
     assert told.err == "seqsmith: --attention q.txt: --out names this file too. Give each its own.\n"
+
+
+def test_a_table_on_standard_input_is_noticed(seqsmith, model):
+    told = seqsmith("predict", model, stdin="123\t321\n12\n").err
+    assert "1 of 2 sources hold a tab as part of their text: of a table take a column, or give it as a .tsv" in told
+
+
+def test_an_input_that_is_not_there_is_told_before_a_model_is_opened(seqsmith, model, folder):
+    shutil.copytree(model, folder / "m")
+    (folder / "m" / "model.safetensors").write_bytes(b"damaged")
+    told = seqsmith("predict", "m", folder / "gone.txt").err
+    assert told == f"seqsmith: {folder}/gone.txt: no such file.\n"

@@ -499,7 +499,7 @@ def test_no_row_to_train_on_is_told(seqsmith, folder):
 
 
 @pytest.mark.unwatched
-def test_whoever_speaks_of_series_has_a_table_of_them(seqsmith, folder):
+def test_a_column_of_numbers_is_a_series(seqsmith, folder):
     (folder / "t.csv").write_text("\n".join(str(10 + h % 7) for h in range(120)) + "\n")
     found = seqsmith("train", "t.csv", "--out", "r", *SMALL)
-    assert (found.code, "source.kind=series  (settings of series are given" in found.err) == (0, True), found.err
+    assert (found.code, "source.kind=series  (t.csv is a table of numbers" in found.err) == (0, True), found.err

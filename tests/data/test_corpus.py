@@ -199,7 +199,8 @@ def test_numbered_columns_count_from_one(tmp_path: Path) -> None:
 def test_an_unknown_column_names_the_nearest(tmp_path: Path) -> None:
     path = written(tmp_path, "german\tenglish\na\tb\n")
     assert message(path, wanted=roles("german", "englisch")) == (
-        "a.tsv:1: there is no column `englisch` for target. Did you mean `english`?"
+        "a.tsv:1: there is no column `englisch` for target. Did you mean `english`? Columns without names have numbers "
+        "(data.target=1)."
     )
     json_path = written(tmp_path, '{"german": "a", "english": "b"}\n{"german": "a"}\n', "a.jsonl")
     assert "there is no column `englisch`" in message(json_path, wanted=roles("german", "englisch"))
@@ -224,7 +225,7 @@ def test_two_roles_do_not_fall_on_one_column(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "name", "hint"),
     [
-        ("ein Hund\n", "a.tsv", "If this is the source side alone, give the target file as the second one."),
+        ("ein Hund\n", "a.tsv", "If this is the source side alone, give the target file as the second one (--dev"),
         ("a,b\n", "a.tsv", "If commas separate the columns, let the file's name end in .csv"),
         ("a;b\n", "a.csv", "Semicolons separate nothing here"),
         ('{"source": "a", "target": "b"}\n', "a.tsv", "Objects of JSON, one a line? Let the file's name end in .jsonl"),
@@ -372,8 +373,12 @@ def test_what_a_table_without_known_names_leaves_unclear_is_told(tmp_path: Path)
     assert list(counts.sentences()) == [
         "First rows read as examples (are they names of columns? Set data.header=true): 1, the first at "
         f"{tmp_path}/a.csv:1.",
-        f"Columns that are left out, for no setting asks for them: 1, the first at {tmp_path}/a.csv:1.",
+        "Columns that are left out, for no setting asks for them (tags? Set data.features): 1, the first at "
+        f"{tmp_path}/a.csv:1.",
     ]
+    counts = Counts()
+    rows_of(written(tmp_path, "word\tIPA\na\tb\n", "a.tsv"), counts=counts)
+    assert (counts.nameless.count, counts.nameless.places) == (1, [f"{tmp_path}/a.tsv:1"])
     for content, name, header in (("a\tb\n", "a.tsv", None), ("a,b\n", "a.csv", False), ("s,t\na,b\n", "b.csv", True)):
         counts = Counts()
         rows_of(written(tmp_path, content, name), data=config.Data(header=header), counts=counts)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from engine.engines import SOURCES, folder_of, taught
 from seqsmith import config
@@ -76,7 +77,9 @@ def test_files_are_built_once_and_again_when_the_model_changes(tmp_path: Path) -
     assert len(told) == 1
     assert told[0].startswith("Building the files of the engine onnx in ")
     other = taught("lstm")
-    other.save(tmp_path / "other", card="another card")
+    with torch.no_grad():
+        next(other.model.parameters()).mul_(1.5)
+    other.save(tmp_path / "other", card="another")
     shutil.copytree(tmp_path / "model" / "engines", tmp_path / "other" / "engines")
     Predictor.open(tmp_path / "other", engine="onnx", say=told.append)
     assert len(told) == 2

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from seqsmith import config
-from seqsmith.data.files import suffix
-from seqsmith.data.kinds import Guess, guess_kind
+from seqsmith.data.kinds import guess_kind
 
 Say = Callable[[str], None]
 
@@ -28,8 +27,6 @@ def with_kind(table: Mapping[str, Any], say: Say) -> Mapping[str, Any]:
         return table
     data = config.draft({"data": table.get("data", {})}, where="settings").data
     guess = guess_kind(data.train[0], data)
-    if guess.kind == "text" and "series" in table and suffix(data.train[0].path) in (".csv", ".tsv", ".parquet"):
-        guess = Guess("series", "settings of series are given")
     if guess.kind == "text" or (guess.kind == "series" and "target" in table and "series" not in table):
         if guess.reason:
             say(f"  source.kind=text  ({guess.reason})")

@@ -17,7 +17,7 @@ from seqsmith import config, runtime
 from seqsmith.cli.program import note
 from seqsmith.cli.write import replacing
 from seqsmith.data.corpus import Counts, read_every_row, read_lines
-from seqsmith.data.files import suffix
+from seqsmith.data.files import check_readable, suffix
 from seqsmith.errors import UserError
 from seqsmith.evaluate.heatmap import heatmap
 from seqsmith.model_folder import SAMPLE
@@ -40,6 +40,7 @@ class Remarks:
     cut_answers: list[int] = field(default_factory=list)
     strange: list[int] = field(default_factory=list)
     strange_features: list[int] = field(default_factory=list)
+    tabs: list[int] = field(default_factory=list)
     broken: list[int] = field(default_factory=list)
 
     def note(self, prediction: Prediction, form: Format, *, known_features: bool = True) -> None:
@@ -49,6 +50,7 @@ class Remarks:
             (not prediction.nbest[0].ended, self.cut_answers),
             (prediction.unknown_share > 0.5, self.strange),
             (not known_features, self.strange_features),
+            ("\t" in prediction.source, self.tabs),
             (any(_written(c, form) != c.text for c in prediction.nbest), self.broken),
         ):
             if condition:
@@ -60,6 +62,10 @@ class Remarks:
             (self.cut_answers, "answers were cut at the longest length allowed (search.longest, longest_ratio)"),
             (self.strange, "sources are mostly symbols that were never seen in training"),
             (self.strange_features, "sources have features that were never seen in training"),
+            (
+                self.tabs,
+                "sources hold a tab as part of their text: of a table take a column, or give it as a .tsv file",
+            ),
             (self.broken, "answers hold a tab or a line break, written as a space: --format jsonl keeps them"),
         ):
             if numbers:
@@ -80,6 +86,7 @@ def predict(
 ) -> None:
     """Answer every row of the input; writes to `output` or standard output."""
     runtime.keep_memory()
+    check_readable(input_path)
     if engine == "auto" and search.get("language_model"):
         engine = "torch"  # which alone knows language models
     opened = Predictor.open(*folders, engine=engine, threads=runtime.threads(threads), say=note)

@@ -110,7 +110,10 @@ def _column(role: Role, names: Sequence[str] | None, where: str) -> int | None:
                 )
             if name not in names:
                 known = (printable(other) for other in names)
-                raise UserError(f"{where}: there is no column `{name}` for {role.name}.{nearest(name, known)}")
+                raise UserError(
+                    f"{where}: there is no column `{name}` for {role.name}.{nearest(name, known)} Columns "
+                    f"without names have numbers (data.{role.name}=1)."
+                )
             return _place(name, names, where)
         case None:
             for name in (role.name, *role.names):

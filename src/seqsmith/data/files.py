@@ -67,6 +67,13 @@ def read_blocks(path: str) -> Iterator[bytes]:
                 yield from _blocks(plain.read1, path)
 
 
+def check_readable(path: str) -> None:
+    """Raise UserError for a file that is not there or may not be read, before any work is done for it."""
+    if path != "-":
+        with explained(path), open(path, "rb"):
+            pass
+
+
 @contextmanager
 def explained(path: str) -> Iterator[None]:
     """Turn the errors of opening and reading `path` into sentences."""

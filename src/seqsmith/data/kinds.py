@@ -66,7 +66,10 @@ def guess_kind(corpus: config.Corpus, settings: config.Data) -> Guess:
 
 
 def _is_series(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether all columns but a time and a group are numbers, and more than the others where none is a time."""
+    """Whether all columns but a time and a group are numbers, and more than the others where none is a time.
+
+    A single column is no pairs, and may lack a header.
+    """
     if len(set(map(len, rows))) != 1 or {"source", "target"} <= set(rows[0]):
         return False
     has_header = not any(map(_is_number, rows[0]))
@@ -74,7 +77,7 @@ def _is_series(rows: Sequence[Sequence[str]]) -> bool:
     numbers = len(rows[0]) - len(others)
     has_time = any(all(map(_TIME.match, column)) for column in others)
     fits = numbers > 0 and len(others) <= _NOT_NUMBERS
-    return fits and (has_time or (has_header and numbers > len(others)))
+    return fits and (has_time or len(rows[0]) == 1 or (has_header and numbers > len(others)))
 
 
 def _almost_series(rows: Sequence[Sequence[str]]) -> str | None:

@@ -13,6 +13,15 @@ from seqsmith.data.files import shown
 from seqsmith.data.lines import Lines, read_lines
 from seqsmith.errors import UserError
 
+_NAMES = {  # of columns, as such files have them
+    *("source", "src", "input", "original", "word", "lemma", "grapheme", "graphemes", "text", "sentence", "question"),
+    *("target", "tgt", "trg", "output", "translation", "reference", "form", "tags", "features", "answer"),
+    *("pronunciation", "phoneme", "phonemes", "ipa"),
+    *("ar", "cs", "de", "en", "es", "fi", "fr", "hi", "id", "it", "ja", "ko", "nl", "pl", "pt", "ru", "sv", "tr", "zh"),
+    *("english", "french", "german", "spanish", "italian", "portuguese", "russian", "chinese", "japanese"),
+}
+_SEMICOLONS = "Semicolons separate nothing here: save the table with commas (.csv) or tabs (.tsv)."
+_QUOTED = "Put the whole cell in quotation marks and double those inside it."
 CELL = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^",]*))(,|\Z)')
 
 
@@ -62,7 +71,7 @@ def read_separated(
                 counts.headers.add(where, [block.line[index]])
                 block = block.without(index)
             else:
-                _tell_what_is_unclear(layout, where, block.line[index], settings, counts, comma=comma)
+                _tell_what_is_unclear(row, layout, where, block.line[index], settings, counts, comma=comma)
         yield Rows(where, block.line, _columns(block, layout, where, comma=comma))
 
 
@@ -107,10 +116,10 @@ def _layout(first: list[str], where: str, roles: Sequence[Role], settings: confi
 
 
 def _tell_what_is_unclear(
-    layout: _Layout, where: str, line: int, settings: config.Data, counts: Counts, *, comma: bool
+    first: list[str], layout: _Layout, where: str, line: int, settings: config.Data, counts: Counts, *, comma: bool
 ) -> None:
     """A table whose columns go by their place may hold more than was meant, as most CSV files have a header."""
-    if comma and settings.header is None:
+    if settings.header is None and (comma or _NAMES.issuperset(cell.strip().lower() for cell in first)):
         counts.nameless.add(where, [line])
     if "target" in layout.column:  # whoever only answers leaves out more
         unused = layout.width - len(set(layout.column.values()))
@@ -129,11 +138,11 @@ def _hint(line: str, *, comma: bool) -> str:
     if not comma and "," in line:
         return (
             " If commas separate the columns, let the file's name end in .csv; if this is the source side alone, "
-            "give the target file as the second one."
+            "give the target file as the second one (--dev SOURCES --dev TARGETS)."
         )
     if ";" in line:
-        return " Semicolons separate nothing here: save the table with commas (.csv) or tabs (.tsv)."
-    return " If this is the source side alone, give the target file as the second one."
+        return f" {_SEMICOLONS}"
+    return " If this is the source side alone, give the target file as the second one (--dev SOURCES --dev TARGETS)."
 
 
 def _fitting(row: list[str], where: str, layout: _Layout, *, comma: bool) -> list[str]:
@@ -210,8 +219,8 @@ def _cells(record: str, where: str) -> list[str]:
         match = CELL.match(record, position)
         if match is None:
             raise UserError(
-                f"{where}: a quotation mark in the middle of cell {len(cells) + 1}. Put the whole cell in quotation "
-                "marks and double those inside it."
+                f"{where}: a quotation mark in the middle of cell {len(cells) + 1}. "
+                + (_SEMICOLONS if '";' in record else _QUOTED)
             )
         quoted, plain, comma = match.groups()
         cells.append(plain if quoted is None else quoted.replace('""', '"'))

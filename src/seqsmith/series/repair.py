@@ -104,7 +104,8 @@ def mend(
             }
     for name, (times, numbers) in groups.items():
         had = numbers[: _end_of_past(numbers[:, :past])] if past else numbers
-        _look_at_numbers(name, times if clock else lines[name], had, path, clock, names, settings, findings)
+        place = (times if clock else lines[name])[: len(had)]
+        _look_at_numbers(name, place, had, path, clock, names, settings, findings)
         if settings.missing == "interpolate":
             groups[name] = times, np.concatenate([_interpolated(had), numbers[len(had) :]])
     return clock, groups
