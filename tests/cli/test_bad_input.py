@@ -148,6 +148,15 @@ SETTINGS: dict[str, tuple[tuple[str, ...], str]] = {
         ("model.encoder.kind=lsmt",),
         "settings: model.encoder.kind: found 'lsmt', expected one of 'lstm', 'gru', 'transformer', 'conformer'.",
     ),
+    "an algorithm for a kind": (
+        ("source.tokeniser=bpe",),
+        "settings: source.tokeniser.kind: found 'bpe', expected one of 'sentencepiece', 'characters', 'bytes', "
+        "'words', 'symbols'. Say source.tokeniser.kind=sentencepiece and source.tokeniser.algorithm=bpe.",
+    ),
+    "a weight of dev pairs": (
+        ("data.dev=[{path = 'pairs.tsv', weight = 2.0}]",),
+        "data.dev: pairs that only are scored have no weight. Leave it out.",
+    ),
     "impossible together": (
         ("model.encoder.kind=transformer", "model.encoder.width=30", "model.encoder.heads=4"),
         "settings: model.encoder: width 30 is not divisible by heads 4: change one of them.",

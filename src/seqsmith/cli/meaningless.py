@@ -34,6 +34,8 @@ def refuse_meaningless_for_vectors(settings: config.Settings) -> None:
 def refuse_meaningless(settings: config.Settings) -> None:
     """Raise UserError for the first that was set."""
     kind = settings.source.kind
+    if any(corpus.weight != 1.0 for corpus in settings.data.dev):
+        raise UserError("data.dev: pairs that only are scored have no weight. Leave it out.")
     if kind == "series" and settings.train.score is not None:
         raise UserError(f"train.score: found {settings.train.score!r}; models of numbers are chosen by their own loss.")
     if kind == "series" and settings.train.start_from is not None:

@@ -156,8 +156,10 @@ def _explain(error: ValidationError, where: str) -> str:
             told = first["msg"].removeprefix("Value error, ")
             return f"{where}: {key}: {told}." if key else f"{where}: {told}."
         case "union_tag_invalid":
-            expected = first.get("ctx", {}).get("expected_tags", "")
-            return f"{where}: {key}.kind: found {first['ctx']['tag']!r}, expected one of {expected}."
+            expected, tag = first["ctx"]["expected_tags"], first["ctx"]["tag"]
+            algorithm = tag in ("bpe", "unigram") and keys[-1] == "tokeniser"
+            hint = f" Say {key}.kind=sentencepiece and {key}.algorithm={tag}." if algorithm else ""
+            return f"{where}: {key}.kind: found {tag!r}, expected one of {expected}.{hint}"
         case "union_tag_not_found":
             return f"{where}: {key}: a table here needs its `kind`."
     of_this_key = [each for each in errors if _descend([str(part) for part in each["loc"]])[1] == keys]
