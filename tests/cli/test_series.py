@@ -388,6 +388,8 @@ def test_the_shops_of_the_demo_are_the_same_for_the_same_seed_and_shut_on_holida
         ("series.channels=joint", "series.targets=['load']", "series.loss=quantiles", "train.updates=160"),
         ("series.channels=joint", "series.loss=student_t", "model.family=lstm"),
         ("model.family=transformer", "series.loss=mae", "series.calendar=['hour','weekday']"),
+        ("train.precision=bf16", "series.decoding=autoregressive", "series.loss=gaussian", "series.samples=20"),
+        ("train.precision=bf16", "series.channels=joint", "series.loss=quantiles", "train.updates=160"),
     ],
 )
 def test_every_way_of_forecasting_learns_a_wave_with_holes(seqsmith, folder, settings):

@@ -346,3 +346,14 @@ def test_pieces_of_one_frame_and_seconds_below_one_are_told(folder, tmp_path, ca
     assert "seconds, expected at most 0.5. Cut it" in capsys.readouterr().err
     assert run(["train", manifest, "--out", out, *SETTINGS, "--set", "data.longest_source=1"]) == 2
     assert "with a source of more than 1 frames (the first at" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [(), ("model.encoder=conformer",), ("model.family=transformer", "model.ctc=1")])
+def test_recordings_are_learnt_in_half_precision_too(folder, tmp_path, more):
+    manifest, out = str(folder / "tones" / "train.tsv"), str(tmp_path / "run")
+    settings = ("train.precision=bf16", "source.augment.gain=6.0", "train.updates=20", "train.rate=0.01", *more)
+    words = [word for setting in settings for word in ("--set", setting)]
+    base = [] if more else SETTINGS
+    assert run(["train", manifest, "--out", out, "--quiet", *base, "--set", "train.threads=1", *words]) == 0
+    losses = [event["loss"] for event in read_journal(tmp_path / "run" / "journal.jsonl") if event["event"] == "update"]
+    assert losses[-1] < 0.8 * losses[0]

@@ -255,7 +255,7 @@ def test_resume_takes_its_settings_from_the_run_alone(seqsmith: Seqsmith, pairs:
         told = seqsmith("train", "--resume", *words)
         assert (told.code, told.err) == (
             2,
-            "seqsmith: --resume goes on with the settings of the run in --out: give nothing else with it.\n",
+            "seqsmith: --resume: takes nothing else. To train longer, raise train.epochs in run/config.toml.\n",
         )
 
 

@@ -247,6 +247,27 @@ def test_every_weight_on_the_way_has_a_finite_gradient(encoder: str, decoder: st
     assert all(parameter.grad.isfinite().all() for parameter in model.parameters() if parameter.grad is not None)
 
 
+@every_pair
+@law
+@given(data=st.data())
+def test_half_precision_learns_what_single_precision_does(encoder: str, decoder: str, data: st.DataObject) -> None:
+    settings, model, pairs = drawn(data, encoder, decoder)
+    model, batch = model.float(), batch_of(pairs * 20)  # as many rows as are rounded up, and more
+    slopes, losses = [], []
+    for half in (False, True):
+        model.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            loss = teacher_forced(model, batch, smoothing=0.1, coverage=0.1 if looks_back(settings.decoder) else 0.0)
+        loss.loss_nats.backward()
+        losses.append(loss.loss_nats.item())
+        found = {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
+        assert all(slope.dtype == torch.float32 for slope in found.values())
+        slopes.append(torch.cat([slope.flatten() for slope in found.values()]))
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
+    single, mixed = slopes
+    assert (mixed - single).norm() < 0.5 * single.norm()  # some are ill-conditioned
+
+
 def weights_off_the_way(settings: config.Model) -> set[str]:
     """Without attention nobody looks at what the norm of the encoder's last layer puts out."""
     encoder = settings.encoder

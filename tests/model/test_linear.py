@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seqsmith.model.linear import Linear, as_product_type, product, side_by_side
+from seqsmith.model.linear import Linear, as_product_type, as_sum_type, product, side_by_side
 
 
 def answer(layer: nn.Linear, x: Tensor) -> tuple[Tensor, ...]:
@@ -36,6 +36,9 @@ def test_only_mixed_precision_halves() -> None:
     assert Linear(16, 24)(x).dtype == torch.float32
     with torch.autocast("cpu", torch.bfloat16):
         assert as_product_type(x).dtype == torch.bfloat16
+        assert as_sum_type(x) is x
+        assert as_sum_type(x.bfloat16()).dtype == torch.float32
+    assert as_sum_type(x.bfloat16()).dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("rows", [3, 600])

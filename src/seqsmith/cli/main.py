@@ -83,7 +83,7 @@ def train(
 
     if resume:
         if data or dev or config_file or set_:
-            raise UserError("--resume goes on with the settings of the run in --out: give nothing else with it.")
+            raise UserError(f"--resume: takes nothing else. To train longer, raise train.epochs in {out}/config.toml.")
         table: dict[str, Any] = {}
     else:
         table = config.override(config.read_table(config_file) if config_file else {}, set_ or [])

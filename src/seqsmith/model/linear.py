@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqsmith.batch import rows_rounded
+from seqsmith.batch import exact, rows_rounded
 
 ROUND_ROWS, ROUND_FEW_ROWS = 128, 32
 _MANY_ROWS = 512  # from here on the zeros are few beside them
@@ -23,6 +23,11 @@ def as_product_type(x: Tensor) -> Tensor:
     """x in the type that products are taken in, so that several layers need not each make it anew."""
     device = x.device.type
     return x.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else x
+
+
+def as_sum_type(x: Tensor) -> Tensor:
+    """x in the type that sums over layers are kept in: single precision where products are taken in half."""
+    return exact(x) if torch.is_autocast_enabled(x.device.type) else x
 
 
 def product(weight_OD: Tensor, bias_O: Tensor | None = None) -> Callable[[Tensor], Tensor]:

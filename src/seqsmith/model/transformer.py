@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from seqsmith.config import Transformer as Settings
 from seqsmith.model.attention import MultiHead, Remembered, causal_bias, padding_bias
 from seqsmith.model.layers import Dropout, FeedForward, norm
-from seqsmith.model.linear import as_product_type
+from seqsmith.model.linear import as_product_type, as_sum_type
 from seqsmith.model.memory import Decoded, Memory
 from seqsmith.model.position import LearnedPositions, RelativeBias, sinusoid
 
@@ -48,6 +48,7 @@ class Positions(nn.Module):
         self.dropout = Dropout(settings.dropout)
 
     def forward(self, x_BLD: Tensor, *, first: int) -> Tensor:
+        x_BLD = as_sum_type(x_BLD)  # projections and convolutions hand over half
         length, width = x_BLD.shape[1:]
         if self.kind == "sinusoidal":
             x_BLD = x_BLD + sinusoid(first, length, width, like=x_BLD)
