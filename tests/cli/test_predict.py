@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -336,3 +338,11 @@ def test_an_input_that_is_not_there_is_told_before_a_model_is_opened(seqsmith, m
     (folder / "m" / "model.safetensors").write_bytes(b"damaged")
     told = seqsmith("predict", "m", folder / "gone.txt").err
     assert told == f"seqsmith: {folder}/gone.txt: no such file.\n"
+
+
+def test_a_named_pipe_is_read_once(seqsmith, model, folder):
+    os.mkfifo(folder / "pipe")
+    writer = threading.Thread(target=(folder / "pipe").write_text, args=("12\n",))
+    writer.start()
+    assert len(seqsmith("predict", model, folder / "pipe").lines) == 1
+    writer.join()

@@ -68,8 +68,9 @@ def read_blocks(path: str) -> Iterator[bytes]:
 
 
 def check_readable(path: str) -> None:
-    """Raise UserError for a file that is not there or may not be read, before any work is done for it."""
-    if path != "-":
+    """Raise UserError for a file that is not there or may not be read, before any work is done for it. A pipe is left
+    alone: who writes to it would lose a reader."""
+    if path != "-" and not Path(path).is_fifo():
         with explained(path), open(path, "rb"):
             pass
 
