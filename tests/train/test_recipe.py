@@ -221,6 +221,18 @@ def test_one_vocabulary_is_not_for_sides_that_the_user_cuts_differently() -> Non
     assert chosen(made, "joint_vocabulary") == (False, "the sides are cut in different ways")
 
 
+def test_a_small_transformer_sees_words_cut_anew_each_time_and_for_longer() -> None:
+    keys = [f"{name}.tokeniser.sampling" for name in ("source", "target")]
+    made, plain = recipe(ENGLISH, GREEK, pairs=20_000), recipe(ENGLISH, SPLIT, pairs=20_000)
+    assert {chosen(made, key) for key in keys} == {(0.1, "few pairs: words are cut anew each time (Kudo 2018)")}
+    assert [choice.key for choice in plain.choices if choice.key in keys] == keys[:1]  # symbols are what they are
+    assert chosen(made, "train.epochs")[1] == chosen(plain, "train.epochs")[1] == "about 9,100 updates"
+    own = {name: {"tokeniser": {"kind": "sentencepiece", "sampling": 0.0}} for name in ("source", "target")}
+    assert chosen(recipe(ENGLISH, GREEK, pairs=20_000, **own), "train.epochs")[1] == "about 7,000 updates"
+    for others in (recipe(ENGLISH, GREEK, pairs=5_000), recipe(ENGLISH, GREEK, pairs=5_000_000)):
+        assert not [choice for choice in others.choices if choice.key in keys]
+
+
 def test_the_length_of_training_follows_what_the_user_says_of_it() -> None:
     by_rule = recipe(ENGLISH, GREEK)
     epochs, reason = chosen(by_rule, "train.epochs")

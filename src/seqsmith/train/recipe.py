@@ -152,8 +152,9 @@ def choose(source: Side, target: Side, *, pairs: int, table: Mapping[str, Any]) 
     size = _size(tokens, one_answer=score == "exact_match")
     amount = f"for about {_rounded(tokens)} target tokens"
     _model(recipe, size, amount=amount, one_answer=score == "exact_match", pairs=pairs, joint=joint)
+    sampled = _sample(recipe, size, {"source": source_kind, "target": target_kind})
     steps = pairs * max(source.tokens(source_kind), target.tokens(target_kind))
-    _training(recipe, size, steps=steps, amount=amount)
+    _training(recipe, size, steps=steps, amount=amount, sampled=sampled)
     return recipe
 
 
@@ -177,6 +178,19 @@ def _tokeniser(recipe: Recipe, name: str, choice: tuple[Kind, str], pairs: int) 
             f"{name}.tokeniser.vocabulary", size, f"35 times the square root of {pairs:,} pairs, at most 32,000"
         )
     return kind
+
+
+def _sample(recipe: Recipe, size: Size, kinds: Mapping[str, Kind]) -> bool:
+    """Cut words anew each time, where pairs are few for a Transformer -> whether that is done on any side."""
+    few = size is _TRANSLATION[0] and _kinds(recipe) == {"transformer"}
+    rates = [
+        recipe.take(f"{side}.tokeniser.sampling", 0.1, "few pairs: words are cut anew each time (Kudo 2018)")
+        if few
+        else recipe.said(f"{side}.tokeniser.sampling")
+        for side, kind in kinds.items()
+        if kind == "sentencepiece"
+    ]
+    return any(rates)
 
 
 def _joint(recipe: Recipe, source: Side, target: Side, source_kind: Kind, target_kind: Kind) -> bool:
@@ -314,11 +328,12 @@ def _kinds(recipe: Recipe) -> set[str]:
 # ------------------------------------------------------------------------------------------------ training
 
 
-def _training(recipe: Recipe, size: Size, *, steps: float, amount: str) -> None:
+def _training(recipe: Recipe, size: Size, *, steps: float, amount: str, sampled: bool) -> None:
     accumulate = recipe.said("train.accumulate") or 1
     kinds = {side: recipe.value(f"model.{side}.kind") for side in ("encoder", "decoder")}
     recurrent = set(kinds.values()) <= {"lstm", "gru"}
     enough, batch_tokens = size.course(recurrent=recurrent)
+    enough = round(1.3 * enough) if sampled else enough  # what is cut anew is learnt from for longer
     batch = recipe.take("train.batch_tokens", max(1, batch_tokens // accumulate), amount)
     each = max(1, round(steps * 1.05 / batch / accumulate))
     if recipe.said("train.updates") is None:
