@@ -505,3 +505,19 @@ def test_a_column_of_numbers_is_a_series(seqsmith, folder):
     (folder / "t.csv").write_text("\n".join(str(10 + h % 7) for h in range(120)) + "\n")
     found = seqsmith("train", "t.csv", "--out", "r", *SMALL)
     assert (found.code, "source.kind=series  (t.csv is a table of numbers" in found.err) == (0, True), found.err
+
+
+@pytest.mark.unwatched
+def test_long_names_of_series_are_written_whole(seqsmith, folder):
+    names = [f"{'x' * 70}{last}" for last in "ab"]
+    rows = [f"{name},{h % 7}\n" for name in names for h in range(100)]
+    (folder / "t.csv").write_text("shop,load\n" + "".join(rows))
+    settings = ("--set", "series.group=shop", "--set", "source.kind=series")
+    assert seqsmith("train", "t.csv", "--out", "r", "--quiet", *SMALL, *settings).code == 0
+    assert {line.split(",")[0] for line in seqsmith("predict", "r/model", "t.csv").lines[1:]} == set(names)
+
+
+@pytest.mark.unwatched
+def test_endless_whole_numbers_are_no_counter(seqsmith, folder):
+    (folder / "t.csv").write_text("n,load\n" + "".join(f"{'0' * 5000}{h},{h % 7}\n" for h in range(100)))
+    assert seqsmith("inspect", "t.csv").code == 0

@@ -357,3 +357,19 @@ def test_recordings_are_learnt_in_half_precision_too(folder, tmp_path, more):
     assert run(["train", manifest, "--out", out, "--quiet", *base, "--set", "train.threads=1", *words]) == 0
     losses = [event["loss"] for event in read_journal(tmp_path / "run" / "journal.jsonl") if event["event"] == "update"]
     assert losses[-1] < 0.8 * losses[0]
+
+
+def test_lines_without_a_recording_are_told_and_odd_names_stay_on_their_line(folder, tmp_path, capsys, monkeypatch):
+    odd = tmp_path / "a\tb.wav"
+    odd.write_bytes(Path(sounds(folder, 1)[0]).read_bytes())
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"{sounds(folder, 1)[0]}\n\n".encode())))
+    assert run(["predict", str(folder / "run/model")]) == 0
+    assert "1 lines name no recording, and have no answer." in capsys.readouterr().err
+    assert run(["predict", str(folder / "run/model"), str(odd), "--format", "tsv"]) == 0
+    [line] = capsys.readouterr().out.splitlines()
+    assert len(line.split("\t")) == 3
+
+
+def test_a_part_of_no_sample_is_told(folder, capsys):
+    assert run(["predict", str(folder / "run/model"), f"{sounds(folder, 1)[0]}#t=0,1e-9"]) == 2
+    assert "between 0 and 1e-09 seconds there is not one sample. Take a longer part." in capsys.readouterr().err

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from seqsmith import config
 from seqsmith.data import lines
 from seqsmith.data.corpus import Counts, Role, read_every_row, read_rows
+from seqsmith.data.parquet import read_parquet_cells
 from seqsmith.errors import UserError
 
 PAIRS = [("ein Hund", "a dog"), ('"zwei", ja', "two; yes"), ("drei\u2028vier", "=three")]
@@ -129,6 +130,23 @@ def test_nulls_are_empty_texts(tmp_path: Path) -> None:
     path = written(tmp_path, '{"source": "a", "target": null}\n{"source": "b", "target": "c"}\n\n', "a.jsonl")
     assert rows_of(path, counts=counts) == [(2, "b", "c")]
     assert counts.empty.places == [f"{path}:1", f"{path}:3"]
+
+
+def test_parquet_columns_of_one_name_are_read_by_number(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = pyarrow.table([pyarrow.array(["x"]), pyarrow.array(["y"])], names=["a", "a"])
+    parquet.write_table(table, tmp_path / "a.parquet")
+    assert rows_of(tmp_path / "a.parquet", wanted=roles(1, 2)) == [(1, "x", "y")]
+
+
+def test_parquet_times_that_python_lacks_are_text(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    columns = {"source": ["a"], "target": ["b"], "t": pyarrow.array([1], pyarrow.timestamp("ns"))}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
+    [(lines, rows)] = read_parquet_cells(str(tmp_path / "a.parquet"))
+    assert (lines, rows[1]) == ([0, 1], ["a", "b", "1970-01-01 00:00:00.000000001"])
 
 
 def test_parquet_numbers_are_refused(tmp_path: Path) -> None:

@@ -149,3 +149,13 @@ def test_a_week_of_days_may_be_business_days_and_what_is_known_decides():
     assert Clock("business day", 1).after(int(week[-1]), 1)[0] == week[0] + 7 * DAY
     assert places(np.append(week, week[-1] + DAY), business) is None
     assert places(np.array([week[0], week[1] + HOUR]), business) is None
+
+
+@pytest.mark.parametrize("offset", ["+25:00", "-99:99", "+05:60"])
+def test_an_offset_of_a_day_or_more_is_none(offset):
+    assert parse(f"2024-01-01 00:00{offset}") is None
+
+
+def test_a_time_before_year_1_in_utc_is_written_as_it_was_read():
+    stamp = parse("0001-01-01 00:00:00+14:00")
+    assert Clock("microsecond", DAY, stamp.offset_minutes).written(stamp.time_us) == "0001-01-01 00:00:00+14:00"

@@ -1,5 +1,7 @@
 """Pairs of vector sequences: both forms mean the same, and what is wrong is named by file and array."""
 
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -47,7 +49,10 @@ def test_targets_are_needed_only_where_they_are_learned_from(tmp_path):
         ({"source/a": np.ones((2, 3)), "source/b": np.ones((2, 4))}, "as many numbers a step, found [3, 4]"),
         ({"source/a": np.ones(3)}, "`source/a` has the shape (3,); expected steps and numbers"),
         ({"source/a": np.array([["x"]])}, "`source/a` holds <U1; expected numbers."),
-        ({"source/a": np.array([[1.0], [np.inf]])}, "`source/a` is not finite at step 2"),
+        (
+            {"source/a": np.array([[1.0], [np.inf]])},
+            "`source/a` is not finite, or beyond single precision (3e38), at step 2",
+        ),
         ({"source/a": np.array([[{}]], dtype=object)}, "cannot be read as arrays of numbers"),
     ],
 )
@@ -68,3 +73,18 @@ def test_what_is_no_archive_or_expands_absurdly_is_refused(tmp_path):
     np.savez_compressed(tmp_path / "v.npz", source=np.zeros((1, 1 << 22, 1), np.float64))
     with pytest.raises(UserError, match=r"bytes expand to"):
         read_vectors(str(tmp_path / "v.npz"))
+
+
+def test_a_member_that_is_no_array_is_named(tmp_path):
+    with zipfile.ZipFile(tmp_path / "v.npz", "w") as archive:
+        archive.writestr("source/1", "hello")
+        archive.writestr("target/1", "hello")
+    with pytest.raises(UserError, match=r"`source/1` is no array\. Write the file with numpy\.savez\."):
+        read_vectors(str(tmp_path / "v.npz"))
+
+
+@pytest.mark.filterwarnings("error")
+def test_numbers_beyond_single_precision_are_told(tmp_path):
+    path = save(tmp_path, **{"source/1": np.full((2, 1), 1e300), "target/1": np.ones((1, 1))})
+    with pytest.raises(UserError, match=r"`source/1` is not finite, or beyond single precision \(3e38\), at step 1"):
+        read_vectors(path)

@@ -16,6 +16,7 @@ from seqsmith.cli.write import replacing
 from seqsmith.data.columns import placed
 from seqsmith.data.corpus import Counts, read_every_row, read_lines
 from seqsmith.data.files import suffix
+from seqsmith.data.printable import printable
 from seqsmith.errors import UserError
 from seqsmith.featurise import roles
 from seqsmith.predictor import Candidate, Prediction, Predictor
@@ -84,7 +85,10 @@ def _names(given: str, settings: config.Settings, data: dict[str, Any]) -> Itera
     """A recording names itself, a manifest those in it, standard input one a line."""
     if given == "-":
         for lines in read_lines(given, config.Data(), Counts()):
-            yield from filter(None, map(str.strip, lines.texts))
+            names = [name for name in map(str.strip, lines.texts) if name]
+            if len(names) < len(lines.texts):
+                note(f"{len(lines.texts) - len(names):,} lines name no recording, and have no answer.")
+            yield from names
         return
     if suffix(given.split("#t=")[0]) in _SOUNDS:
         yield given
@@ -150,7 +154,8 @@ def _rendered(prediction: Prediction, words: Sequence[Timed], form: Format, numb
         case "text":
             return "".join(f"{number}\t{score:.4f}\t{text}\n" for text, score in answers)
         case "tsv":
-            return "".join(f"{prediction.source}\t{text}\t{score:.4f}\n" for text, score in answers)
+            name = printable(prediction.source, longest=len(prediction.source))
+            return "".join(f"{name}\t{text}\t{score:.4f}\n" for text, score in answers)
         case "jsonl" | "json":
             return json.dumps(_as_dict(prediction, words), ensure_ascii=False) + "\n"
         case "srt":

@@ -25,9 +25,7 @@ def read_parquet_cells(path: str) -> Iterator[tuple[list[int], list[list[str]]]]
     with _opened(path) as file:
         lines, rows = [0], [list(file.schema_arrow.names)]
         for batch in file.iter_batches(batch_size=ROWS):
-            columns = [
-                ["" if value is None else str(value) for value in column.to_pylist()] for column in batch.columns
-            ]
+            columns = [_texts(column) for column in batch.columns]
             first = lines[-1] + 1
             lines += range(first, first + batch.num_rows)
             rows += [list(row) for row in zip(*columns, strict=True)]
@@ -66,10 +64,18 @@ def _rows(file: Any, path: str, roles: Sequence[Role]) -> Iterator[Rows]:
                 f"{path}: expected text in the column `{printable(names[column])}` for {role}, found {printable(kind)}."
             )
     first = 1
-    for batch in file.iter_batches(batch_size=ROWS, columns=sorted({names[column] for column in chosen.values()})):
-        fields = {
-            role: ["" if cell is None else str(cell) for cell in batch.column(names[column]).to_pylist()]
-            for role, column in chosen.items()
-        }
+    unique = len(set(names)) == len(names)  # else a name is not enough to read a column by
+    wanted = sorted({names[column] for column in chosen.values()}) if unique else None
+    for batch in file.iter_batches(batch_size=ROWS, columns=wanted):
+        fields = {role: _texts(batch.column(names[column] if unique else column)) for role, column in chosen.items()}
         yield Rows(path, list(range(first, first + batch.num_rows)), fields)
         first += batch.num_rows
+
+
+def _texts(column: Any) -> list[str]:
+    """Numbers and times as Python writes them, and as Arrow does where Python has no such time."""
+    try:
+        cells = column.to_pylist()
+    except (ValueError, OverflowError):
+        cells = column.cast("string").to_pylist()
+    return ["" if cell is None else str(cell) for cell in cells]

@@ -50,12 +50,15 @@ def parse(text: str) -> Stamp | None:
     if match[8] is None:
         return Stamp(micros, None)
     offset = 0 if match[8] == "Z" else _minutes(match[8])
+    if offset is None:
+        return None
     return Stamp(micros - offset * MINUTE, offset)
 
 
-def _minutes(text: str) -> int:
-    sign = -1 if text[0] == "-" else 1
-    return sign * (int(text[1:3]) * 60 + int(text[-2:]))
+def _minutes(text: str) -> int | None:
+    """Of an offset from UTC, which is less than a day."""
+    hours, minutes = int(text[1:3]), int(text[-2:])
+    return (-1 if text[0] == "-" else 1) * (hours * 60 + minutes) if hours < 24 and minutes < 60 else None
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class Clock:
 
     def written(self, time_us: int) -> str:
         """The time stamp as ISO 8601: the date alone where steps are whole days at midnight."""
-        local = _EPOCH + timedelta(microseconds=int(time_us)) + timedelta(minutes=self.offset_minutes or 0)
+        local = _EPOCH + timedelta(microseconds=int(time_us), minutes=self.offset_minutes or 0)
         if self.offset_minutes is not None:
             return local.replace(tzinfo=timezone(timedelta(minutes=self.offset_minutes))).isoformat(" ")
         whole_days = self.unit != "microsecond" or self.count % DAY == 0

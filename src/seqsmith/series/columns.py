@@ -147,7 +147,7 @@ def _layout(block: Block, path: str, settings: config.Series, *, may_lack_group:
 def _counts(cells: Cells) -> bool:
     """Whether whole numbers rise by one step."""
     texts = [cell.strip() for _, cell in cells]
-    if len(texts) < 4 or not all(text.isascii() and text.isdecimal() for text in texts):
+    if len(texts) < 4 or not all(text.isascii() and text.isdecimal() and len(text) < 20 for text in texts):
         return False
     numbers = [int(text) for text in texts]
     steps = {after - before for before, after in pairwise(numbers)}

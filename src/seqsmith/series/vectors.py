@@ -52,6 +52,9 @@ def read_vectors(path: str, *, needs_target: bool = True) -> Vectors:
                 f"{path}: cannot be read as arrays of numbers ({said}). Objects and "
                 "lists are not taken: give each sequence a name of its own, source/1, target/1, ..."
             ) from None
+    for name, array in found.items():
+        if not isinstance(array, np.ndarray):  # numpy hands over as bytes what is no array
+            raise UserError(f"{path}: `{printable(name)}` is no array. Write the file with numpy.savez.")
     names, sources, targets = _pairs(path, found)
     if not targets and needs_target:
         raise UserError(f"{path}: found no targets; expected `target`, or `target/NAME` beside `source/NAME`.")
@@ -115,8 +118,12 @@ def _matrix(path: str, name: str, array: NDArray[Any]) -> Matrix:
         )
     if array.dtype.kind not in "fiub":
         raise UserError(f"{path}: `{shown}` holds {array.dtype}; expected numbers.")
-    matrix = array.astype(np.float32)
+    with np.errstate(over="ignore"):
+        matrix = array.astype(np.float32)
     if not np.isfinite(matrix).all():
         step = int(np.flatnonzero(~np.isfinite(matrix).all(1))[0])
-        raise UserError(f"{path}: `{shown}` is not finite at step {step + 1}; mend it or leave the pair out.")
+        raise UserError(
+            f"{path}: `{shown}` is not finite, or beyond single precision (3e38), at step {step + 1}; mend it or leave "
+            "the pair out."
+        )
     return matrix

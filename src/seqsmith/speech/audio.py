@@ -131,7 +131,10 @@ def _bounds(path: str, header: Header, stretch: Stretch) -> tuple[int, int]:
             f"{path}: asked for seconds {start:g} to {end:g} of a recording of {header.seconds:,.2f} seconds. "
             "Expected 0 <= start < end <= its length."
         )
-    return round(start * header.rate_hz), min(round(end * header.rate_hz), header.num_frames)
+    first, last = round(start * header.rate_hz), min(round(end * header.rate_hz), header.num_frames)
+    if first == last:
+        raise UserError(f"{path}: between {start:g} and {end:g} seconds there is not one sample. Take a longer part.")
+    return first, last
 
 
 def _decode(path: str, first: int, last: int) -> Samples:
