@@ -521,3 +521,12 @@ def test_long_names_of_series_are_written_whole(seqsmith, folder):
 def test_endless_whole_numbers_are_no_counter(seqsmith, folder):
     (folder / "t.csv").write_text("n,load\n" + "".join(f"{'0' * 5000}{h},{h % 7}\n" for h in range(100)))
     assert seqsmith("inspect", "t.csv").code == 0
+
+
+@pytest.mark.unwatched
+@pytest.mark.parametrize("name", ["time", "group", "load low"])
+def test_a_target_with_the_name_of_a_column_of_forecasts_is_refused(seqsmith, folder, name):
+    rows = [f"2024-01-{1 + h // 24:02} {h % 24:02}:00,{h % 7},{h % 5}\n" for h in range(120)]
+    (folder / "t.csv").write_text(f"date,load,{name}\n" + "".join(rows))
+    found = seqsmith("train", "t.csv", "--out", "r", *SMALL, "--set", f"series.targets=['load','{name}']")
+    assert (found.code, f"t.csv: forecasts have a column `{name}` of their own. Rename" in found.err) == (2, True)

@@ -59,6 +59,7 @@ def prepare_series(table: Mapping[str, Any], *, resume: bool, say: Say) -> Prepa
     if draft.train.batch_tokens is not None:
         raise UserError("train.batch_tokens: windows are all of one size. Set series.batch_windows instead.")
     measured, dev_table = _read(draft, series, say)
+    _check_names(measured)
     splits = splits_of(measured, series, with_dev=dev_table is None)
     settings = draft if resume else _resolved(table, measured, dev_table, splits, say)
     settings = _with_group(settings, measured)
@@ -173,6 +174,18 @@ def _resolved(
     for line in recipe_lines(recipe):
         say(f"  {line}")
     return config.build(recipe.resolved(), where="settings")
+
+
+def _check_names(table: Table) -> None:
+    """Raise UserError for a target whose name another column of a forecast has."""
+    targets = table.columns[: table.targets]
+    others = {"group", "time", *(f"{name} {end}" for name in targets for end in ("low", "high"))}
+    for name in targets:
+        if name in others:
+            raise UserError(
+                f"{table.path}: forecasts have a column `{printable(name)}` of their own. Rename that of the table, or "
+                "leave it out of series.targets."
+            )
 
 
 def _with_group(settings: config.Settings, table: Table) -> config.Settings:
