@@ -373,3 +373,18 @@ def test_lines_without_a_recording_are_told_and_odd_names_stay_on_their_line(fol
 def test_a_part_of_no_sample_is_told(folder, capsys):
     assert run(["predict", str(folder / "run/model"), f"{sounds(folder, 1)[0]}#t=0,1e-9"]) == 2
     assert "between 0 and 1e-09 seconds there is not one sample. Take a longer part." in capsys.readouterr().err
+
+
+def test_odd_names_of_recordings_are_told_with_their_line(folder, tmp_path, capsys):
+    sound = sounds(folder, 1)[0]
+    hashed = tmp_path / "a#t=1.wav"
+    hashed.write_bytes(Path(sound).read_bytes())
+    assert run(["predict", str(folder / "run/model"), str(hashed)]) == 0
+    (tmp_path / "d.wav").mkdir()
+    assert run(["predict", str(folder / "run/model"), str(tmp_path / "d.wav")]) == 2
+    assert "d.wav: a folder, where a recording is expected." in capsys.readouterr().err
+    rows = [f"{name}\t1 2\n" for name in (*sounds(folder, 20), f"{sound}#t=foo")]
+    (tmp_path / "m.tsv").write_text("path\ttext\n" + "".join(rows))
+    assert run(["train", str(tmp_path / "m.tsv"), "--out", str(tmp_path / "r"), *SETTINGS]) == 2
+    told = capsys.readouterr().err
+    assert f"m.tsv:22: {sound}#t=foo: found 'foo' for a start or end, expected seconds" in told

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -139,9 +139,16 @@ def naming_lines(pairs: Pairs) -> Iterator[None]:
         for gathered in (pairs.train, pairs.dev):
             for row in range(len(gathered)):
                 name = gathered.text["source"].text(row)
-                if any(message.startswith(f"{said}: ") for said in (name, *parse(name)[0])):
+                if any(message.startswith(f"{said}: ") for said in _called(name)):
                     raise UserError(f"{gathered.where(row)}: {message}") from None
         raise
+
+
+def _called(name: str) -> Iterator[str]:
+    """What a message about this recording may begin with."""
+    yield name
+    with suppress(UserError):  # of a part that is no part
+        yield from parse(name)[0]
 
 
 def _tell_counts(gathered: Gathered, name: str, say: Say) -> None:

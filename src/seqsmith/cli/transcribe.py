@@ -90,7 +90,7 @@ def _names(given: str, settings: config.Settings, data: dict[str, Any]) -> Itera
                 note(f"{len(lines.texts) - len(names):,} lines name no recording, and have no answer.")
             yield from names
         return
-    if suffix(given.split("#t=")[0]) in _SOUNDS:
+    if suffix(given if Path(given).exists() else given.split("#t=")[0]) in _SOUNDS:
         yield given
         return
     if suffix(given) not in (".tsv", ".csv", ".jsonl", ".ndjson", ".parquet"):

@@ -220,6 +220,8 @@ def recordings_digest(names: Iterable[str]) -> str:
 def check_there(paths: Sequence[str]) -> None:
     """Raises UserError where a file of an example is missing, or where samples and features are mixed."""
     for path in paths:
+        if os.path.isdir(path):
+            raise UserError(f"{path}: a folder, where a recording is expected. Is a cell of the manifest empty?")
         if not os.path.isfile(path):
             raise UserError(
                 f"{path}: no such recording. Those of a manifest are looked for in its own folder; if they lie "
