@@ -77,10 +77,15 @@ def check_folder(folder: Path) -> str | None:
     except FileNotFoundError as error:
         return f"{Path(error.filename).name} is missing"
     except PermissionError as error:
-        raise UserError(f"{error.filename}: no permission to read this file.") from None
+        raise forbidden(error) from None
     except (ValueError, KeyError, TypeError, AttributeError, OSError):
         return f"{MANIFEST} cannot be read"
     return None
+
+
+def forbidden(error: PermissionError) -> UserError:
+    """What to say of a file that may not be read, which is not damaged for that."""
+    return UserError(f"{error.filename}: no permission to read this file.")
 
 
 def _fingerprint(path: Path) -> dict[str, Any]:

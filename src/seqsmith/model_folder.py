@@ -10,7 +10,7 @@ from typing import Any, Self
 from seqsmith import config
 from seqsmith.errors import UserError
 from seqsmith.featurise import Featuriser
-from seqsmith.folder import FORMAT, MANIFEST, check_folder
+from seqsmith.folder import FORMAT, MANIFEST, check_folder, forbidden
 
 WEIGHTS = "model.safetensors"
 SAMPLE = "selfcheck.jsonl"
@@ -91,7 +91,7 @@ def check_model_folder(folder: Path) -> None:
     try:
         found = int(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["format"])
     except PermissionError as error:
-        raise UserError(f"{error.filename}: no permission to read this file.") from None
+        raise forbidden(error) from None
     except (ValueError, KeyError, TypeError, OSError):
         raise UserError(f"{folder}: damaged: {MANIFEST} cannot be read. Copy or train the model again.") from None
     if found > FORMAT:

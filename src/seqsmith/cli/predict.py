@@ -15,7 +15,7 @@ from typing import Any, Literal, TextIO, assert_never
 
 from seqsmith import config, runtime
 from seqsmith.cli.program import note
-from seqsmith.cli.write import replacing
+from seqsmith.cli.write import one_line, replacing
 from seqsmith.data.corpus import Counts, read_every_row, read_lines
 from seqsmith.data.files import check_readable, suffix
 from seqsmith.errors import UserError
@@ -171,7 +171,7 @@ def _rendered(prediction: Prediction, form: Format, number: int | None) -> str:
         case "text":
             return "".join(f"{number}\t{c.score:.4f}\t{_written(c, form)}\n" for c in candidates)
         case "tsv":
-            source = _line(prediction.source)
+            source = one_line(prediction.source)
             return "".join(f"{source}\t{_written(c, form)}\t{c.score:.4f}\n" for c in candidates)
         case "csv":
             table = io.StringIO()
@@ -190,12 +190,7 @@ def _rendered(prediction: Prediction, form: Format, number: int | None) -> str:
 
 
 def _written(candidate: Candidate, form: Format) -> str:
-    return candidate.text if form in ("csv", "jsonl") else _line(candidate.text)
-
-
-def _line(text: str) -> str:
-    """A field of a line: a byte-level model can speak a line feed."""
-    return text.translate({ord(character): " " for character in "\t\n\r"})
+    return candidate.text if form in ("csv", "jsonl") else one_line(candidate.text)
 
 
 def _draw(predictor: Predictor, prediction: Prediction, features: str | None, path: Path) -> None:

@@ -66,15 +66,12 @@ def predict_series(
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
             return
         writer = csv.writer(file, delimiter="\t" if form in ("tsv", "text") else ",", lineterminator="\n")
-        writer.writerow([_whole(name) for name in rows[0]])
-        writer.writerows([_digits(v) if isinstance(v, float) else _whole(v) for v in row.values()] for row in rows)
+        # whole, as names tell series and columns apart
+        writer.writerow([printable(name, longest=None) for name in rows[0]])
+        for row in rows:
+            writer.writerow(_digits(v) if isinstance(v, float) else printable(v, longest=None) for v in row.values())
     lower, upper = forecaster.interval
     note(f"low and high are where the truth should lie {upper - lower:.0%} of the time.")
-
-
-def _whole(value: object) -> str:
-    """A cell as it may be printed, and not shortened: names tell series and columns apart."""
-    return printable(str(value), longest=len(str(value)))
 
 
 def _digits(number: float) -> str:

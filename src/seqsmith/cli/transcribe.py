@@ -12,11 +12,10 @@ from typing import Any, Literal, assert_never
 
 from seqsmith import config, runtime
 from seqsmith.cli.program import note
-from seqsmith.cli.write import replacing
+from seqsmith.cli.write import one_line, replacing
 from seqsmith.data.columns import placed
 from seqsmith.data.corpus import Counts, read_every_row, read_lines
 from seqsmith.data.files import suffix
-from seqsmith.data.printable import printable
 from seqsmith.errors import UserError
 from seqsmith.featurise import roles
 from seqsmith.predictor import Candidate, Prediction, Predictor
@@ -154,7 +153,7 @@ def _rendered(prediction: Prediction, words: Sequence[Timed], form: Format, numb
         case "text":
             return "".join(f"{number}\t{score:.4f}\t{text}\n" for text, score in answers)
         case "tsv":
-            name = printable(prediction.source, longest=len(prediction.source))
+            name = one_line(prediction.source)
             return "".join(f"{name}\t{text}\t{score:.4f}\n" for text, score in answers)
         case "jsonl" | "json":
             return json.dumps(_as_dict(prediction, words), ensure_ascii=False) + "\n"

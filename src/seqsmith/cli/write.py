@@ -22,6 +22,11 @@ def keep_apart(output: Path | None, inputs: Sequence[str | None], *, option: str
             raise UserError(f"{option} {output}: that is the input. Choose another file.")
 
 
+def one_line(text: str) -> str:
+    """A field of a line: a byte-level model can speak a line feed, and a file can be called so."""
+    return text.translate({ord(character): " " for character in "\t\n\r"})
+
+
 def _beside(path: Path) -> Path:
     """A name for what is being written that no file has, whosever it may be."""
     names = (path.with_name(f"{path.name}.part{number or ''}") for number in itertools.count())
