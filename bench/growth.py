@@ -26,7 +26,7 @@ import growing
 import machine
 from growth_plot import Line, plot
 
-from seqsmith import runtime
+from seqsmith import native, runtime
 
 COLUMNS = (
     "what",
@@ -85,6 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.one:
         runtime.use_large_pages()
         runtime.keep_memory()
+        native.use()
         runtime.use_threads(options.threads)
         print(json.dumps(growing.measure(*json.loads(options.one), machine.clock_of(options))))
         return

@@ -21,7 +21,7 @@ import machine
 import torch
 from training import SHAPES, task_table
 
-from seqsmith import config, runtime
+from seqsmith import config, native, runtime
 from seqsmith.cli.text_task import open_text_task
 from seqsmith.train.optimizer import new_optimizer
 
@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     runtime.use_large_pages()
     runtime.keep_memory()
+    native.use()
     runtime.use_threads(options.threads)
     for shape in options.shapes:
         for seed in options.seeds:

@@ -29,7 +29,7 @@ import torch
 from corpus import corpus, letters, table
 from torch import nn
 
-from seqsmith import config, runtime
+from seqsmith import config, native, runtime
 from seqsmith.batch import Batch, Tokens
 from seqsmith.cli.text_task import TextTask, open_text_task
 from seqsmith.train.optimizer import new_optimizer
@@ -89,6 +89,7 @@ def measure(shape: str, precision: runtime.Precision, options: argparse.Namespac
     clock = machine.clock_of(options)
     runtime.use_large_pages()
     runtime.keep_memory()
+    native.use()
     runtime.use_threads(options.threads)
     with TemporaryDirectory() as folder:
         name, task = new_task(shape, Path(folder))

@@ -193,6 +193,14 @@ def environment() -> dict[str, str | int]:
     }
 
 
+def processor() -> str:
+    """What this machine's processor is called and can do, as far as the system says."""
+    if sys.platform != "linux":
+        return platform.processor()
+    told = Path("/proc/cpuinfo").read_text("utf-8", "replace").partition("\n\n")[0].splitlines()
+    return "\n".join(line for line in told if line.startswith(("model name", "flags", "Features", "CPU ")))
+
+
 def peak_memory_bytes() -> int:
     """The most memory this process has held."""
     import resource

@@ -13,6 +13,7 @@ import pytest
 
 import reversal
 from seqsmith import config
+from seqsmith.native import build
 from seqsmith.predictor import Predictor
 from seqsmith.train.journal import read_journal
 from terminal import Seqsmith, start
@@ -387,3 +388,42 @@ def test_a_run_that_memory_ended_before_anything_was_saved_leaves_its_folder(seq
 def test_numbers_beyond_all_use_are_told(seqsmith, pairs, small, setting):
     found = seqsmith("train", pairs, "--out", "r", *small, "--set", setting)
     assert (found.code, f"settings: {setting.split('=')[0]}: found" in found.err) == (2, True)
+
+
+@pytest.fixture
+def without_compiler(monkeypatch, tmp_path):
+    """A machine on which nothing can be compiled."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    build.library.cache_clear()
+    yield
+    build.library.cache_clear()
+
+
+@pytest.mark.usefixtures("without_compiler")
+def test_without_a_compiler_torch_trains_and_the_run_says_so(seqsmith, pairs, small):
+    done = seqsmith("train", pairs, "--out", "run", *small)
+    assert done.code == 0
+    assert "Kernels: torch's alone; with a C compiler (gcc) on this machine, training would be faster." in done.err
+    assert settings_of("run").train.kernels == "torch"
+
+
+@pytest.mark.usefixtures("without_compiler")
+def test_kernels_that_are_asked_for_and_cannot_be_compiled_are_an_error(seqsmith, pairs, small):
+    done = seqsmith("train", pairs, "--out", "run", *small, "--set", "train.kernels=compiled")
+    assert done.code == 2
+    assert done.err.strip().endswith(
+        "train.kernels: found 'compiled', but they cannot be compiled here. Install a C compiler (gcc) for this CPU, "
+        "or take 'torch', with which training is slower."
+    )
+    assert not Path("run").exists()
+
+
+def test_a_run_says_and_keeps_which_kernels_it_trains_with(seqsmith, pairs, small):
+    if build.library() is None:
+        pytest.skip("needs a C compiler with OpenMP")
+    done = seqsmith("train", pairs, "--out", "run", *small)
+    assert "Kernels: compiled for this machine." in done.err
+    assert settings_of("run").train.kernels == "compiled"
+    other = seqsmith("train", pairs, "--out", "other", *small, "--set", "train.kernels=torch")
+    assert other.code == 0
+    assert "Kernels" not in other.err

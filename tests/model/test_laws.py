@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load, save
 from torch import Tensor
 
-from seqsmith import config
+from seqsmith import config, native
 from seqsmith.batch import BEGIN, END, PAD, UNKNOWN, Batch, tokens
 from seqsmith.model.build import build_model
 from seqsmith.model.seq2seq import Seq2Seq
@@ -253,19 +253,39 @@ def test_every_weight_on_the_way_has_a_finite_gradient(encoder: str, decoder: st
 def test_half_precision_learns_what_single_precision_does(encoder: str, decoder: str, data: st.DataObject) -> None:
     settings, model, pairs = drawn(data, encoder, decoder)
     model, batch = model.float(), batch_of(pairs * 20)  # as many rows as are rounded up, and more
-    slopes, losses = [], []
-    for half in (False, True):
-        model.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            loss = teacher_forced(model, batch, smoothing=0.1, coverage=0.1 if looks_back(settings.decoder) else 0.0)
-        loss.loss_nats.backward()
-        losses.append(loss.loss_nats.item())
-        found = {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
-        assert all(slope.dtype == torch.float32 for slope in found.values())
-        slopes.append(torch.cat([slope.flatten() for slope in found.values()]))
-    assert losses[1] == pytest.approx(losses[0], rel=0.05)
-    single, mixed = slopes
-    assert (mixed - single).norm() < 0.5 * single.norm()  # some are ill-conditioned
+    single, mixed = (learned(settings, model, batch, half=half) for half in (False, True))
+    assert mixed[0] == pytest.approx(single[0], rel=0.05)
+    assert (mixed[1] - single[1]).norm() < 0.5 * single[1].norm()  # some are ill-conditioned
+
+
+@every_pair
+@law
+@given(data=st.data())
+def test_compiled_kernels_learn_what_torch_does(encoder: str, decoder: str, data: st.DataObject) -> None:
+    settings, model, pairs = drawn(data, encoder, decoder)
+    model, batch = model.float(), batch_of(pairs * 20)
+    torchs = learned(settings, model, batch, half=False)
+    if not native.use():
+        pytest.skip("needs a C compiler with OpenMP")
+    try:
+        single, mixed = (learned(settings, model, batch, half=half) for half in (False, True))
+    finally:
+        native.use(False)
+    assert single[0] == pytest.approx(torchs[0], rel=1e-5)
+    assert (single[1] - torchs[1]).norm() < 1e-3 * torchs[1].norm()
+    assert mixed[0] == pytest.approx(torchs[0], rel=0.05)
+    assert (mixed[1] - torchs[1]).norm() < 0.5 * torchs[1].norm()
+
+
+def learned(settings: config.Model, model: Seq2Seq, batch: Batch, *, half: bool) -> tuple[float, Tensor]:
+    """The loss of a batch in nats, and its slope by all weights."""
+    model.zero_grad()
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        loss = teacher_forced(model, batch, smoothing=0.1, coverage=0.1 if looks_back(settings.decoder) else 0.0)
+    loss.loss_nats.backward()
+    found = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    assert all(slope.dtype == torch.float32 for slope in found)
+    return loss.loss_nats.item(), torch.cat([slope.flatten() for slope in found])
 
 
 def weights_off_the_way(settings: config.Model) -> set[str]:

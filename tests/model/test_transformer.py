@@ -63,7 +63,7 @@ def test_a_decoder_layer_is_that_of_torch(norm_first: bool, activation: Any) -> 
     x_BTD, memory_BSD = torch.randn(2, 4, 8), torch.randn(2, 5, 8)
     later_TS = causal_bias(4, like=x_BTD)
     expected = theirs(x_BTD, memory_BSD, tgt_mask=later_TS, memory_key_padding_mask=~VALID_BS)
-    y_BTD, _ = ours.attend_self(x_BTD, None, later_TS)
+    y_BTD = ours.attend_self(x_BTD, later_TS)
     key, value = ours.cross_attention.remember(memory_BSD)
     y_BTD, _ = ours.attend_memory(y_BTD, key, value, padding_bias(VALID_BS, x_BTD.dtype)[:, None], openly=False)
     torch.testing.assert_close(ours.feed(y_BTD), expected)

@@ -18,7 +18,7 @@ class Task(Protocol):
     """Data and a model that learns from it."""
 
     @property
-    def settings(self) -> config.Settings: ...  # nothing is open any more, but perhaps the precision
+    def settings(self) -> config.Settings: ...  # nothing is open any more, but perhaps the precision and the kernels
     @property
     def model(self) -> nn.Module: ...
     @property

@@ -12,7 +12,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from seqsmith import config, runtime
+from seqsmith import config, native, runtime
 from seqsmith.cli.display import Display
 from seqsmith.cli.kind import kind_of, with_kind
 from seqsmith.cli.lock import run_lock
@@ -57,7 +57,7 @@ def _lead(table: Mapping[str, Any], run: Path, rank: Rank, display: Display, *, 
     """Settle everything, write it down, and train with those who follow."""
     task = _open_task(table, run, rank, resume=resume, say=display.say)
     runtime.keep_memory()  # not before: what reading took is free again
-    task = _with_precision(task, display.say)
+    task = _with_precision(_with_kernels(task, display.say), display.say)
     if rank.size > 1:
         _check_files(task.settings.data)
     if not resume:
@@ -77,6 +77,7 @@ def _follow(run: Path, rank: Rank, *, resume: bool) -> int:
     display = Display(quiet=True)
     task = _open_task(config.read_table(run / "config.toml"), run, rank, resume=True, say=display.say)
     runtime.keep_memory()
+    native.use(task.settings.train.kernels == "compiled")
     try:
         return _fit(task, run, rank, lambda _event: None, display, resume=resume)
     except Diverged:
@@ -189,6 +190,26 @@ def _unbegun_again(run: Path) -> Iterator[None]:
 
 
 # ------------------------------------------------------------------------------------------------ training
+
+
+def _with_kernels(task: Task, say: Say) -> Task:
+    """Take the compiled kernels if they are wanted and can be had. Raises UserError if they must be and cannot."""
+    settings = task.settings
+    wanted = settings.train.kernels
+    taken = native.use(wanted != "torch" and task.device.type == "cpu")
+    if wanted == "compiled" and not taken:
+        raise UserError(
+            "train.kernels: found 'compiled', but they cannot be compiled here. Install a C compiler (gcc) for this "
+            "CPU, or take 'torch', with which training is slower."
+        )
+    if wanted == "auto" and task.device.type == "cpu":
+        say(
+            "Kernels: compiled for this machine."
+            if taken
+            else "Kernels: torch's alone; with a C compiler (gcc) on this machine, training would be faster."
+        )
+    train = settings.train.model_copy(update={"kernels": "compiled" if taken else "torch"})
+    return task.with_settings(settings.model_copy(update={"train": train}))
 
 
 def _with_precision(task: Task, say: Say) -> Task:

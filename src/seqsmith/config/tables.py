@@ -265,6 +265,7 @@ class Train(Table):
     r_drop: Annotated[float, Field(ge=0.0, le=1e6)] = 0.0  # weight of two answers' difference (Liang et al. 2021: 5)
     scheduled_sampling: Fraction = 0.0  # share of the model's own words fed back at the end of training
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: half where that is found faster on this machine
+    kernels: Literal["auto", "compiled", "torch"] = "auto"  # auto: compiled on CPUs where there is a C compiler
     validate_every: PositiveInt | None = None  # updates
     early_stop: Count | None = None  # validations without a better score; 0: never
     score: Score | None = None  # what tells the best checkpoint

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seqsmith import native
 from seqsmith.model.layers import Dropout
 from seqsmith.model.linear import Linear, side_by_side
-from seqsmith.model.position import rotate
+from seqsmith.model.position import rotate, turn
 from seqsmith.model.unrolled import Unrolled
 
 Remembered = tuple[Tensor, Tensor]
@@ -45,13 +46,24 @@ def attend_openly(
 
 
 def attend(
-    query_BHTK: Tensor, key_BHSK: Tensor, value_BHSK: Tensor, *, bias: Tensor | None, dropout: Dropout
+    query_BHTK: Tensor,
+    key_BHSK: Tensor,
+    value_BHSK: Tensor,
+    *,
+    bias: Tensor | None,
+    dropout: Dropout,
+    rotary: bool = False,
 ) -> Tensor:
     """The same without the weights: fused on GPUs, and on CPUs where the scores are many, which are then never kept.
 
     On CPUs the fused kernel has no dropout, no gradient for a bias, and in bf16 a slow backward pass -> y_BHTK.
     """
-    rate = dropout.rate if dropout.training else 0.0
+    rate = dropout.now
+    if not rate and bias is not None and native.attends(query_BHTK, key_BHSK, value_BHSK, bias):
+        turn_2LJ = turn(key_BHSK.shape[2], key_BHSK.shape[3]) if rotary else None
+        return native.attend(query_BHTK, key_BHSK, value_BHSK, bias, turn_2LJ)
+    if rotary:
+        query_BHTK, key_BHSK = rotate(query_BHTK, 0), rotate(key_BHSK, 0)
     if not query_BHTK.is_cuda:
         many = query_BHTK.shape[2] * key_BHSK.shape[2] >= _MANY
         exact = query_BHTK.dtype in (torch.float32, torch.float64)
@@ -93,15 +105,16 @@ class MultiHead(nn.Module):
         query_BHTK, *memory = self._grouped(self._split(self.query(x_BTD), 0), key, value)
         return self._merge(attend(query_BHTK, *memory, bias=bias, dropout=self.dropout))
 
-    def within(
-        self, x_BTD: Tensor, past: Remembered | None = None, *, bias: Tensor | None
-    ) -> tuple[Tensor, Remembered]:
-        """Attention to the steps themselves and to those before -> (y_BTD, keys and values with theirs)."""
-        first = 0 if past is None else past[0].shape[2]
-        query, key, value = side_by_side(x_BTD, [self.query, self.key, self.value])
-        present = self._split(key, first), self._split(value)
-        if past is not None:
-            present = torch.cat([past[0], present[0]], dim=2), torch.cat([past[1], present[1]], dim=2)
+    def within(self, x_BTD: Tensor, *, bias: Tensor) -> Tensor:
+        """Attention of the steps to themselves -> y_BTD."""
+        memory = self._grouped(*map(self._split, side_by_side(x_BTD, [self.query, self.key, self.value])))
+        return self._merge(attend(*memory, bias=bias, dropout=self.dropout, rotary=self.rotary))
+
+    def after(self, x_N1D: Tensor, past: Remembered, *, bias: Tensor | None) -> tuple[Tensor, Remembered]:
+        """Attention of the next step to itself and to those before -> (y_N1D, keys and values with its own)."""
+        first = past[0].shape[2]
+        query, key, value = side_by_side(x_N1D, [self.query, self.key, self.value])
+        present = torch.cat([past[0], self._split(key, first)], 2), torch.cat([past[1], self._split(value)], 2)
         memory = self._grouped(self._split(query, first), *present)
         return self._merge(attend(*memory, bias=bias, dropout=self.dropout)), present
 

@@ -52,7 +52,7 @@ class ConformerLayer(nn.Module):
 
     def forward(self, x_BSD: Tensor, valid_BS: Tensor, bias: Tensor) -> Tensor:
         x_BSD = self.first_part.leave(x_BSD, 0.5 * self.first(self.first_part.enter(x_BSD)))
-        y_BSD, _ = self.self_attention.within(self.self_part.enter(x_BSD), bias=bias)
+        y_BSD = self.self_attention.within(self.self_part.enter(x_BSD), bias=bias)
         x_BSD = self.self_part.leave(x_BSD, y_BSD)
         x_BSD = self.near_part.leave(x_BSD, self.near(self.near_part.enter(x_BSD), valid_BS))
         x_BSD = self.second_part.leave(x_BSD, 0.5 * self.second(self.second_part.enter(x_BSD)))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seqsmith import native
 from seqsmith.model.linear import Linear
 
 
@@ -25,16 +26,32 @@ class Dropout(nn.Module):
         self.rate = rate
         self.shared_axis = shared_axis
 
+    @property
+    def now(self) -> float:
+        """The rate, 0 when not training."""
+        return self.rate if self.training else 0.0
+
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.rate == 0.0:
             return x
         if x.is_cuda and self.shared_axis is None:
             return F.dropout(x, self.rate)
+        if self.shared_axis is None and native.help_train(x):
+            return native.dropped(x, self.rate)
         shape = list(x.shape)
         if self.shared_axis is not None:
             assert x.dim() > 2, "one step alone has no axis of steps to share a mask over"
             shape[self.shared_axis] = 1
         return x * keep_scale(shape, self.rate, like=x)
+
+    def of_relu(self, x: Tensor) -> Tensor:
+        """Dropout of relu(x)."""
+        return native.relu_dropped(x, self.now) if native.help_train(x) else self(torch.relu(x))
+
+    def added_to(self, x: Tensor, y: Tensor) -> Tensor:
+        """x and dropout of y."""
+        together = x.dtype == torch.float32 and native.help_train(x, y)
+        return native.add_dropped(x, y, self.now) if together else x + self(y)
 
 
 def keep_scale(shape: list[int], rate: float, *, like: Tensor) -> Tensor:
@@ -84,13 +101,13 @@ class FeedForward(nn.Module):
         inner_BLF = self.inner(x_BLD)
         match self.activation:
             case "relu":
-                inner_BLF = torch.relu(inner_BLF)
+                inner_BLF = self.dropout.of_relu(inner_BLF)
             case "gelu":
-                inner_BLF = F.gelu(inner_BLF)
+                inner_BLF = self.dropout(F.gelu(inner_BLF))
             case "swiglu":
                 assert self.gate is not None
-                inner_BLF = F.silu(self.gate(x_BLD)) * inner_BLF
+                inner_BLF = self.dropout(F.silu(self.gate(x_BLD)) * inner_BLF)
             case _:
                 assert_never(self.activation)
-        y_BLD: Tensor = self.outer(self.dropout(inner_BLF))
+        y_BLD: Tensor = self.outer(inner_BLF)
         return y_BLD

@@ -21,8 +21,13 @@ _MANY_ROWS = 512  # from here on the zeros are few beside them
 
 def as_product_type(x: Tensor) -> Tensor:
     """x in the type that products are taken in, so that several layers need not each make it anew."""
+    return x.to(product_type(x))
+
+
+def product_type(x: Tensor) -> torch.dtype:
+    """The type that products of x are taken in."""
     device = x.device.type
-    return x.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else x
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
 
 def as_sum_type(x: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ Axes: J angles, half as many as there are numbers to turn or to fill.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -38,6 +39,13 @@ def rotate(x_BHLK: Tensor, first: int) -> Tensor:
     angle_LJ = _angles(first, x_BHLK.shape[2], x_BHLK.shape[-1] // 2, device=x_BHLK.device)
     turned: Tensor = _Turn.apply(x_BHLK, angle_LJ.cos().to(x_BHLK.dtype), angle_LJ.sin().to(x_BHLK.dtype))  # type: ignore[no-untyped-call]
     return turned
+
+
+@lru_cache(maxsize=64)
+def turn(length: int, width: int) -> Tensor:
+    """Cosines and sines of the angles by which steps from 0 on are turned, on the CPU -> turn_2LJ."""
+    angle_LJ = _angles(0, length, width // 2, device=torch.device("cpu"))
+    return torch.stack([angle_LJ.cos(), angle_LJ.sin()]).float()
 
 
 class _Turn(torch.autograd.Function):

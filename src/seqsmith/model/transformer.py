@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seqsmith import native
 from seqsmith.config import Transformer as Settings
 from seqsmith.model.attention import MultiHead, Remembered, causal_bias, padding_bias
 from seqsmith.model.layers import Dropout, FeedForward, norm
-from seqsmith.model.linear import as_product_type, as_sum_type
+from seqsmith.model.linear import as_product_type, as_sum_type, product_type
 from seqsmith.model.memory import Decoded, Memory
 from seqsmith.model.position import LearnedPositions, RelativeBias, sinusoid
 
@@ -30,10 +31,13 @@ class Part(nn.Module):
         self.dropout = Dropout(settings.dropout)
 
     def enter(self, x: Tensor) -> Tensor:
+        norm = self.norm
+        if self.first and isinstance(norm, nn.LayerNorm) and x.dtype == torch.float32 and native.help_train(x):
+            return native.layer_norm(x, norm.weight, norm.bias, epsilon=norm.eps, dtype=product_type(x))
         return as_product_type(self.norm(x) if self.first else x)
 
     def leave(self, x: Tensor, y: Tensor) -> Tensor:
-        y = x + self.dropout(y)
+        y = self.dropout.added_to(x, y)
         return y if self.first else self.norm(y)
 
 
@@ -88,7 +92,7 @@ class EncoderLayer(nn.Module):
         self.forward_part, self.feed_forward = Part(settings), feed_forward(settings)
 
     def forward(self, x_BSD: Tensor, bias: Tensor) -> Tensor:
-        y_BSD, _ = self.self_attention.within(self.self_part.enter(x_BSD), bias=bias)
+        y_BSD = self.self_attention.within(self.self_part.enter(x_BSD), bias=bias)
         x_BSD = self.self_part.leave(x_BSD, y_BSD)
         y_BSD = self.feed_forward(self.forward_part.enter(x_BSD))
         return self.forward_part.leave(x_BSD, y_BSD)
@@ -131,10 +135,15 @@ class DecoderLayer(nn.Module):
         )
         self.forward_part, self.feed_forward = Part(settings), feed_forward(settings)
 
-    def attend_self(self, x_BTD: Tensor, past: Remembered | None, bias: Tensor | None) -> tuple[Tensor, Remembered]:
-        """The part over the target so far; `past` are the keys and values of earlier steps -> (x_BTD, past)."""
-        y_BTD, present = self.self_attention.within(self.self_part.enter(x_BTD), past, bias=bias)
-        return self.self_part.leave(x_BTD, y_BTD), present
+    def attend_self(self, x_BTD: Tensor, bias: Tensor) -> Tensor:
+        """The part over the whole target."""
+        y_BTD = self.self_attention.within(self.self_part.enter(x_BTD), bias=bias)
+        return self.self_part.leave(x_BTD, y_BTD)
+
+    def go_on(self, x_N1D: Tensor, past: Remembered, bias: Tensor | None) -> tuple[Tensor, Remembered]:
+        """The part over the next step; `past` are the keys and values of earlier ones -> (x_N1D, past)."""
+        y_N1D, present = self.self_attention.after(self.self_part.enter(x_N1D), past, bias=bias)
+        return self.self_part.leave(x_N1D, y_N1D), present
 
     def attend_memory(
         self, x_BTD: Tensor, key: Tensor, value: Tensor, bias: Tensor, *, openly: bool
@@ -198,13 +207,17 @@ class TransformerDecoder(nn.Module):
         sources = len(memory_bias)
         weight_BTS, present = None, []
         for index, layer in enumerate(self.layers):
-            x, grown = layer.attend_self(x, None if past is None else past[index], bias)
-            x_BTD = x if past is None else torch.unflatten(x[:, 0], 0, (sources, -1))
+            if past is None:
+                assert bias is not None
+                x_BTD = layer.attend_self(x, bias)
+            else:
+                x, grown = layer.go_on(x, past[index], bias)
+                present.append(grown)
+                x_BTD = torch.unflatten(x[:, 0], 0, (sources, -1))
             last = index == len(self.layers) - 1
             key, value = source["memory"][index]
             x_BTD, weight_BTS = layer.attend_memory(x_BTD, key, value, memory_bias, openly=last)
             x_BTD = layer.feed(x_BTD)
             x = x_BTD if past is None else x_BTD.flatten(0, 1)[:, None]
-            present.append(grown)
         assert weight_BTS is not None
         return Decoded(self.norm(x_BTD), weight_BTS), present

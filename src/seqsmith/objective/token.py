@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seqsmith import native
 from seqsmith.batch import Projection, Scores, exact, rows_rounded
 from seqsmith.model.linear import ROUND_FEW_ROWS, ROUND_ROWS, as_product_type, product
 
@@ -157,6 +158,8 @@ def _to_slopes(
     Returns the sums of -log p of the true ids, up to 87 nats each, and of the loss, of which the caller takes the mean
     logits off. On a GPU there is one block, as its kernels wait for no cache.
     """
+    if wanted and not r_drop and native.know(logit_RHV):
+        return native.to_slopes(logit_RHV.flatten(0, 1), id_RH.flatten(), smoothing)
     answers, positions, vocabulary = logit_RHV.shape
     rows = positions if logit_RHV.is_cuda else max(1, _block_rows(vocabulary) // answers)
     truth_nats, loss_nats = exact(logit_RHV.new_zeros(2))

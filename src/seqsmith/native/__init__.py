@@ -1,0 +1,217 @@
+"""Parts of training on CPUs for which torch takes several passes over memory, each in one (kernels.c).
+
+They compute what torch's operators do, but that sums are kept in single precision where torch rounds between them to
+half, and that dropout draws one seed for a tensor instead of a number for each element. They stand beside the torch
+code of the same meaning, and are taken in training alone, after `use`: answers never depend on a compiler.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import c_float, c_long, c_uint32
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from seqsmith.native import build
+
+_NAMES = {torch.float32: "float", torch.bfloat16: "bfloat16"}
+_PARTS = 16  # of the rows, whose sums are added up afterwards: as many whatever the number of threads
+_LONGEST, _WIDEST = 256, 128  # steps and numbers of a head's attention: what fits into a core's cache
+
+_library: ctypes.CDLL | None = None
+
+
+def use(wanted: bool = True) -> bool:
+    """Take the kernels from now on in this process, or leave them -> whether they are taken."""
+    global _library
+    _library = build.library() if wanted else None
+    return _library is not None
+
+
+def know(*tensors: Tensor) -> bool:
+    """Whether the kernels are taken, and compute with these tensors."""
+    return _library is not None and all(x.device.type == "cpu" and x.dtype in _NAMES for x in tensors)
+
+
+def help_train(*tensors: Tensor) -> bool:
+    """Whether they do, and gradients are wanted."""
+    return torch.is_grad_enabled() and know(*tensors)
+
+
+def _call(name: str, dtype: torch.dtype, *arguments: Any) -> None:
+    """Call a kernel with pointers of tensors, which are contiguous or whose strides it is told."""
+    kernel = getattr(_library, f"{name}_{_NAMES[dtype]}")
+    kernel.restype = None
+    kernel(*(ctypes.c_void_p(x.data_ptr()) if isinstance(x, Tensor) else x for x in arguments))
+
+
+def _noise(rate: float) -> tuple[c_uint32, c_uint32, c_float]:
+    """A seed from torch's generator, how many of 2^32 are dropped, and what scales the others up."""
+    seed = torch.randint(2**32, ()).item() if rate else 0
+    return c_uint32(int(seed)), c_uint32(int(rate * 2**32)), c_float(1 / (1 - rate))
+
+
+class _Dropped(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rate: float) -> Tensor:
+        x, ctx.noise = x.contiguous(), _noise(rate)
+        y = torch.empty_like(x)
+        _call("dropped", x.dtype, x, y, c_long(x.numel()), *ctx.noise)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        grad = grad.contiguous()
+        grad_x = torch.empty_like(grad)
+        _call("dropped", grad.dtype, grad, grad_x, c_long(grad.numel()), *ctx.noise)
+        return grad_x, None
+
+
+class _ReluDropped(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rate: float) -> Tensor:
+        x, ctx.noise = x.contiguous(), _noise(rate)
+        y = torch.empty_like(x)
+        _call("relu_dropped", x.dtype, x, y, c_long(x.numel()), *ctx.noise)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (y,) = ctx.saved_tensors
+        grad = grad.contiguous()
+        grad_x = torch.empty_like(y)
+        _call("relu_dropped_back", y.dtype, grad, y, grad_x, c_long(y.numel()), ctx.noise[2])
+        return grad_x, None
+
+
+class _AddDropped(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor, rate: float) -> Tensor:
+        x, y, ctx.noise, ctx.dtype = x.contiguous(), y.contiguous(), _noise(rate), y.dtype
+        total = torch.empty_like(x)
+        _call("add_dropped", y.dtype, x, y, total, c_long(x.numel()), *ctx.noise)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        grad = grad.contiguous()
+        grad_y = torch.empty(grad.shape, dtype=ctx.dtype)
+        _call("add_dropped_back", ctx.dtype, grad, grad_y, c_long(grad.numel()), *ctx.noise)
+        return grad, grad_y, None
+
+
+class _Norm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight_D: Tensor, bias_D: Tensor, epsilon: float, dtype: torch.dtype) -> Tensor:
+        x = x.contiguous()
+        width = x.shape[-1]
+        rows = x.numel() // width
+        y, moment_2R = torch.empty(x.shape, dtype=dtype), torch.empty(2, rows)
+        sizes = c_long(rows), c_long(width)
+        _call("norm", dtype, x, weight_D, bias_D, y, *moment_2R, *sizes, c_float(epsilon))
+        ctx.save_for_backward(x, weight_D, moment_2R)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight_D, moment_2R = ctx.saved_tensors
+        grad = grad.contiguous()
+        width = x.shape[-1]
+        grad_x, part_2PD = torch.empty_like(x), torch.empty(2, _PARTS, width)
+        sizes = c_long(x.numel() // width), c_long(width), c_long(_PARTS)
+        _call("norm_back", grad.dtype, grad, x, weight_D, *moment_2R, grad_x, *part_2PD, *sizes)
+        grad_weight_D, grad_bias_D = part_2PD.sum(1)
+        return grad_x, grad_weight_D, grad_bias_D, None, None
+
+
+class _Sizes(ctypes.Structure):
+    _fields_ = [
+        *((name, c_long) for name in "BHTSK"),
+        *((name, c_long * 3) for name in ("query", "key", "value")),
+        ("bias", c_long * 2),
+    ]
+
+
+class _Attend(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, query_BHTK: Tensor, key_BHSK: Tensor, value_BHSK: Tensor, bias_BTS: Tensor, angle: Tensor | None
+    ) -> Tensor:
+        parts = [x if x.stride(-1) == 1 else x.contiguous() for x in (query_BHTK, key_BHSK, value_BHSK)]
+        (sources, heads, queries, width), keys = query_BHTK.shape, key_BHSK.shape[2]
+        strides = ((c_long * 3)(*x.stride()[:3]) for x in parts)
+        ctx.sizes = _Sizes(sources, heads, queries, keys, width, *strides, (c_long * 2)(*bias_BTS.stride()[:2]))
+        turn = (None, None) if angle is None else angle.unbind()
+        y_BTHK = query_BHTK.new_empty(sources, queries, heads, width)
+        _call("attend", query_BHTK.dtype, *parts, bias_BTS, *turn, y_BTHK, ctypes.byref(ctx.sizes))
+        ctx.save_for_backward(*parts, bias_BTS, *turn)
+        return y_BTHK.transpose(1, 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_BHTK: Tensor) -> tuple[Tensor | None, ...]:
+        saved = ctx.saved_tensors
+        grad_BTHK = grad_BHTK.transpose(1, 2).contiguous()
+        made = [x.new_empty(x.shape[0], x.shape[2], x.shape[1], x.shape[3]) for x in saved[:3]]
+        _call("attend_back", grad_BTHK.dtype, grad_BTHK, *saved, *made, ctypes.byref(ctx.sizes))
+        return (*(grad.transpose(1, 2) for grad in made), None, None)
+
+
+def dropped(x: Tensor, rate: float) -> Tensor:
+    """Dropout (Srivastava et al. 2014)."""
+    y: Tensor = _Dropped.apply(x, rate)  # type: ignore[no-untyped-call]
+    return y
+
+
+def relu_dropped(x: Tensor, rate: float) -> Tensor:
+    """Dropout of relu(x)."""
+    y: Tensor = _ReluDropped.apply(x, rate)  # type: ignore[no-untyped-call]
+    return y
+
+
+def add_dropped(x: Tensor, y: Tensor, rate: float) -> Tensor:
+    """x, in single precision, and dropout of y."""
+    total: Tensor = _AddDropped.apply(x, y, rate)  # type: ignore[no-untyped-call]
+    return total
+
+
+def layer_norm(x: Tensor, weight_D: Tensor, bias_D: Tensor, *, epsilon: float, dtype: torch.dtype) -> Tensor:
+    """LayerNorm (Ba et al. 2016) of x, in single precision, rounded to `dtype`."""
+    y: Tensor = _Norm.apply(x, weight_D, bias_D, epsilon, dtype)  # type: ignore[no-untyped-call]
+    return y
+
+
+def attends(query_BHTK: Tensor, key_BHSK: Tensor, value_BHSK: Tensor, bias: Tensor) -> bool:
+    """Whether `attend` can do it: few steps, one type, and a bias that is the same for all heads and not trained."""
+    alike = query_BHTK.dtype == key_BHSK.dtype == value_BHSK.dtype
+    few = max(query_BHTK.shape[2], key_BHSK.shape[2]) <= _LONGEST and query_BHTK.shape[3] <= _WIDEST
+    plain = not bias.requires_grad and (bias.dim() < 3 or bias.shape[1] == 1)
+    return few and alike and plain and help_train(query_BHTK)
+
+
+def attend(query_BHTK: Tensor, key_BHSK: Tensor, value_BHSK: Tensor, bias: Tensor, turn: Tensor | None) -> Tensor:
+    """softmax(query key' / sqrt(K) + bias) value -> y_BHTK. `turn` holds the cosines and sines, (2, L, K/2), of the
+    angles by which queries and keys are turned first, where positions are rotary."""
+    sizes = len(query_BHTK), query_BHTK.shape[2], key_BHSK.shape[2]
+    bias_BTS = (bias if bias.dim() < 3 else bias[:, 0]).float().expand(sizes)
+    y_BHTK: Tensor = _Attend.apply(query_BHTK, key_BHSK, value_BHSK, bias_BTS, turn)  # type: ignore[no-untyped-call]
+    return y_BHTK
+
+
+def to_slopes(logit_PV: Tensor, id_P: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+    """Overwrite logits with softmax - (1 - e) [true] -> the sums of -log p(true) and of the loss, in nats, the latter
+    without its term of the mean logit."""
+    assert logit_PV.is_contiguous()
+    nats_2P = torch.empty(2, len(id_P))
+    sizes = c_long(len(id_P)), c_long(logit_PV.shape[1])
+    _call("slopes", logit_PV.dtype, logit_PV, id_P.contiguous(), *nats_2P, *sizes, c_float(smoothing))
+    truth, loss = nats_2P.sum(1)
+    return truth, loss

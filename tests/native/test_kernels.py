@@ -1,0 +1,176 @@
+"""The compiled kernels compute what torch's operators do, and noise that is noise."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seqsmith import native
+from seqsmith.model.attention import attend_openly, causal_bias, padding_bias
+from seqsmith.model.layers import Dropout
+from seqsmith.model.position import rotate, turn
+
+TYPES = pytest.mark.parametrize(("dtype", "apart"), [(torch.float32, 2e-6), (torch.bfloat16, 8e-3)])
+
+
+@pytest.fixture(autouse=True)
+def kernels() -> Iterator[None]:
+    """The kernels are taken; a machine without a C compiler has none to test."""
+    if not native.use():
+        pytest.skip("needs a C compiler with OpenMP")
+    yield
+    native.use(False)
+
+
+def close(found: Tensor, wanted: Tensor, apart: float) -> None:
+    """Equal to a share of the largest number: sums are taken in another order, and rounded to the type found."""
+    assert found.shape == wanted.shape
+    assert (found.double() - wanted).abs().max() <= apart * wanted.abs().max()
+
+
+def leaf(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.randn(shape).to(dtype).requires_grad_()
+
+
+@TYPES
+@pytest.mark.parametrize(
+    ("sources", "heads", "queries", "keys", "width", "kind"),
+    [
+        (3, 4, 7, 7, 64, "padded"),
+        (2, 4, 29, 29, 64, "causal"),
+        (5, 4, 17, 30, 64, "padded"),
+        (2, 2, 3, 33, 24, "padded"),
+        (1, 1, 1, 1, 2, "causal"),
+        (2, 3, 256, 200, 128, "padded"),
+    ],
+)
+def test_attention_is_that_of_torch(dtype, apart, sources, heads, queries, keys, width, kind):
+    query = leaf(sources, queries, heads, width, dtype=dtype)
+    key = leaf(sources, heads, keys, width, dtype=dtype)  # laid out otherwise than the queries are
+    value = leaf(sources, keys, heads, width, dtype=dtype)
+    valid = torch.arange(keys) < torch.randint(1, keys + 1, (sources, 1))
+    bias = causal_bias(keys, like=torch.zeros(())) if kind == "causal" else padding_bias(valid, torch.float32)[:, None]
+    parts = query.transpose(1, 2), key, value.transpose(1, 2)
+    assert native.attends(*parts, bias)
+    turned = turn(keys, width) if queries == keys else None
+    y = native.attend(*parts, bias, turned)
+    exact_query, exact_key, exact_value = (part.double() for part in parts)
+    if turned is not None:
+        exact_query, exact_key = rotate(exact_query, 0), rotate(exact_key, 0)
+    wanted, _ = attend_openly(exact_query, exact_key, exact_value, bias=bias.double(), dropout=Dropout(0.0))
+    close(y, wanted, apart)
+    slope = torch.randn(y.shape).to(dtype)
+    for found, true in zip(
+        torch.autograd.grad(y, (query, key, value), slope),
+        torch.autograd.grad(wanted, (query, key, value), slope.double()),
+        strict=True,
+    ):
+        close(found, true.double(), apart)
+
+
+def test_attention_that_the_kernels_cannot_do_is_left_to_torch():
+    def can(*, keys: int = 8, width: int = 64, bias: Tensor, half: bool = False) -> bool:
+        query, key = leaf(2, 4, 8, width), leaf(2, 4, keys, width)
+        return native.attends(query, key, key.bfloat16() if half else key, bias)
+
+    bias = torch.zeros(2, 1, 1, 8)
+    assert can(bias=bias)
+    assert not can(keys=257, bias=bias)
+    assert not can(width=256, bias=bias)
+    assert not can(half=True, bias=bias)
+    assert not can(bias=torch.zeros(1, 4, 8, 8))  # relative positions: each head has its own
+    assert not can(bias=bias.clone().requires_grad_())
+    with torch.no_grad():
+        assert not can(bias=bias)
+
+
+@TYPES
+def test_the_norm_is_that_of_torch(dtype, apart):
+    x, weight, bias = leaf(37, 5, 257), leaf(257), leaf(257)
+    x.data += 100  # where a mean of squares less a squared mean would have lost three digits
+    y = native.layer_norm(x, weight, bias, epsilon=1e-5, dtype=dtype)
+    assert y.dtype == dtype
+    wanted = F.layer_norm(x.double(), (257,), weight.double(), bias.double(), 1e-5)
+    close(y, wanted, 4 * apart)
+    slope = torch.randn(y.shape).to(dtype)
+    leaves = (x, weight, bias)
+    for found, true in zip(
+        torch.autograd.grad(y, leaves, slope), torch.autograd.grad(wanted, leaves, slope.double()), strict=True
+    ):
+        close(found, true.double(), 4 * apart)
+
+
+@TYPES
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_slopes_of_the_loss_are_those_of_a_softmax(dtype, apart, smoothing):
+    logit = (torch.randn(50, 801) * 5).to(dtype)
+    logit[7] *= 40  # sure of itself, and mostly wrong
+    true = torch.randint(801, (50,))
+    log_p = logit.double().log_softmax(-1)
+    wanted = log_p.exp() - (1 - smoothing) * F.one_hot(true, 801)
+    nats = -log_p.gather(1, true[:, None]).sum()
+    loss_nats = nats + smoothing * logit.double().gather(1, true[:, None]).sum()
+    truth, loss = native.to_slopes(logit, true, smoothing)
+    torch.testing.assert_close((truth.double(), loss.double()), (nats, loss_nats), rtol=1e-6, atol=0)
+    close(logit, wanted, apart)
+
+
+@TYPES
+def test_what_is_dropped_is_a_share_and_has_no_gradient(dtype, apart):
+    x, rest = leaf(300, 1000, dtype=dtype), leaf(300, 1000)
+    with torch.no_grad():
+        x += 8 * x.sign()  # far from zero
+    y, total, positive = native.dropped(x, 0.3), native.add_dropped(rest, x, 0.3), native.relu_dropped(x, 0.3)
+    masks = [y != 0, total != rest, positive != 0]
+    for kept in (masks[0], masks[1], masks[2][x > 0]):
+        assert kept.float().mean() == pytest.approx(0.7, abs=0.005)
+    for one, other in ((0, 1), (0, 2), (1, 2)):  # a seed of its own for each
+        both = masks[one][x > 0] & masks[other][x > 0]
+        assert both.float().mean() == pytest.approx(0.49, abs=0.005)
+    for axis in (0, 1):  # neighbours know nothing of each other
+        first, second = masks[0].narrow(axis, 0, 299), masks[0].narrow(axis, 1, 299)
+        assert (first & second).float().mean() == pytest.approx(0.49, abs=0.005)
+    close(y, torch.where(masks[0], x.double() / 0.7, 0.0), apart)
+    close(total, rest.double() + torch.where(masks[1], x.double() / 0.7, 0.0), apart)
+    close(positive, torch.where(masks[2], x.double() / 0.7, 0.0), apart)
+    assert not positive[x <= 0].any()
+    for made, kept in zip((y, total, positive), masks, strict=True):
+        (grad,) = torch.autograd.grad(made.sum(), x)
+        close(grad, torch.where(kept, 1 / 0.7, 0.0).double(), apart)
+    assert torch.equal(torch.autograd.grad(total.sum(), rest)[0], torch.ones(300, 1000))
+
+
+def test_a_rate_of_nothing_drops_nothing():
+    x = leaf(10, 10)
+    assert torch.equal(native.dropped(x, 0.0), x)
+    assert torch.equal(native.relu_dropped(x, 0.0), x.relu())
+    assert torch.equal(native.add_dropped(x, x, 0.0), x + x)
+
+
+def test_noise_follows_from_the_seed_and_nothing_else():
+    def noise(seed: int, threads: int) -> Tensor:
+        torch.manual_seed(seed)
+        torch.set_num_threads(threads)
+        try:
+            return native.dropped(torch.ones(100_000, requires_grad=True), 0.5).detach()
+        finally:
+            torch.set_num_threads(1)
+
+    assert torch.equal(noise(1, 1), noise(1, 2))
+    assert not torch.equal(noise(1, 1), noise(2, 1))
+
+
+def test_sums_do_not_depend_on_the_number_of_threads():
+    def gradients(threads: int) -> list[Tensor]:
+        torch.manual_seed(3)
+        x, weight, bias = leaf(501, 64), leaf(64), leaf(64)
+        torch.set_num_threads(threads)
+        try:
+            y = native.layer_norm(x, weight, bias, epsilon=1e-5, dtype=torch.float32)
+            return list(torch.autograd.grad((y * y).sum(), (x, weight, bias)))
+        finally:
+            torch.set_num_threads(1)
+
+    assert all(torch.equal(one, two) for one, two in zip(gradients(1), gradients(2), strict=True))
