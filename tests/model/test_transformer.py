@@ -47,7 +47,8 @@ def test_an_encoder_layer_is_that_of_torch(norm_first: bool, activation: Any) ->
     theirs.linear1, theirs.linear2 = ours.feed_forward.inner, ours.feed_forward.outer
     x_BSD = torch.randn(2, 5, 8)
     expected = theirs(x_BSD, src_key_padding_mask=~VALID_BS)
-    found = ours(x_BSD, padding_bias(VALID_BS, x_BSD.dtype)[:, None])
+    found_PD = ours(x_BSD.flatten(0, 1), tuple(x_BSD.shape[:2]), padding_bias(VALID_BS, x_BSD.dtype)[:, None])
+    found = found_PD.view_as(x_BSD)
     torch.testing.assert_close(found[VALID_BS], expected[VALID_BS])
 
 
@@ -63,10 +64,10 @@ def test_a_decoder_layer_is_that_of_torch(norm_first: bool, activation: Any) -> 
     x_BTD, memory_BSD = torch.randn(2, 4, 8), torch.randn(2, 5, 8)
     later_TS = causal_bias(4, like=x_BTD)
     expected = theirs(x_BTD, memory_BSD, tgt_mask=later_TS, memory_key_padding_mask=~VALID_BS)
-    y_BTD = ours.attend_self(x_BTD, later_TS)
-    key, value = ours.cross_attention.remember(memory_BSD)
-    y_BTD, _ = ours.attend_memory(y_BTD, key, value, padding_bias(VALID_BS, x_BTD.dtype)[:, None], openly=False)
-    torch.testing.assert_close(ours.feed(y_BTD), expected)
+    memory_bias = padding_bias(VALID_BS, x_BTD.dtype)[:, None]
+    for openly in (False, True):
+        y_PD, _ = ours(x_BTD.flatten(0, 1), memory_BSD.flatten(0, 1), (2, 4), later_TS, memory_bias, openly=openly)
+        torch.testing.assert_close(y_PD.unflatten(0, (2, 4)), expected)
 
 
 @pytest.mark.parametrize("position", ["rotary", "sinusoidal", "learned", "relative"])

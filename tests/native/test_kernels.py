@@ -36,7 +36,7 @@ def leaf(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
 
 @TYPES
 @pytest.mark.parametrize(
-    ("sources", "heads", "queries", "keys", "width", "kind"),
+    ("sequences", "heads", "queries", "keys", "width", "kind"),
     [
         (3, 4, 7, 7, 64, "padded"),
         (2, 4, 29, 29, 64, "causal"),
@@ -46,34 +46,42 @@ def leaf(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         (2, 3, 256, 200, 128, "padded"),
     ],
 )
-def test_attention_is_that_of_torch(dtype, apart, sources, heads, queries, keys, width, kind):
-    query = leaf(sources, queries, heads, width, dtype=dtype)
-    key = leaf(sources, heads, keys, width, dtype=dtype)  # laid out otherwise than the queries are
-    value = leaf(sources, keys, heads, width, dtype=dtype)
-    valid = torch.arange(keys) < torch.randint(1, keys + 1, (sources, 1))
+def test_attention_is_that_of_torch(dtype, apart, sequences, heads, queries, keys, width, kind):
+    rows = [sequences * queries + 5, *[sequences * keys + 5] * 2]  # more than there are steps
+    all_in_one = queries == keys
+    wide = leaf(rows[0], 3 * heads * width, dtype=dtype)
+    apiece = [leaf(count, heads * width, dtype=dtype) for count in rows]
+    query, key, value = native.split(wide, [heads * width] * 3) if all_in_one else apiece
+    valid = torch.arange(keys) < torch.randint(1, keys + 1, (sequences, 1))
     bias = causal_bias(keys, like=torch.zeros(())) if kind == "causal" else padding_bias(valid, torch.float32)[:, None]
-    parts = query.transpose(1, 2), key, value.transpose(1, 2)
-    assert native.attends(*parts, bias)
-    turned = turn(keys, width) if queries == keys else None
-    y = native.attend(*parts, bias, turned)
-    exact_query, exact_key, exact_value = (part.double() for part in parts)
+    sizes = sequences, heads, queries, keys
+    assert native.attends(query, key, value, bias, sizes)
+    turned = turn(keys, width) if all_in_one else None
+    y = native.attend(query, key, value, bias, turned, sizes)
+    assert not y[sequences * queries :].any()
+
+    def split(x: Tensor, steps: int) -> Tensor:
+        return x[: sequences * steps].double().unflatten(0, (sequences, steps)).unflatten(-1, (heads, width))
+
+    exact_query, exact_key, exact_value = (
+        split(x, steps).transpose(1, 2) for x, steps in ((query, queries), (key, keys), (value, keys))
+    )
     if turned is not None:
         exact_query, exact_key = rotate(exact_query, 0), rotate(exact_key, 0)
     wanted, _ = attend_openly(exact_query, exact_key, exact_value, bias=bias.double(), dropout=Dropout(0.0))
+    wanted = F.pad(wanted.transpose(1, 2).flatten(2).flatten(0, 1), (0, 0, 0, 5))
     close(y, wanted, apart)
-    slope = torch.randn(y.shape).to(dtype)
+    slope, leaves = torch.randn(y.shape).to(dtype), [wide] if all_in_one else apiece
     for found, true in zip(
-        torch.autograd.grad(y, (query, key, value), slope),
-        torch.autograd.grad(wanted, (query, key, value), slope.double()),
-        strict=True,
+        torch.autograd.grad(y, leaves, slope), torch.autograd.grad(wanted, leaves, slope.double()), strict=True
     ):
         close(found, true.double(), apart)
 
 
 def test_attention_that_the_kernels_cannot_do_is_left_to_torch():
     def can(*, keys: int = 8, width: int = 64, bias: Tensor, half: bool = False) -> bool:
-        query, key = leaf(2, 4, 8, width), leaf(2, 4, keys, width)
-        return native.attends(query, key, key.bfloat16() if half else key, bias)
+        query, key = leaf(16, 4 * width), leaf(2 * keys, 4 * width)
+        return native.attends(query, key, key.bfloat16() if half else key, bias, (2, 4, 8, keys))
 
     bias = torch.zeros(2, 1, 1, 8)
     assert can(bias=bias)
@@ -84,6 +92,23 @@ def test_attention_that_the_kernels_cannot_do_is_left_to_torch():
     assert not can(bias=bias.clone().requires_grad_())
     with torch.no_grad():
         assert not can(bias=bias)
+
+
+def test_gradients_of_parts_are_put_together_wherever_they_lie():
+    x = leaf(6, 9)
+    parts = native.split(x, [2, 3, 4])
+    slopes = [torch.randn(part.shape) for part in parts]
+    (apart,) = torch.autograd.grad(parts, x, slopes, retain_graph=True)
+    assert torch.equal(apart, torch.cat(slopes, -1))
+    whole = torch.randn(6, 9)
+    (beside,) = torch.autograd.grad(parts, x, whole.split([2, 3, 4], -1), retain_graph=True)
+    assert torch.equal(beside, whole)
+    wider = torch.randn(6, 12)
+    (among,) = torch.autograd.grad(parts, x, wider.split([2, 3, 4, 3], -1)[:3], retain_graph=True)
+    assert torch.equal(among, wider[:, :9])
+    second, third, first = whole.split([3, 4, 2], -1)
+    (swapped,) = torch.autograd.grad(parts, x, (first, second, third))
+    assert torch.equal(swapped, torch.cat([first, second, third], -1))
 
 
 @TYPES

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from seqsmith import native
 from seqsmith.model.layers import Dropout
-from seqsmith.model.linear import Linear, side_by_side
+from seqsmith.model.linear import Linear, into_rows, out_of_rows, side_by_side
 from seqsmith.model.position import rotate, turn
 from seqsmith.model.unrolled import Unrolled
 
@@ -52,18 +52,12 @@ def attend(
     *,
     bias: Tensor | None,
     dropout: Dropout,
-    rotary: bool = False,
 ) -> Tensor:
     """The same without the weights: fused on GPUs, and on CPUs where the scores are many, which are then never kept.
 
     On CPUs the fused kernel has no dropout, no gradient for a bias, and in bf16 a slow backward pass -> y_BHTK.
     """
     rate = dropout.now
-    if not rate and bias is not None and native.attends(query_BHTK, key_BHSK, value_BHSK, bias):
-        turn_2LJ = turn(key_BHSK.shape[2], key_BHSK.shape[3]) if rotary else None
-        return native.attend(query_BHTK, key_BHSK, value_BHSK, bias, turn_2LJ)
-    if rotary:
-        query_BHTK, key_BHSK = rotate(query_BHTK, 0), rotate(key_BHSK, 0)
     if not query_BHTK.is_cuda:
         many = query_BHTK.shape[2] * key_BHSK.shape[2] >= _MANY
         exact = query_BHTK.dtype in (torch.float32, torch.float64)
@@ -105,10 +99,30 @@ class MultiHead(nn.Module):
         query_BHTK, *memory = self._grouped(self._split(self.query(x_BTD), 0), key, value)
         return self._merge(attend(query_BHTK, *memory, bias=bias, dropout=self.dropout))
 
-    def within(self, x_BTD: Tensor, *, bias: Tensor) -> Tensor:
-        """Attention of the steps to themselves -> y_BTD."""
-        memory = self._grouped(*map(self._split, side_by_side(x_BTD, [self.query, self.key, self.value])))
-        return self._merge(attend(*memory, bias=bias, dropout=self.dropout, rotary=self.rotary))
+    def within(self, x_PD: Tensor, shape: tuple[int, int], *, bias: Tensor) -> Tensor:
+        """Attention to each other of all steps of sequences of this shape, (B, T), which lie in rows -> y_PD."""
+        query_PD, key, value = side_by_side(x_PD, [self.query, self.key, self.value])
+        return self._by_rows(query_PD, key, value, shape, bias=bias)
+
+    def across(self, x_PD: Tensor, memory: Tensor, shape: tuple[int, int], *, bias: Tensor) -> Tensor:
+        """Attention of all steps to a memory, both in rows -> y_PD."""
+        key, value = side_by_side(memory, [self.key, self.value])
+        return self._by_rows(self.query(x_PD), key, value, shape, bias=bias)
+
+    def _by_rows(self, query_PD: Tensor, key: Tensor, value: Tensor, shape: tuple[int, int], *, bias: Tensor) -> Tensor:
+        (sequences, queries), keys = shape, bias.shape[-1]
+        sizes = sequences, self.heads, queries, keys
+        alone = self.heads == self.key_value_heads and not self.dropout.now
+        if alone and native.attends(query_PD, key, value, bias, sizes):
+            turn_2LJ = turn(keys, query_PD.shape[1] // self.heads) if self.rotary else None
+            y_PD = native.attend(query_PD, key, value, bias, turn_2LJ, sizes)
+        else:
+            first = 0 if self.rotary else None
+            query_BHTK = self._split(out_of_rows(query_PD, shape), first)
+            key, value = (out_of_rows(x, (sequences, keys)) for x in (key, value))
+            memory = self._grouped(query_BHTK, self._split(key, first), self._split(value))
+            y_PD = into_rows(attend(*memory, bias=bias, dropout=self.dropout).transpose(1, 2).flatten(2))
+        return self.out(y_PD)  # type: ignore[no-any-return]
 
     def after(self, x_N1D: Tensor, past: Remembered, *, bias: Tensor | None) -> tuple[Tensor, Remembered]:
         """Attention of the next step to itself and to those before -> (y_N1D, keys and values with its own)."""

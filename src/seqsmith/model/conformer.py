@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from seqsmith.config import Conformer as Settings
 from seqsmith.config import Transformer as Shape
 from seqsmith.model.attention import padding_bias
-from seqsmith.model.linear import Linear
+from seqsmith.model.linear import Linear, into_rows, out_of_rows
 from seqsmith.model.memory import Memory
 from seqsmith.model.subsample import silenced
 from seqsmith.model.transformer import Part, Positions, feed_forward, self_attention
@@ -52,8 +52,9 @@ class ConformerLayer(nn.Module):
 
     def forward(self, x_BSD: Tensor, valid_BS: Tensor, bias: Tensor) -> Tensor:
         x_BSD = self.first_part.leave(x_BSD, 0.5 * self.first(self.first_part.enter(x_BSD)))
-        y_BSD = self.self_attention.within(self.self_part.enter(x_BSD), bias=bias)
-        x_BSD = self.self_part.leave(x_BSD, y_BSD)
+        shape = x_BSD.shape[0], x_BSD.shape[1]
+        y_PD = self.self_attention.within(into_rows(self.self_part.enter(x_BSD)), shape, bias=bias)
+        x_BSD = self.self_part.leave(x_BSD, out_of_rows(y_PD, shape))
         x_BSD = self.near_part.leave(x_BSD, self.near(self.near_part.enter(x_BSD), valid_BS))
         x_BSD = self.second_part.leave(x_BSD, 0.5 * self.second(self.second_part.enter(x_BSD)))
         y: Tensor = self.norm(x_BSD)

@@ -97,17 +97,17 @@ class FeedForward(nn.Module):
         self.outer = Linear(inner, width)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x_BLD: Tensor) -> Tensor:
-        inner_BLF = self.inner(x_BLD)
+    def forward(self, x: Tensor) -> Tensor:
+        inner = self.inner(x)
         match self.activation:
             case "relu":
-                inner_BLF = self.dropout.of_relu(inner_BLF)
+                inner = self.dropout.of_relu(inner)
             case "gelu":
-                inner_BLF = self.dropout(F.gelu(inner_BLF))
+                inner = self.dropout(F.gelu(inner))
             case "swiglu":
                 assert self.gate is not None
-                inner_BLF = self.dropout(F.silu(self.gate(x_BLD)) * inner_BLF)
+                inner = self.dropout(F.silu(self.gate(x)) * inner)
             case _:
                 assert_never(self.activation)
-        y_BLD: Tensor = self.outer(inner_BLF)
-        return y_BLD
+        y: Tensor = self.outer(inner)
+        return y

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seqsmith import native
 from seqsmith.batch import exact, rows_rounded
 
 ROUND_ROWS, ROUND_FEW_ROWS = 128, 32
@@ -72,8 +73,26 @@ def linear(x: Tensor, weight_OD: Tensor, bias_O: Tensor | None) -> Tensor:
     rows = x.numel() // x.shape[-1]
     if rows <= ROUND_FEW_ROWS or x.is_cuda or not torch.is_autocast_enabled("cpu"):
         return F.linear(x, weight_OD, bias_O)
-    x_PD = rows_rounded(as_product_type(x).flatten(0, -2), ROUND_ROWS if rows >= _MANY_ROWS else ROUND_FEW_ROWS)
-    return torch.unflatten(F.linear(x_PD, weight_OD, bias_O)[:rows], 0, x.shape[:-1])
+    y_PO = F.linear(_rounded(as_product_type(x).flatten(0, -2)), weight_OD, bias_O)
+    return torch.unflatten(y_PO if len(y_PO) == rows else y_PO[:rows], 0, x.shape[:-1])
+
+
+def into_rows(x_BLD: Tensor) -> Tensor:
+    """The steps of all sequences one below the other, with rows of zeros behind them where `linear` would put them, so
+    that it need not do so again and again -> x_PD."""
+    x_PD = x_BLD.flatten(0, 1)
+    few = len(x_PD) <= ROUND_FEW_ROWS or x_PD.is_cuda or not torch.is_autocast_enabled("cpu")
+    return x_PD if few else _rounded(x_PD)
+
+
+def out_of_rows(x_PD: Tensor, shape: tuple[int, int]) -> Tensor:
+    """The way back, of B sequences of L steps -> x_BLD."""
+    count = shape[0] * shape[1]
+    return torch.unflatten(x_PD if len(x_PD) == count else x_PD[:count], 0, shape)
+
+
+def _rounded(x_PD: Tensor) -> Tensor:
+    return rows_rounded(x_PD, ROUND_ROWS if len(x_PD) >= _MANY_ROWS else ROUND_FEW_ROWS)
 
 
 def side_by_side(x: Tensor, layers: Sequence[Linear]) -> Sequence[Tensor]:
@@ -82,4 +101,4 @@ def side_by_side(x: Tensor, layers: Sequence[Linear]) -> Sequence[Tensor]:
         return [layer(x) for layer in layers]
     weight = torch.cat([layer.weight for layer in layers])
     bias = torch.cat([layer.bias for layer in layers])
-    return torch.split(linear(x, weight, bias), [layer.out_features for layer in layers], dim=-1)
+    return native.split(linear(x, weight, bias), [layer.out_features for layer in layers])

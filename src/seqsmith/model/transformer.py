@@ -16,7 +16,7 @@ from seqsmith import native
 from seqsmith.config import Transformer as Settings
 from seqsmith.model.attention import MultiHead, Remembered, causal_bias, padding_bias
 from seqsmith.model.layers import Dropout, FeedForward, norm
-from seqsmith.model.linear import as_product_type, as_sum_type, product_type
+from seqsmith.model.linear import as_product_type, as_sum_type, into_rows, out_of_rows, product_type
 from seqsmith.model.memory import Decoded, Memory
 from seqsmith.model.position import LearnedPositions, RelativeBias, sinusoid
 
@@ -91,11 +91,12 @@ class EncoderLayer(nn.Module):
         self.self_part, self.self_attention = Part(settings), self_attention(settings)
         self.forward_part, self.feed_forward = Part(settings), feed_forward(settings)
 
-    def forward(self, x_BSD: Tensor, bias: Tensor) -> Tensor:
-        y_BSD = self.self_attention.within(self.self_part.enter(x_BSD), bias=bias)
-        x_BSD = self.self_part.leave(x_BSD, y_BSD)
-        y_BSD = self.feed_forward(self.forward_part.enter(x_BSD))
-        return self.forward_part.leave(x_BSD, y_BSD)
+    def forward(self, x_PD: Tensor, shape: tuple[int, int], bias: Tensor) -> Tensor:
+        """The steps of sequences of this shape, (B, S), in rows -> x_PD."""
+        y_PD = self.self_attention.within(self.self_part.enter(x_PD), shape, bias=bias)
+        x_PD = self.self_part.leave(x_PD, y_PD)
+        y_PD = self.feed_forward(self.forward_part.enter(x_PD))
+        return self.forward_part.leave(x_PD, y_PD)
 
 
 class TransformerEncoder(nn.Module):
@@ -113,9 +114,10 @@ class TransformerEncoder(nn.Module):
         relative = self.positions.bias(first=0, num_query=length, num_key=length)
         bias = _add(padding_bias(valid_BS, x_BSD.dtype)[:, None], relative)
         x_BSD = self.positions(x_BSD, first=0)
+        shape, x_PD = (len(x_BSD), length), into_rows(x_BSD)
         for layer in self.layers:
-            x_BSD = layer(x_BSD, bias)
-        x_BSD = self.norm(x_BSD)
+            x_PD = layer(x_PD, shape, bias)
+        x_BSD = out_of_rows(self.norm(x_PD), shape)
         real_BS1 = valid_BS[..., None]
         context_BZ = torch.where(real_BS1, x_BSD, 0.0).sum(1) / real_BS1.sum(1)
         return Memory(x_BSD, valid_BS, context_BZ)
@@ -135,29 +137,44 @@ class DecoderLayer(nn.Module):
         )
         self.forward_part, self.feed_forward = Part(settings), feed_forward(settings)
 
-    def attend_self(self, x_BTD: Tensor, bias: Tensor) -> Tensor:
-        """The part over the whole target."""
-        y_BTD = self.self_attention.within(self.self_part.enter(x_BTD), bias=bias)
-        return self.self_part.leave(x_BTD, y_BTD)
-
-    def go_on(self, x_N1D: Tensor, past: Remembered, bias: Tensor | None) -> tuple[Tensor, Remembered]:
-        """The part over the next step; `past` are the keys and values of earlier ones -> (x_N1D, past)."""
-        y_N1D, present = self.self_attention.after(self.self_part.enter(x_N1D), past, bias=bias)
-        return self.self_part.leave(x_N1D, y_N1D), present
-
-    def attend_memory(
-        self, x_BTD: Tensor, key: Tensor, value: Tensor, bias: Tensor, *, openly: bool
+    def forward(
+        self, x_PD: Tensor, memory: Tensor, shape: tuple[int, int], bias: Tensor, memory_bias: Tensor, *, openly: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """The part over the memory -> (x_BTD, weight_BTS where it is wanted)."""
-        inner_BTD = self.cross_part.enter(x_BTD)
-        weight_BTS = None
+        """Whole targets of this shape, (B, T), and their memory, both in rows -> (x_PD, weight_BTS where wanted)."""
+        y_PD = self.self_attention.within(self.self_part.enter(x_PD), shape, bias=bias)
+        x_PD = self.self_part.leave(x_PD, y_PD)
+        y_PD, weight_BTS = self.cross_part.enter(x_PD), None
         if openly:
-            y_BTD, weight_BTS = self.cross_attention.openly(inner_BTD, key, value, bias=bias)
+            memory_BSD = out_of_rows(memory, (shape[0], memory_bias.shape[-1]))
+            key, value = self.cross_attention.remember(memory_BSD)
+            y_BTD, weight_BTS = self.cross_attention.openly(out_of_rows(y_PD, shape), key, value, bias=memory_bias)
+            y_PD = into_rows(y_BTD)
         else:
-            y_BTD = self.cross_attention(inner_BTD, key, value, bias=bias)
-        return self.cross_part.leave(x_BTD, y_BTD), weight_BTS
+            y_PD = self.cross_attention.across(y_PD, memory, shape, bias=memory_bias)
+        return self._feed(self.cross_part.leave(x_PD, y_PD)), weight_BTS
 
-    def feed(self, x: Tensor) -> Tensor:
+    def step(
+        self,
+        x_N1D: Tensor,
+        past: Remembered,
+        bias: Tensor | None,
+        memory: Remembered,
+        memory_bias: Tensor,
+        *,
+        openly: bool,
+    ) -> tuple[Tensor, Remembered, Tensor | None]:
+        """The next step of N = B*W rows, after those whose keys and values are `past` -> (x_N1D, past, weight_BWS)."""
+        y_N1D, past = self.self_attention.after(self.self_part.enter(x_N1D), past, bias=bias)
+        x_BWD = torch.unflatten(self.self_part.leave(x_N1D, y_N1D)[:, 0], 0, (len(memory_bias), -1))
+        y_BWD, weight_BWS = self.cross_part.enter(x_BWD), None
+        if openly:
+            y_BWD, weight_BWS = self.cross_attention.openly(y_BWD, *memory, bias=memory_bias)
+        else:
+            y_BWD = self.cross_attention(y_BWD, *memory, bias=memory_bias)
+        x_BWD = self._feed(self.cross_part.leave(x_BWD, y_BWD))
+        return x_BWD.flatten(0, 1)[:, None], past, weight_BWS
+
+    def _feed(self, x: Tensor) -> Tensor:
         return self.forward_part.leave(x, self.feed_forward(self.forward_part.enter(x)))
 
 
@@ -189,35 +206,24 @@ class TransformerDecoder(nn.Module):
         """Teacher forcing over the whole target."""
         length = x_BTD.shape[1]
         bias = _add(causal_bias(length, like=x_BTD), self.positions.bias(first=0, num_query=length, num_key=length))
-        x_BTD = self.positions(x_BTD, first=0)
-        return self._through(x_BTD, None, self.look(memory), bias)[0]
+        assert bias is not None
+        memory_bias = padding_bias(memory.valid_BS, memory.x_BSD.dtype)[:, None]
+        shape, x_PD = (len(x_BTD), length), into_rows(self.positions(x_BTD, first=0))
+        weight_BTS, looked_at = None, into_rows(as_product_type(memory.x_BSD))
+        for layer in self.layers:
+            x_PD, weight_BTS = layer(x_PD, looked_at, shape, bias, memory_bias, openly=layer is self.layers[-1])
+        assert weight_BTS is not None
+        return Decoded(out_of_rows(self.norm(x_PD), shape), weight_BTS)
 
     def step(self, x_ND: Tensor, row: dict[str, Any], source: dict[str, Any]) -> tuple[Decoded, dict[str, Any]]:
         """One target step for N = B*W rows -> y and attention of shape (B, W, ...), state."""
-        first = row["past"][0][0].shape[2]
+        first, memory_bias = row["past"][0][0].shape[2], source["bias_B1S"][:, None]
         bias = self.positions.bias(first=first, num_query=1, num_key=first + 1)
-        x_N1D = self.positions(x_ND[:, None], first=first)
-        decoded, past = self._through(x_N1D, row["past"], source, bias)
-        return decoded, {"past": past}
-
-    def _through(
-        self, x: Tensor, past: list[Any] | None, source: dict[str, Any], bias: Tensor | None
-    ) -> tuple[Decoded, list[Any]]:
-        memory_bias = source["bias_B1S"][:, None]
-        sources = len(memory_bias)
-        weight_BTS, present = None, []
-        for index, layer in enumerate(self.layers):
-            if past is None:
-                assert bias is not None
-                x_BTD = layer.attend_self(x, bias)
-            else:
-                x, grown = layer.go_on(x, past[index], bias)
-                present.append(grown)
-                x_BTD = torch.unflatten(x[:, 0], 0, (sources, -1))
-            last = index == len(self.layers) - 1
-            key, value = source["memory"][index]
-            x_BTD, weight_BTS = layer.attend_memory(x_BTD, key, value, memory_bias, openly=last)
-            x_BTD = layer.feed(x_BTD)
-            x = x_BTD if past is None else x_BTD.flatten(0, 1)[:, None]
-        assert weight_BTS is not None
-        return Decoded(self.norm(x_BTD), weight_BTS), present
+        x_N1D, past, weight_BWS = self.positions(x_ND[:, None], first=first), [], None
+        for layer, before, memory in zip(self.layers, row["past"], source["memory"], strict=True):
+            openly = layer is self.layers[-1]
+            x_N1D, present, weight_BWS = layer.step(x_N1D, before, bias, memory, memory_bias, openly=openly)
+            past.append(present)
+        assert weight_BWS is not None
+        y_BWD = torch.unflatten(self.norm(x_N1D)[:, 0], 0, (len(memory_bias), -1))
+        return Decoded(y_BWD, weight_BWS), {"past": past}

@@ -8,7 +8,9 @@ code of the same meaning, and are taken in training alone, after `use`: answers 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from ctypes import c_float, c_long, c_uint32
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -20,6 +22,9 @@ from seqsmith.native import build
 _NAMES = {torch.float32: "float", torch.bfloat16: "bfloat16"}
 _PARTS = 16  # of the rows, whose sums are added up afterwards: as many whatever the number of threads
 _LONGEST, _WIDEST = 256, 128  # steps and numbers of a head's attention: what fits into a core's cache
+
+Sizes = tuple[int, int, int, int]
+"""B sequences, H heads, T queries, S keys."""
 
 _library: ctypes.CDLL | None = None
 
@@ -132,37 +137,56 @@ class _Norm(torch.autograd.Function):
         return grad_x, grad_weight_D, grad_bias_D, None, None
 
 
+class _Split(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x_PE: Tensor, widths: Sequence[int]) -> tuple[Tensor, ...]:
+        ctx.begins, ctx.width = list(accumulate(widths, initial=0)), x_PE.shape[1]
+        return torch.split(x_PE, list(widths), dim=-1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        place, step = grads[0].untyped_storage().data_ptr(), (ctx.width, 1)
+        for grad, begin in zip(grads, ctx.begins, strict=False):
+            if (grad.untyped_storage().data_ptr(), grad.stride(), grad.storage_offset()) != (place, step, begin):
+                return torch.cat(grads, -1), None
+        return grads[0].as_strided((len(grads[0]), ctx.width), step), None  # they lie side by side
+
+
 class _Sizes(ctypes.Structure):
-    _fields_ = [
-        *((name, c_long) for name in "BHTSK"),
-        *((name, c_long * 3) for name in ("query", "key", "value")),
-        ("bias", c_long * 2),
-    ]
+    _fields_ = [(name, c_long) for name in ("B", "H", "T", "S", "K", "query", "key", "value", "bias_b", "bias_t")]
 
 
 class _Attend(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, query_BHTK: Tensor, key_BHSK: Tensor, value_BHSK: Tensor, bias_BTS: Tensor, angle: Tensor | None
+        ctx: Any, query_PD: Tensor, key: Tensor, value: Tensor, bias_BTS: Tensor, turn: Tensor | None, sizes: Sizes
     ) -> Tensor:
-        parts = [x if x.stride(-1) == 1 else x.contiguous() for x in (query_BHTK, key_BHSK, value_BHSK)]
-        (sources, heads, queries, width), keys = query_BHTK.shape, key_BHSK.shape[2]
-        strides = ((c_long * 3)(*x.stride()[:3]) for x in parts)
-        ctx.sizes = _Sizes(sources, heads, queries, keys, width, *strides, (c_long * 2)(*bias_BTS.stride()[:2]))
-        turn = (None, None) if angle is None else angle.unbind()
-        y_BTHK = query_BHTK.new_empty(sources, queries, heads, width)
-        _call("attend", query_BHTK.dtype, *parts, bias_BTS, *turn, y_BTHK, ctypes.byref(ctx.sizes))
-        ctx.save_for_backward(*parts, bias_BTS, *turn)
-        return y_BTHK.transpose(1, 2)
+        parts = [x if x.stride(-1) == 1 else x.contiguous() for x in (query_PD, key, value)]
+        sequences, heads, queries, _ = sizes
+        steps = (x.stride(0) for x in parts)
+        ctx.sizes = _Sizes(*sizes, query_PD.shape[1] // heads, *steps, *bias_BTS.stride()[:2])
+        turns = (None, None) if turn is None else turn.unbind()
+        y_PD = query_PD.new_empty(query_PD.shape)
+        y_PD[sequences * queries :] = 0.0
+        _call("attend", y_PD.dtype, *parts, bias_BTS, *turns, y_PD, ctypes.byref(ctx.sizes))
+        ctx.save_for_backward(*parts, bias_BTS, *turns)
+        return y_PD
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_BHTK: Tensor) -> tuple[Tensor | None, ...]:
-        saved = ctx.saved_tensors
-        grad_BTHK = grad_BHTK.transpose(1, 2).contiguous()
-        made = [x.new_empty(x.shape[0], x.shape[2], x.shape[1], x.shape[3]) for x in saved[:3]]
-        _call("attend_back", grad_BTHK.dtype, grad_BTHK, *saved, *made, ctypes.byref(ctx.sizes))
-        return (*(grad.transpose(1, 2) for grad in made), None, None)
+    def backward(ctx: Any, grad_PD: Tensor) -> tuple[Tensor | None, ...]:
+        saved, sizes, grad_PD = ctx.saved_tensors, ctx.sizes, grad_PD.contiguous()
+        rows, width = [sizes.B * sizes.T, sizes.B * sizes.S, sizes.B * sizes.S], grad_PD.shape[1]
+        if len(saved[0]) == len(saved[1]):
+            made = torch.split(grad_PD.new_empty(len(grad_PD), 3 * width), width, -1)
+        else:
+            made = torch.empty_like(grad_PD), *torch.split(grad_PD.new_empty(len(saved[1]), 2 * width), width, -1)
+        for grad, real in zip(made, rows, strict=True):
+            grad[real:] = 0.0
+        steps = (c_long(grad.stride(0)) for grad in made[:2])
+        _call("attend_back", grad_PD.dtype, grad_PD, *saved, *made, *steps, ctypes.byref(sizes))
+        return (*made, None, None, None)
 
 
 def dropped(x: Tensor, rate: float) -> Tensor:
@@ -189,21 +213,30 @@ def layer_norm(x: Tensor, weight_D: Tensor, bias_D: Tensor, *, epsilon: float, d
     return y
 
 
-def attends(query_BHTK: Tensor, key_BHSK: Tensor, value_BHSK: Tensor, bias: Tensor) -> bool:
+def split(x: Tensor, widths: Sequence[int]) -> tuple[Tensor, ...]:
+    """Parts of rows, whose gradients are not put together again where `attend` has made them side by side."""
+    if x.dim() != 2 or not help_train(x):
+        return torch.split(x, list(widths), dim=-1)
+    parts: tuple[Tensor, ...] = _Split.apply(x, widths)  # type: ignore[no-untyped-call]
+    return parts
+
+
+def attends(query_PD: Tensor, key: Tensor, value: Tensor, bias: Tensor, sizes: Sizes) -> bool:
     """Whether `attend` can do it: few steps, one type, and a bias that is the same for all heads and not trained."""
-    alike = query_BHTK.dtype == key_BHSK.dtype == value_BHSK.dtype
-    few = max(query_BHTK.shape[2], key_BHSK.shape[2]) <= _LONGEST and query_BHTK.shape[3] <= _WIDEST
+    few = max(sizes[2:]) <= _LONGEST and query_PD.shape[1] // sizes[1] <= _WIDEST
+    alike = query_PD.dtype == key.dtype == value.dtype
     plain = not bias.requires_grad and (bias.dim() < 3 or bias.shape[1] == 1)
-    return few and alike and plain and help_train(query_BHTK)
+    return few and alike and plain and help_train(query_PD)
 
 
-def attend(query_BHTK: Tensor, key_BHSK: Tensor, value_BHSK: Tensor, bias: Tensor, turn: Tensor | None) -> Tensor:
-    """softmax(query key' / sqrt(K) + bias) value -> y_BHTK. `turn` holds the cosines and sines, (2, L, K/2), of the
-    angles by which queries and keys are turned first, where positions are rotary."""
-    sizes = len(query_BHTK), query_BHTK.shape[2], key_BHSK.shape[2]
-    bias_BTS = (bias if bias.dim() < 3 else bias[:, 0]).float().expand(sizes)
-    y_BHTK: Tensor = _Attend.apply(query_BHTK, key_BHSK, value_BHSK, bias_BTS, turn)  # type: ignore[no-untyped-call]
-    return y_BHTK
+def attend(query_PD: Tensor, key: Tensor, value: Tensor, bias: Tensor, turn: Tensor | None, sizes: Sizes) -> Tensor:
+    """softmax(query key' / sqrt(K) + bias) value, of B sequences' H heads, T queries and S keys, which lie in rows of
+    H * K numbers -> y_PD. Rows behind them are not looked at, and become zeros. `turn` holds the cosines and sines,
+    (2, L, K/2), of the angles by which queries and keys are turned first, where positions are rotary."""
+    sequences, _, queries, keys = sizes
+    bias_BTS = (bias if bias.dim() < 3 else bias[:, 0]).float().expand(sequences, queries, keys)
+    y_PD: Tensor = _Attend.apply(query_PD, key, value, bias_BTS, turn, sizes)  # type: ignore[no-untyped-call]
+    return y_PD
 
 
 def to_slopes(logit_PV: Tensor, id_P: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:

@@ -286,8 +286,8 @@ static void NAMED(store)(const float *x, long L, long K, long lane_K, const floa
 
 typedef struct {
     long B, H, T, S, K;
-    long query[3], key[3], value[3]; /* from one source, head and step to the next */
-    long bias[2];                    /* of bias_BTS, from one source and step to the next */
+    long query, key, value; /* from one row to the next */
+    long bias_b, bias_t;    /* from one sequence and query to the next of bias_BTS, which is the same for all heads */
 } NAMED(sizes);
 
 /* weight_TS = softmax(query key' + bias); past S zeros */
@@ -326,11 +326,11 @@ void NAMED(attend)(const ITEM *query, const ITEM *key, const ITEM *value, const 
 #pragma omp for schedule(static)
         for (long n = 0; n < z->B * z->H; n++) {
             long b = n / z->H, h = n % z->H;
-            NAMED(load)(query + b * z->query[0] + h * z->query[1], z->query[2], T, K, lane_K, cosine, sine, 1 / sqrtf(K), q);
-            NAMED(load)(key + b * z->key[0] + h * z->key[1], z->key[2], S, K, lane_K, cosine, sine, 1, k);
+            NAMED(load)(query + b * T * z->query + h * K, z->query, T, K, lane_K, cosine, sine, 1 / sqrtf(K), q);
+            NAMED(load)(key + b * S * z->key + h * K, z->key, S, K, lane_K, cosine, sine, 1, k);
             transpose(lane_S, lane_K, k, k_KS);
-            NAMED(load)(value + b * z->value[0] + h * z->value[1], z->value[2], S, K, lane_K, 0, 0, 1, v);
-            NAMED(weigh)(q, k_KS, bias ? bias + b * z->bias[0] : 0, z->bias[1], T, S, K, lane_K, lane_S, w);
+            NAMED(load)(value + b * S * z->value + h * K, z->value, S, K, lane_K, 0, 0, 1, v);
+            NAMED(weigh)(q, k_KS, bias ? bias + b * z->bias_b : 0, z->bias_t, T, S, K, lane_K, lane_S, w);
             product(T, lane_K, S, w, lane_S, 1, v, lane_K, out, lane_K);
             NAMED(store)(out, T, K, lane_K, 0, 0, 1, y + (b * T * z->H + h) * K, z->H * K);
         }
@@ -338,8 +338,8 @@ void NAMED(attend)(const ITEM *query, const ITEM *key, const ITEM *value, const 
     }
 }
 
-/* The gradients, each laid out like its own contiguous (B, L, H, K) */
-void NAMED(attend_back)(const ITEM *grad, const ITEM *query, const ITEM *key, const ITEM *value, const float *bias, const float *cosine, const float *sine, ITEM *grad_query, ITEM *grad_key, ITEM *grad_value, const NAMED(sizes) *z) {
+/* The gradients; from one of their rows to the next it is query_step and memory_step */
+void NAMED(attend_back)(const ITEM *grad, const ITEM *query, const ITEM *key, const ITEM *value, const float *bias, const float *cosine, const float *sine, ITEM *grad_query, ITEM *grad_key, ITEM *grad_value, long query_step, long memory_step, const NAMED(sizes) *z) {
     long T = z->T, S = z->S, K = z->K, lane_K = up_to(K, LANES), lane_S = up_to(S, LANES), lane_T = up_to(T, LANES), HK = z->H * K;
     long queries = lane_T * lane_K, keys = lane_S * lane_K, weights = lane_T * lane_S;
 #pragma omp parallel
@@ -350,15 +350,15 @@ void NAMED(attend_back)(const ITEM *grad, const ITEM *query, const ITEM *key, co
 #pragma omp for schedule(static)
         for (long n = 0; n < z->B * z->H; n++) {
             long b = n / z->H, h = n % z->H;
-            NAMED(load)(query + b * z->query[0] + h * z->query[1], z->query[2], T, K, lane_K, cosine, sine, 1 / sqrtf(K), q);
+            NAMED(load)(query + b * T * z->query + h * K, z->query, T, K, lane_K, cosine, sine, 1 / sqrtf(K), q);
             NAMED(load)(grad + b * T * HK + h * K, HK, T, K, lane_K, 0, 0, 1, dy);
-            NAMED(load)(key + b * z->key[0] + h * z->key[1], z->key[2], S, K, lane_K, cosine, sine, 1, k);
+            NAMED(load)(key + b * S * z->key + h * K, z->key, S, K, lane_K, cosine, sine, 1, k);
             transpose(lane_S, lane_K, k, k_KS);
-            NAMED(load)(value + b * z->value[0] + h * z->value[1], z->value[2], S, K, lane_K, 0, 0, 1, v);
+            NAMED(load)(value + b * S * z->value + h * K, z->value, S, K, lane_K, 0, 0, 1, v);
             transpose(lane_S, lane_K, v, v_KS);
-            NAMED(weigh)(q, k_KS, bias ? bias + b * z->bias[0] : 0, z->bias[1], T, S, K, lane_K, lane_S, w);
+            NAMED(weigh)(q, k_KS, bias ? bias + b * z->bias_b : 0, z->bias_t, T, S, K, lane_K, lane_S, w);
             product(S, lane_K, T, w, 1, lane_S, dy, lane_K, out_S, lane_K);
-            NAMED(store)(out_S, S, K, lane_K, 0, 0, 1, grad_value + b * S * HK + h * K, HK);
+            NAMED(store)(out_S, S, K, lane_K, 0, 0, 1, grad_value + b * S * memory_step + h * K, memory_step);
             product(T, lane_S, K, dy, lane_K, 1, v_KS, lane_S, dw, lane_S);
             for (long t = 0; t < T; t++) {
                 float *w_S = w + t * lane_S, *dw_S = dw + t * lane_S, mean = 0;
@@ -370,9 +370,9 @@ void NAMED(attend_back)(const ITEM *grad, const ITEM *query, const ITEM *key, co
                     dw_S[s] = w_S[s] * (dw_S[s] - mean);
             }
             product(T, lane_K, S, dw, lane_S, 1, k, lane_K, out, lane_K);
-            NAMED(store)(out, T, K, lane_K, cosine, sine, 1 / sqrtf(K), grad_query + b * T * HK + h * K, HK);
+            NAMED(store)(out, T, K, lane_K, cosine, sine, 1 / sqrtf(K), grad_query + b * T * query_step + h * K, query_step);
             product(S, lane_K, T, dw, 1, lane_S, q, lane_K, out_S, lane_K);
-            NAMED(store)(out_S, S, K, lane_K, cosine, sine, 1, grad_key + b * S * HK + h * K, HK);
+            NAMED(store)(out_S, S, K, lane_K, cosine, sine, 1, grad_key + b * S * memory_step + h * K, memory_step);
         }
         free(q);
     }
