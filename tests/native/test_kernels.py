@@ -199,3 +199,20 @@ def test_sums_do_not_depend_on_the_number_of_threads():
             torch.set_num_threads(1)
 
     assert all(torch.equal(one, two) for one, two in zip(gradients(1), gradients(2), strict=True))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_is_no_number_stays_none(dtype):
+    """So that training that has diverged is noticed."""
+    x = leaf(4, 32, dtype=dtype)
+    with torch.no_grad():
+        x[1, 3] = torch.nan
+    for y in (native.dropped(x, 0.0), native.relu_dropped(x, 0.0), native.add_dropped(leaf(4, 32), x, 0.0)):
+        assert y.isnan().nonzero().tolist() == [[1, 3]]
+    y = native.layer_norm(x.float(), leaf(32), leaf(32), epsilon=1e-5, dtype=dtype)
+    assert y.isnan().all(1).tolist() == [False, True, False, False]
+    y = native.attend(x, x, x, torch.zeros(1, 4), None, (1, 2, 4, 4))
+    assert y.isnan().any()
+    truth, loss = native.to_slopes(x.detach().clone(), torch.zeros(4, dtype=torch.int64), 0.1)
+    assert truth.isnan()
+    assert loss.isnan()

@@ -130,7 +130,7 @@ void NAMED(relu_dropped)(const ITEM *restrict x, ITEM *restrict y, long count, u
 #pragma omp parallel for simd schedule(static)
     for (long i = 0; i < count; i++) {
         float v = UP(x[i]);
-        y[i] = DOWN(v > 0 && kept(seed, (uint32_t)i, dropped) ? v * scale : 0);
+        y[i] = DOWN(v <= 0 || !kept(seed, (uint32_t)i, dropped) ? 0 : v * scale); /* what is no number stays none */
     }
 }
 
