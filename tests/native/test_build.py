@@ -1,5 +1,6 @@
 """Where the kernels come from, and where there are none."""
 
+import os
 import stat
 
 import pytest
@@ -22,7 +23,7 @@ def compiled(cache):
     """The file of the kernels."""
     if library() is None:
         pytest.skip("needs a C compiler with OpenMP")
-    (path,) = cache.iterdir()
+    (path,) = (cache / "compiled").iterdir()
     return path
 
 
@@ -32,6 +33,17 @@ def test_they_are_compiled_once(compiled):
     assert library() is not None
     assert compiled.stat().st_mtime_ns == before
     assert len(list(compiled.parent.iterdir())) == 1
+
+
+def test_a_umask_that_lets_the_group_write_keeps_nobody_from_them(cache):
+    before = os.umask(0o002)
+    try:
+        made = library()
+    finally:
+        os.umask(before)
+    if made is None:
+        pytest.skip("needs a C compiler with OpenMP")
+    assert stat.S_IMODE((cache / "compiled").stat().st_mode) == 0o700
 
 
 @pytest.mark.parametrize("writable", ["file", "folder"])
@@ -54,7 +66,7 @@ def test_a_compiler_that_cannot_leaves_nothing(cache, tmp_path, monkeypatch):
     compiler.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     assert library() is None
-    assert not list(cache.iterdir())
+    assert not list((cache / "compiled").iterdir())
 
 
 def test_a_cache_that_cannot_be_made_is_no_error(tmp_path, monkeypatch):

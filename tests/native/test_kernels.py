@@ -94,6 +94,16 @@ def test_attention_that_the_kernels_cannot_do_is_left_to_torch():
         assert not can(bias=bias)
 
 
+def test_a_bias_may_lie_in_any_way():
+    query, key, value = leaf(12, 8), leaf(20, 8), leaf(20, 8)
+    bias = torch.randn(2, 1, 10, 6).mT
+    ways = bias, bias.contiguous(), bias[:, :, :, :1].expand(2, 1, 6, 10)
+    found = [native.attend(query, key, value, way, None, (2, 2, 6, 10)) for way in ways]
+    assert torch.equal(found[0], found[1])
+    nothing = native.attend(query, key, value, torch.zeros(2, 1, 6, 10), None, (2, 2, 6, 10))
+    torch.testing.assert_close(found[2], nothing)
+
+
 def test_gradients_of_parts_are_put_together_wherever_they_lie():
     x = leaf(6, 9)
     parts = native.split(x, [2, 3, 4])
@@ -206,7 +216,7 @@ def test_what_is_no_number_stays_none(dtype):
     """So that training that has diverged is noticed."""
     x = leaf(4, 32, dtype=dtype)
     with torch.no_grad():
-        x[1, 3] = torch.nan
+        x[1, 3] = torch.tensor(0x7FFFFFFF, dtype=torch.int32).view(torch.float32)
     for y in (native.dropped(x, 0.0), native.relu_dropped(x, 0.0), native.add_dropped(leaf(4, 32), x, 0.0)):
         assert y.isnan().nonzero().tolist() == [[1, 3]]
     y = native.layer_norm(x.float(), leaf(32), leaf(32), epsilon=1e-5, dtype=dtype)

@@ -202,7 +202,8 @@ def relu_dropped(x: Tensor, rate: float) -> Tensor:
 
 
 def add_dropped(x: Tensor, y: Tensor, rate: float) -> Tensor:
-    """x, in single precision, and dropout of y."""
+    """x, in single precision, and dropout of y, of one shape."""
+    assert x.shape == y.shape
     total: Tensor = _AddDropped.apply(x, y, rate)  # type: ignore[no-untyped-call]
     return total
 
@@ -235,6 +236,7 @@ def attend(query_PD: Tensor, key: Tensor, value: Tensor, bias: Tensor, turn: Ten
     (2, L, K/2), of the angles by which queries and keys are turned first, where positions are rotary."""
     sequences, _, queries, keys = sizes
     bias_BTS = (bias if bias.dim() < 3 else bias[:, 0]).float().expand(sequences, queries, keys)
+    bias_BTS = bias_BTS if bias_BTS.stride(2) == 1 else bias_BTS.contiguous()
     y_PD: Tensor = _Attend.apply(query_PD, key, value, bias_BTS, turn, sizes)  # type: ignore[no-untyped-call]
     return y_PD
 

@@ -34,7 +34,7 @@ def library() -> ctypes.CDLL | None:
     try:
         version = subprocess.run([compiler, "--version"], capture_output=True, check=True, timeout=_LONGEST_SECONDS)
         made_of = (SOURCE.read_bytes(), "\0".join(command).encode(), version.stdout, runtime.processor().encode())
-        path = runtime.cache_folder() / f"kernels-{hashlib.sha256(b'|'.join(made_of)).hexdigest()[:32]}.so"
+        path = runtime.cache_folder() / "compiled" / f"{hashlib.sha256(b'|'.join(made_of)).hexdigest()[:32]}.so"
         if not path.exists():
             _compile(command, path)
         return ctypes.CDLL(str(path)) if _is_ours_alone(path) else None
@@ -44,7 +44,7 @@ def library() -> ctypes.CDLL | None:
 
 def _compile(command: tuple[str, ...], path: Path) -> None:
     """Write the library to `path`, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # private, whatever the user's umask is
     with tempfile.TemporaryDirectory(prefix=".compiling-", dir=path.parent) as folder:
         made = Path(folder) / path.name
         subprocess.run(

@@ -25,6 +25,8 @@ static inline float bfloat16_up(bfloat16 half) {
 static inline bfloat16 bfloat16_down(float x) { /* to the nearest, ties to even */
     uint32_t bits;
     memcpy(&bits, &x, 4);
+    if (x != x)
+        return 0x7fc0;
     return (bfloat16)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 

@@ -155,11 +155,11 @@ def _to_slopes(
 ) -> tuple[Tensor, Tensor]:
     """If `wanted`, overwrite the logits with d loss / d logit + e/V, of which the caller takes e/V off.
 
-    Returns the sums of -log p of the true ids, up to 87 nats each, and of the loss, of which the caller takes the mean
-    logits off. On a GPU there is one block, as its kernels wait for no cache.
+    Returns the sums of -log p of the true ids, by torch up to 87 nats each, and of the loss, of which the caller takes
+    the mean logits off. On a GPU there is one block, as its kernels wait for no cache.
     """
     if wanted and not r_drop and native.know(logit_RHV):
-        return native.to_slopes(logit_RHV.flatten(0, 1), id_RH.flatten(), smoothing)
+        return native.to_slopes(logit_RHV.view(-1, logit_RHV.shape[2]), id_RH.flatten(), smoothing)
     answers, positions, vocabulary = logit_RHV.shape
     rows = positions if logit_RHV.is_cuda else max(1, _block_rows(vocabulary) // answers)
     truth_nats, loss_nats = exact(logit_RHV.new_zeros(2))
