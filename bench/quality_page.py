@@ -21,8 +21,9 @@ LOWER_IS_BETTER = ("ser", "wer", "mse")
 HEAD = """# Results
 
 Written by `python bench/quality_page.py` from `bench/results.jsonl`, which has intervals and signatures too.
-Models are chosen on dev; a test set is scored once for each setting that has a line here. Settings that are not stated
-are the tool's own choice. A task that has been scored with other settings before has those under "Earlier settings".
+Models are chosen on dev; a test set is scored once for each setting that has a line here. Earlier recipes whose test
+scores have no line (ETTh1, FSDD) are in docs/experiments.md. Settings that are not stated are the tool's own choice.
+A task that had lines with other settings before has them under "Earlier settings".
 
 Scores: `exact_match` is the share of answers that are right, `ser` (sequence error rate, which G2P papers call WER) the
 share that are not, both in percent; `bleu` is on the text as it is in the files, with subword marks joined; `mse` is on
