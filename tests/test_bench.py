@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
+import shlex
 from pathlib import Path
 from types import ModuleType
 
@@ -81,3 +83,43 @@ def test_made_pairs_are_parallel_and_the_same_for_the_same_seed(tmp_path: Path) 
     assert lengths[0] == lengths[1]
     assert len(lengths[0]) == 300
     assert min(lengths[0]) >= 3
+
+
+def test_the_page_of_results_says_what_the_rows_say() -> None:
+    page = importlib.import_module("quality_page")
+    rows = [json.loads(line) for line in page.RESULTS.read_text().splitlines()]
+    assert page.TABLE.read_text() == page.page(rows)
+    assert page.GOALS.keys() == page.TASKS.keys()
+
+
+def test_the_settings_that_were_scored_last_stand_beside_what_was_wanted() -> None:
+    page = importlib.import_module("quality_page")
+    head = {"models": 1, "score": "bleu", "dev": 40.0, "parameters": 1000, "minutes": 2.0, "threads": 1, "date": "d"}
+    head |= {"task": "multi30k-transformer", "set": "en-de"}
+    family = "model.family=transformer"
+    rows = [
+        {**head, "seeds": 1, "test": 43.0, "settings": [family, "train.rate=0.1"]},
+        {**head, "seeds": 1, "test": 41.4, "settings": [family]},
+        {**head, "seeds": 2, "test": 41.2, "settings": [family]},
+        {**head, "seeds": "all", "models": 2, "test": 40.0, "settings": [family]},
+    ]
+    found = page.page(rows)
+    standing, earlier = found.split("## Earlier settings")
+    command = "python bench/quality.py multi30k-transformer --seeds 1 2"
+    assert "| multi30k-transformer | bleu | 41.30 | 41.02 | yes | 42.00 | **no** |" in standing
+    assert "Aims that were missed: multi30k-transformer 42.00 (41.30);" in standing
+    assert "| 41.30 | 41.02 | yes | 41.40, 41.20 | 1, 2 | 1,000 | 2.0 on 1 | d | `" + command in standing
+    assert "| 40.00 | 41.02 | **no** | 40.00 | 2 together | 1,000 | 2.0 on 1 | d | `" + command + " --ens" in standing
+    assert "43.00" not in standing
+    assert "| 40.00 | 43.00 | 43.00 | 1 | 1,000 | 2.0 on 1 | d | `seqsmith train $SEQSMITH_DATA/multi30k" in earlier
+    assert "--set train.rate=0.1 --set seed=1 --set train.threads=1`" in earlier
+
+
+def test_the_commands_of_the_page_of_results_are_understood() -> None:
+    page, quality = importlib.import_module("quality_page"), importlib.import_module("quality")
+    commands = re.findall(r"`python bench/quality.py (\S[^`.]* --check[^`]*)`", page.TABLE.read_text())
+    assert len(commands) > 40
+    for command in commands:
+        options = quality.read(shlex.split(command))
+        assert options.check
+        assert {one[0] for one in page.TASKS[options.tasks[0]].sets} >= set(options.sets or ())

@@ -56,6 +56,12 @@ def test_every_import_is_a_declared_dependency(project):
                 assert homes & declared, f"{path}:{node.lineno} imports {name}, which pyproject.toml does not declare"
 
 
+def test_the_package_names_what_is_public():
+    public: dict = {}
+    exec("from seqsmith import *", public)
+    assert public.keys() - {"__builtins__"} == {"__version__", "load"}
+
+
 def test_versions_agree():
     assert f"\nversion: {seqsmith.__version__}\n" in read("CITATION.cff")
     headings = re.findall(r"^## \[(.+?)\]", read("CHANGELOG.md"), re.MULTILINE)

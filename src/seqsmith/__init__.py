@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from seqsmith.mapper import Mapper
     from seqsmith.predictor import Predictor
 
+__all__ = ["__version__", "load"]
 __version__ = "0.1.0"
 
 

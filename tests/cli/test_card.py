@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import reversal
 from seqsmith import __version__, config
 from seqsmith.cli.card import describe, duration, model_card
 from seqsmith.evaluate.scores import score_texts
+from seqsmith.predictor import Predictor
 
 pytestmark = pytest.mark.unwatched
 
@@ -52,9 +55,26 @@ def test_the_card_tells_data_scores_and_use(features: str) -> None:
     assert "exact match  100.00  %" in card
     assert "seqsmith predict run/model < input.txt" in card
     assert ('features=["..."]' in card) == bool(features)
+    assert "selfcheck.jsonl" not in card
 
 
 def test_a_trained_model_has_its_card(finished: Path) -> None:
     card = (finished / "model" / "README.md").read_text(encoding="utf-8")
+    assert "`selfcheck.jsonl` holds dev pairs in clear text" in card
     assert "bidirectional LSTM 1x16 encoder, LSTM 1x16 decoder with general attention" in card
     assert "- pairs.tsv" in card
+
+
+def test_dev_pairs_are_left_out_of_a_model_as_the_page_on_security_says(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "SECURITY.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    model = Path("run/model")
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(finished / "model", model)
+    exec(code)
+    assert not (model / "selfcheck.jsonl").exists()
+    predictor = Predictor.open(model)
+    assert predictor.predict(["12"])[0].text
+    assert "the model carries no selfcheck.jsonl to check it on" in predictor.why

@@ -13,6 +13,11 @@ from seqsmith.evaluate.report import render
 from seqsmith.evaluate.scores import Score
 from seqsmith.featurise_series import SeriesFeaturiser
 
+_SAMPLE = """
+`selfcheck.jsonl` holds dev pairs in clear text, and answers to them, on which faster engines are checked. Where they
+are private, delete it, with its entry in `MANIFEST.json`, before others get this folder: torch answers without it.
+"""
+
 
 def model_card(
     bundle: Bundle,
@@ -22,6 +27,7 @@ def model_card(
     dev_pairs: int,
     minutes: float,
     name: str,
+    sample: bool = False,
     shortlist: bool = False,
 ) -> str:
     """What the model is, what it was trained on, how good it is and how to use it."""
@@ -31,7 +37,8 @@ def model_card(
     lines = "lines of a source, a tab and its features" if takes_features else "lines"
     features = ', features=["..."]' if takes_features else ""
     hears = bundle.featuriser.channels is not None
-    listed = ", `shortlist.safetensors` the likely target\nids of each source id," if shortlist else ","
+    listed = ", `shortlist.safetensors` the likely target\nids of each source id," if shortlist else ""
+    shown = _SAMPLE if sample else ""
     use = f"{name} *.wav  # a line for each recording" if hears else f"{name} < input.txt  # {lines} in, lines out"
     return f"""# {name}
 
@@ -58,9 +65,8 @@ import seqsmith
 model = seqsmith.load("{name}")
 print(model.predict(["..."]{features})[0].text)
 ```
-`config.toml` holds every setting, `selfcheck.jsonl` a sample of the dev pairs, on which faster engines are
-checked{listed} and `MANIFEST.json` the size and SHA-256 of every file.
-"""
+`config.toml` holds every setting{listed} and `MANIFEST.json` the size and SHA-256 of every file.
+{shown}"""
 
 
 def series_card(

@@ -44,6 +44,7 @@ def finish(prepared: Prepared, trainer: Trainer, validator: Validator, run: Path
         dev_pairs=len(predictions),
         minutes=minutes,
         name=str(folder),
+        sample=bool(sample),
         shortlist=shortlist is not None,
     )
 
