@@ -11,6 +11,7 @@ import torch
 from hypothesis import settings
 
 import shapecheck
+from seqsmith import native
 
 settings.register_profile("no deadline", deadline=None)  # a busy machine is no defect
 settings.load_profile("no deadline")
@@ -22,6 +23,13 @@ def seeds() -> None:
     random.seed(1)
     np.random.seed(1)
     torch.manual_seed(1)
+
+
+@pytest.fixture(autouse=True)
+def kernels_are_left() -> Iterator[None]:
+    """A command that trained has taken the compiled kernels for its whole process, which is that of other tests."""
+    yield
+    native.use(False)
 
 
 @pytest.fixture(autouse=True)
