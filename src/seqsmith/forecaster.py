@@ -23,6 +23,7 @@ from safetensors.torch import load_file
 
 from seqsmith import config, runtime
 from seqsmith.engine.values import ValueEngine, new_engine, read_folder
+from seqsmith.engine.windows import batched, by_window, pieces
 from seqsmith.errors import UserError
 from seqsmith.evaluate.forecast import Yardstick, at_level
 from seqsmith.evaluate.naive import Linear
@@ -37,7 +38,6 @@ from seqsmith.train.checkpoint import load_tensors, save_tensors, tensors_of
 
 LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 MOST_STEPS = 1_000_000  # of a forecast
-_BLOCK = 1024  # examples that are forecast at once
 
 
 @dataclass(frozen=True)
@@ -225,17 +225,8 @@ class Forecaster:
 
     def _rolled(self, encoded: Encoded, horizon: int) -> tuple[Numbers, Numbers]:
         """Piece by piece -> mean_ETC and value_ETCQ of a longer horizon."""
-        means, values = [], []
-        for _ in range(-(-horizon // self.featuriser.horizon)):
-            ends = np.array([len(x) for x in encoded.x])
-            mean, value = self.forecast(encoded, Windows(np.arange(len(ends)), ends))
-            means.append(mean)
-            values.append(value)
-            blank = np.full((mean.shape[1], len(self.featuriser.columns) - mean.shape[2]), np.nan, np.float32)
-            pieces = (np.concatenate([piece, blank], axis=1) for piece in mean)
-            longer = tuple(np.concatenate([x, piece]) for x, piece in zip(encoded.x, pieces, strict=True))
-            encoded = replace(encoded, x=longer)
-        mean, value = np.concatenate(means, axis=1)[:, :horizon], np.concatenate(values, axis=1)[:, :horizon]
+        said = zip(*pieces(encoded, horizon, self.forecast), strict=True)
+        mean, value = (np.concatenate(part, axis=1)[:, :horizon] for part in said)
         distance = value - mean[..., None]
         later, half = slice(self.featuriser.horizon - 1, None), LEVELS.index(0.5)
         for side, widest in ((slice(half), np.minimum), (slice(half + 1, None), np.maximum)):
@@ -259,48 +250,26 @@ class Forecaster:
 
     def forecast(self, encoded: Encoded, windows: Windows) -> tuple[Numbers, Numbers]:
         """What comes after each window's context, in standard units -> mean_ETC, value_ETCQ at LEVELS."""
-        blocks = list(self.blocks(encoded, windows))
-        return np.concatenate([mean for _, mean, _ in blocks]), np.concatenate([value for _, _, value in blocks])
+        every = list(self.blocks(encoded, windows))
+        return np.concatenate([mean for _, mean, _ in every]), np.concatenate([value for _, _, value in every])
 
     def blocks(self, encoded: Encoded, windows: Windows) -> Iterator[tuple[Windows, Numbers, Numbers]]:
         """The windows in blocks that fit into memory, each with its forecast."""
-        f = self.featuriser
-        size = max(1, _BLOCK // (f.targets if f.independent else 1))
-        for start in range(0, len(windows), size):
-            block = Windows(windows.series_E[start : start + size], windows.start_E[start : start + size])
-            yield block, *self._block(encoded, block)
-
-    def _block(self, encoded: Encoded, windows: Windows) -> tuple[Numbers, Numbers]:
-        f = self.featuriser
-        if f.independent:
-            each = Windows(np.repeat(windows.series_E, f.targets), np.repeat(windows.start_E, f.targets))
-            batch = encoded.batch(each, channel_E=np.tile(np.arange(f.targets), len(windows)))
-        else:
-            batch = encoded.batch(windows)
-        mean, value = (
-            None if part is None else _by_window(part.float().numpy()[:, : f.horizon], f)
-            for part in self.engine.forecast(batch, LEVELS)
-        )
-        assert mean is not None
-        if value is None:
+        for block, batch in batched(encoded, windows):
+            mean_BLC, value_BLCQ = self.engine.forecast(batch, LEVELS)
+            mean = by_window(mean_BLC, self.featuriser)
+            if value_BLCQ is not None:
+                yield block, mean, by_window(value_BLCQ, self.featuriser)
+                continue
             error = self.baselines.error_TCQ
             value = mean[..., None] + (0.0 if error is None else error)
-            value = np.broadcast_to(value, (*mean.shape, len(LEVELS)))
-        return mean, value
+            yield block, mean, np.broadcast_to(value, (*mean.shape, len(LEVELS)))
 
 
 def _times(table: Table, group: Group, extra: int, horizon: int) -> Iterator[str]:
     """The time stamps to come, as ISO 8601; without any in the table the numbers of the steps."""
     for number, time in enumerate(group.time_L[len(group) - extra :][:horizon], 1):
         yield str(number) if table.clock is None else table.clock.written(int(time))
-
-
-def _by_window(part: Numbers, featuriser: SeriesFeaturiser) -> Numbers:
-    """Rows of one column each back to windows of all."""
-    if not featuriser.independent:
-        return part
-    windows = part.reshape(-1, featuriser.targets, *part.shape[1:])
-    return np.moveaxis(windows[..., 0] if part.ndim == 3 else windows[..., 0, :], 1, 2)
 
 
 def new_forecast(settings: config.Settings, featuriser: SeriesFeaturiser) -> Forecast:

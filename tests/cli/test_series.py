@@ -6,7 +6,9 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
+from seqsmith import runtime
 from seqsmith.cli.main import run
 from seqsmith.demo.shops import generate, write_demo
 
@@ -113,6 +115,15 @@ def test_models_of_the_same_table_answer_together(seqsmith, trained, folder):
     told = seqsmith("predict", one, table, "--with", folder / "q" / "model")
     assert (told.code, told.out) == (2, "")
     assert "its columns, scaling, horizon or loss differ from those of" in told.err
+
+
+def test_threads_do_not_wait_for_each_other_over_a_few_rows(seqsmith, trained, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    words = ("predict", trained / "run" / "model", trained / "table.csv")
+    for more, threads in (((), 1), (("--threads", "2"), 2)):
+        assert seqsmith(*words, *more).code == 0
+        assert torch.get_num_threads() == threads
+    runtime.use_threads(1)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ _READING = {  # settings that may be others than in training: how the table is r
     *("header", "time", "group", "missing", "not_finite", "huge", "unordered", "duplicates", "gaps", "irregular"),
     *("offsets", "constant", "dev_share", "test_share", "split_rows", "drop_last", "samples", "interval"),
 }
+_FEW = 64  # rows of a batch, which threads would wait for more than they compute: 40 times as long on a busy machine
 _SHOWN = 3  # of the worst windows and of the median ones that are drawn
 
 
@@ -46,9 +47,10 @@ def predict_series(
     threads: int | None,
 ) -> None:
     """Write a row for each step to come: time, then forecast, low and high of each column."""
-    runtime.use_threads(threads)
     forecaster = Forecaster.open(*folders)
     table = forecaster.read(history)
+    few = len(table.groups) * forecaster.featuriser.targets <= _FEW
+    runtime.use_threads(threads or (1 if few else None))
     for sentence in table.findings.sentences(_series(forecaster)):
         note(sentence)
     forecasts = forecaster.predict(table, horizon=horizon)
