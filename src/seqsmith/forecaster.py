@@ -33,7 +33,7 @@ from seqsmith.model.build import build_forecast
 from seqsmith.model.forecast import Forecast
 from seqsmith.model_folder import SERIES, WEIGHTS
 from seqsmith.series.table import Group, Table, check_same_columns, read_table
-from seqsmith.series.windows import Windows
+from seqsmith.series.windows import Windows, windows
 from seqsmith.train.checkpoint import load_tensors, save_tensors, tensors_of
 
 LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
@@ -50,6 +50,15 @@ class SeriesForecast:
     mean_TC: NDArray[np.floating]
     low_TC: NDArray[np.floating]
     high_TC: NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class WindowScore:
+    """How well the true numbers of a window were said, the higher the better."""
+
+    group: str
+    time: str  # of the first step that is forecast, or the number of its row where the table has no times
+    score: float  # the mean over the true numbers; NaN where there is none
 
 
 @dataclass(frozen=True)
@@ -134,9 +143,7 @@ class Forecaster:
         A model with covariates reads those of the future from rows that follow the last numbers. A series without any
         number is left out where others have some. Raises UserError.
         """
-        if not isinstance(history, (str, os.PathLike, Table)):
-            raise UserError(f"predict takes the path of a table, found {type(history).__name__}.")
-        table = history if isinstance(history, Table) else self.read(os.fspath(history))
+        table = self._table(history, "predict")
         horizon = self.featuriser.horizon if horizon is None else horizon
         if not isinstance(horizon, (int, np.integer)) or isinstance(horizon, bool):
             raise UserError(f"horizon: found {horizon!r}, expected a whole number of steps.")
@@ -232,6 +239,37 @@ class Forecaster:
         for side, widest in ((slice(half), np.minimum), (slice(half + 1, None), np.maximum)):
             distance[:, later, :, side] = widest.accumulate(distance[:, later, :, side], axis=1)
         return mean, mean[..., None] + distance
+
+    def score(self, table: str | os.PathLike[str] | Table) -> list[WindowScore]:
+        """How likely the true future of each window of a table is: the log of the density of a number, in nats and in
+        the units of the table, by an autoregressive model given those before it. Of a model that says no density
+        (`engine.says_density`), minus the loss of its forecast in the units it was trained in. Raises UserError.
+        """
+        f, table = self.featuriser, self._table(table, "score")
+        encoded, all_of = f.encode(table.groups), [(0, len(group)) for group in table.groups]
+        every = windows(all_of, context=f.context, horizon=f.horizon, shortest_context=min(f.context, f.season))
+        if not len(every):
+            raise UserError(
+                f"{table.path}: no window fits into it: a series needs {min(f.context, f.season):,} steps to look at, "
+                f"and {f.horizon:,} to score."
+            )
+        found = []
+        for block, batch in batched(encoded, every):
+            score_ETC, seen_ETC = by_window(self.engine.score(batch), f), ~np.isnan(encoded.truths(block))
+            if self.engine.says_density:
+                score_ETC = score_ETC - np.where(seen_ETC, np.log(encoded.scaling(block).spread_EC)[:, None], 0.0)
+            count_E = seen_ETC.sum((1, 2))
+            mean_E = np.where(count_E > 0, score_ETC.sum((1, 2)) / np.maximum(count_E, 1), np.nan)
+            for row, (series, start) in enumerate(zip(block.series_E, block.start_E, strict=True)):
+                group = table.groups[series]
+                time = str(start + 1) if table.clock is None else table.clock.written(int(group.time_L[start]))
+                found.append(WindowScore(group.name, time, float(mean_E[row])))
+        return found
+
+    def _table(self, table: str | os.PathLike[str] | Table, verb: str) -> Table:
+        if not isinstance(table, (str, os.PathLike, Table)):
+            raise UserError(f"{verb} takes the path of a table, found {type(table).__name__}.")
+        return table if isinstance(table, Table) else self.read(os.fspath(table))
 
     @property
     def interval(self) -> tuple[float, float]:

@@ -162,6 +162,26 @@ def test_evaluate_stands_beside_the_naive_forecasts_and_reports_both_ways(seqsmi
 
 
 @pytest.mark.unwatched
+@pytest.mark.parametrize(("loss", "name"), [("gaussian", "log_likelihood"), ("mae", "minus_loss")])
+def test_score_prints_a_line_for_each_window_and_says_what_it_is(seqsmith, folder, loss, name):
+    head, *rows = write(folder / "t.csv").read_text().splitlines(keepends=True)
+    (folder / "t.csv").write_text(f"shop,{head}" + "".join(f"{shop},{row}" for shop in "ab" for row in rows))
+    assert seqsmith("train", "t.csv", "--out", "r", "--quiet", *SMALL, "--set", f"series.loss={loss}").code == 0
+    (folder / "few.csv").write_text(f"shop,{head}" + "".join(f"b,{row}" for row in rows[:32]) + f"b,{rows[39]}")
+    found = seqsmith("score", "r/model", "few.csv", "--set", "series.gaps=fill")
+    table = list(csv.DictReader(io.StringIO(found.out)))
+    assert (found.code, list(table[0])) == (0, ["group", "time", name])
+    assert (table[0]["group"], table[0]["time"]) == ("b", "2024-01-02 00:00:00")
+    assert len(table) == 40 - 24 - 6 + 1
+    assert [row[name] == "nan" for row in table] == [False] * 8 + [True] * 2 + [False]
+    assert "2 of 11 windows have no number in their horizon" in found.err
+    assert ("the log of their density in the units of the table, in nats" in found.err) == (loss == "gaussian")
+    assert ("minus the mae loss, in the units of the training, of the forecast" in found.err) == (loss == "mae")
+    wrong = seqsmith("score", "r/model", "few.csv", "--set", "series.horizon=3")
+    assert (wrong.code, "series.horizon: belongs to the model" in wrong.err) == (2, True)
+
+
+@pytest.mark.unwatched
 def test_resuming_a_finished_run_ends_as_it_did_and_goes_on_as_if_it_had_not_stopped(seqsmith, trained, folder):
     table = trained / "table.csv"
     assert seqsmith("train", table, "--out", "half", *SMALL, "--set", "train.updates=8").code == 0
@@ -364,7 +384,8 @@ def test_what_belongs_to_models_of_series_alone_is_refused_elsewhere(seqsmith, m
     refused = seqsmith("evaluate", model, pairs, "--part", "dev")
     assert "--part, --plot and settings of series belong to models that forecast tables" in refused.err
     series = trained / "run" / "model"
-    assert "its answers are numbers, not text." in seqsmith("score", series, pairs).err
+    assert "series: its settings belong to models" in seqsmith("score", model, pairs, "--set", "series.time=a").err
+    assert "TARGET: means nothing to this model" in seqsmith("score", series, pairs, pairs).err
     assert "no such score of a series" in seqsmith("evaluate", series, trained / "table.csv", "--score", "bleu").err
     assert "no window of 24 steps" in seqsmith("evaluate", series, trained / "table.csv", "--part", "test").err
 
