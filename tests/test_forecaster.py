@@ -82,6 +82,51 @@ def test_a_longer_horizon_begins_like_a_shorter_one(tmp_path, independent):
         model.predict(path, horizon=-1)
 
 
+@pytest.mark.parametrize("independent", [True, False])
+@pytest.mark.parametrize("decoding", ["direct", "autoregressive"])
+def test_paths_are_drawn_from_what_the_interval_is_made_of(tmp_path, decoding, independent):
+    model, path = forecaster(loss="gaussian", decoding=decoding, independent=independent), write(tmp_path)
+    model = replace(model, engine=replace(model.engine, paths=400))
+    plain, (found,) = model.predict(path, horizon=8)[0], model.predict(path, horizon=8, samples=400)
+    assert plain.sample_NTC is None
+    assert found.sample_NTC.shape == (400, 8, 2)
+    np.testing.assert_array_equal(found.mean_TC, plain.mean_TC)
+    np.testing.assert_array_equal(found.sample_NTC, model.predict(path, horizon=8, samples=400)[0].sample_NTC)
+    low, high = np.quantile(found.sample_NTC[:, :HORIZON], (0.1, 0.9), axis=0)
+    width = (found.high_TC - found.low_TC)[:HORIZON]
+    np.testing.assert_allclose(high - low, width, rtol=0.3)
+    np.testing.assert_allclose((low + high) / 2, found.mean_TC[:HORIZON], atol=0.3 * width.max())
+    first, second = found.sample_NTC[:, 0].T
+    assert abs(np.corrcoef(first, second)[0, 1]) < 0.2  # each column is drawn for itself
+    last, beyond = found.sample_NTC[:, HORIZON - 1, 0], found.sample_NTC[:, HORIZON, 0]
+    assert np.corrcoef(last, beyond)[0, 1] > 0.4  # a path goes on from where it was
+
+
+def test_paths_of_several_series_are_in_the_units_of_each(tmp_path):
+    path = tmp_path / "groups.csv"
+    path.write_text("group,a,b\n" + "".join(f"{name},{n % 3},{n % 5}\n" for name in "xy" for n in range(9)))
+    model = forecaster(loss="quantiles", clock=None)
+    scaling = Scaling(np.array([1e6, 0.0]), np.array([1e3, 1.0]))
+    own = replace(model.featuriser, groups=("x", "y"), own_scaling=(model.featuriser.scaling, scaling))
+    one, other = replace(model, featuriser=own).predict(str(path), samples=50)
+    for found in (one, other):
+        assert found.sample_NTC.shape == (50, HORIZON, 2)
+        inside = (found.low_TC <= found.sample_NTC) & (found.sample_NTC <= found.high_TC)
+        assert 0.7 < inside.mean() < 0.9
+    assert not np.allclose(one.sample_NTC, other.sample_NTC)
+
+
+def test_where_there_is_nothing_to_draw_from_is_said(tmp_path):
+    path, folder = write(tmp_path), saved(tmp_path, 1, loss="gaussian")
+    with pytest.raises(UserError, match=r"samples: this model says no distribution to draw from \(series.loss = mse\)"):
+        forecaster().predict(path, samples=3)
+    with pytest.raises(UserError, match=r"samples: several models together say quantiles alone"):
+        seqsmith.load(folder, folder).predict(path, samples=3)
+    for samples in (0, 2.5):
+        with pytest.raises(UserError, match=r"samples: found .*, expected (1 to 1,000,000|a whole number of paths)"):
+            forecaster(loss="gaussian").predict(path, samples=samples)
+
+
 @pytest.mark.parametrize("loss", ["mse", "quantiles"])
 def test_an_ensemble_says_the_mean_of_its_models(tmp_path, loss):
     folders, path = [saved(tmp_path, seed, loss=loss) for seed in (1, 2, 3)], write(tmp_path)

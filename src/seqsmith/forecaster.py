@@ -32,12 +32,13 @@ from seqsmith.folder import CARD, write_folder
 from seqsmith.model.build import build_forecast
 from seqsmith.model.forecast import Forecast
 from seqsmith.model_folder import SERIES, WEIGHTS
+from seqsmith.search.rollout import seeded
 from seqsmith.series.table import Group, Table, check_same_columns, read_table
 from seqsmith.series.windows import Windows, windows
 from seqsmith.train.checkpoint import load_tensors, save_tensors, tensors_of
 
 LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-MOST_STEPS = 1_000_000  # of a forecast
+MOST_STEPS = 1_000_000  # of a forecast, and paths
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class SeriesForecast:
     mean_TC: NDArray[np.floating]
     low_TC: NDArray[np.floating]
     high_TC: NDArray[np.floating]
+    sample_NTC: NDArray[np.floating] | None = None  # the paths that were asked for
 
 
 @dataclass(frozen=True)
@@ -137,18 +139,20 @@ class Forecaster:
 
     # ------------------------------------------------------------------------------------------- the future
 
-    def predict(self, history: str | os.PathLike[str] | Table, *, horizon: int | None = None) -> list[SeriesForecast]:
+    def predict(
+        self, history: str | os.PathLike[str] | Table, *, horizon: int | None = None, samples: int | None = None
+    ) -> list[SeriesForecast]:
         """The next `horizon` steps of each series of a table that has the model's columns.
 
         A model with covariates reads those of the future from rows that follow the last numbers. A series without any
-        number is left out where others have some. Raises UserError.
+        number is left out where others have some. Of a model that says a distribution, `samples` paths are drawn, the
+        same each time. Raises UserError.
         """
         table = self._table(history, "predict")
         horizon = self.featuriser.horizon if horizon is None else horizon
-        if not isinstance(horizon, (int, np.integer)) or isinstance(horizon, bool):
-            raise UserError(f"horizon: found {horizon!r}, expected a whole number of steps.")
-        if not 1 <= horizon <= MOST_STEPS:
-            raise UserError(f"horizon: found {horizon:,} steps, expected 1 to {MOST_STEPS:,}.")
+        _check_number("horizon", horizon, "steps")
+        if samples is not None:
+            self._check_samples(samples)
         known = [group for group in table.groups if not np.isnan(group.value_LC).all()]
         groups = [self._ready(table, group, horizon) for group in known or table.groups]
         encoded = self.featuriser.encode([group for group, _ in groups])
@@ -161,12 +165,13 @@ class Forecaster:
         scaling = encoded.scaling(ends)
         low, high = (scaling.inverse(at_level(value, LEVELS, level)) for level in self.interval)
         mean = scaling.inverse(mean)
+        paths = [None] * len(groups) if samples is None else self._paths(encoded, horizon, samples)
         columns = self.featuriser.columns[: self.featuriser.targets]
         return [
             SeriesForecast(
-                group.name, tuple(_times(table, group, extra, horizon)), columns, mean[row], low[row], high[row]
+                group.name, tuple(_times(table, group, extra, horizon)), columns, mean[row], low[row], high[row], path
             )
-            for row, (group, extra) in enumerate(groups)
+            for row, ((group, extra), path) in enumerate(zip(groups, paths, strict=True))
         ]
 
     def read(self, path: str) -> Table:
@@ -240,6 +245,36 @@ class Forecaster:
             distance[:, later, :, side] = widest.accumulate(distance[:, later, :, side], axis=1)
         return mean, mean[..., None] + distance
 
+    def _check_samples(self, samples: int) -> None:
+        _check_number("samples", samples, "paths")
+        if self.engine.kind.outputs == 1:
+            raise UserError(
+                f"samples: this model says no distribution to draw from (series.loss = {self.engine.kind.kind}). Train "
+                "one with gaussian, student_t or quantiles."
+            )
+        if len(self.engine.models) > 1:
+            raise UserError("samples: several models together say quantiles alone. Draw from each of them.")
+
+    def _paths(self, encoded: Encoded, horizon: int, samples: int) -> list[Numbers]:
+        """Draws from what is said of each series, each path fed its own, in the units of the table -> sample_NTC."""
+        row = np.repeat(np.arange(len(encoded.x)), samples)
+        several = replace(
+            encoded,
+            x=tuple(encoded.x[series] for series in row),
+            known=tuple(encoded.known[series] for series in row),
+            scalings=tuple(encoded.scalings[series] for series in row),
+            group_S=encoded.group_S[row],
+        )
+
+        def drawn(recent: Encoded, ends: Windows) -> tuple[Numbers]:
+            parts = [by_window(self.engine.draw(batch), self.featuriser) for _, batch in batched(recent, ends)]
+            return (np.concatenate(parts),)
+
+        with seeded(self.engine.seed, self.engine.device):
+            path_ETC = np.concatenate([part for (part,) in pieces(several, horizon, drawn)], axis=1)[:, :horizon]
+        path_ETC = encoded.scaling(Windows(row, row)).inverse(path_ETC)
+        return np.split(path_ETC, len(encoded.x))
+
     def score(self, table: str | os.PathLike[str] | Table) -> list[WindowScore]:
         """How likely the true future of each window of a table is: the log of the density of a number, in nats and in
         the units of the table, by an autoregressive model given those before it. Of a model that says no density
@@ -302,6 +337,13 @@ class Forecaster:
             error = self.baselines.error_TCQ
             value = mean[..., None] + (0.0 if error is None else error)
             yield block, mean, np.broadcast_to(value, (*mean.shape, len(LEVELS)))
+
+
+def _check_number(name: str, value: int, unit: str) -> None:
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
+        raise UserError(f"{name}: found {value!r}, expected a whole number of {unit}.")
+    if not 1 <= value <= MOST_STEPS:
+        raise UserError(f"{name}: found {value:,} {unit}, expected 1 to {MOST_STEPS:,}.")
 
 
 def _times(table: Table, group: Group, extra: int, horizon: int) -> Iterator[str]:

@@ -19,8 +19,8 @@ from seqsmith.batch import Future, SeriesBatch
 from seqsmith.errors import UserError
 from seqsmith.model.forecast import Forecast
 from seqsmith.model_folder import WEIGHTS, check_model_folder
-from seqsmith.objective.value import point, quantiles, value_terms
-from seqsmith.search.rollout import mean_rollout, path_quantiles, sample_paths
+from seqsmith.objective.value import point, quantiles, sample, value_terms
+from seqsmith.search.rollout import draw, mean_rollout, path_quantiles, sample_paths
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,18 @@ class ValueEngine:
             return (torch.logsumexp(-torch.stack(terms), 0) - math.log(len(terms))).cpu()
         said = torch.stack([self._numbers(model, batch) for model in self.models]).mean(0)
         return -value_terms(said, batch.target, self.kind).cpu()
+
+    @torch.inference_mode()
+    def draw(self, batch: SeriesBatch) -> Tensor:
+        """A draw for each row from what the first model says, in standard units, on the CPU -> path_BLC: of an
+        autoregressive one each step follows those drawn before it, of a direct one each stands alone."""
+        batch = batch.to(self.device)
+        if self.model.is_direct:
+            path_BLC = sample(self.model(batch)[None], self.kind)[0]
+        else:
+            future = {"begin_BMC": batch.target.begin_BMC, "known_BLE": batch.target.known_BLE}
+            path_BLC = draw(self.model.step, self.model.start(batch.source), **future, kind=self.kind)
+        return _unscaled(path_BLC, batch.target).cpu()
 
     def _numbers(self, model: Forecast, batch: SeriesBatch) -> Tensor:
         """What is said of the horizon where nothing of it is known -> number_BLCQ."""
