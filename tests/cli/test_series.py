@@ -158,6 +158,7 @@ def test_evaluate_stands_beside_the_naive_forecasts_and_reports_both_ways(seqsmi
     assert report["windows"] == 13
     assert set(report["rows"]) == {"model", "repeat last", "repeat 24 steps", "linear"}
     assert report["scores"]["mse"]["value"] == report["rows"]["model"]["mse"]
+    assert report["scores"]["mse"]["low"] is report["scores"]["mse"]["high"] is None
     assert (folder / "p.svg").read_text().startswith("<svg")
 
 
@@ -388,6 +389,33 @@ def test_what_belongs_to_models_of_series_alone_is_refused_elsewhere(seqsmith, m
     assert "TARGET: means nothing to this model" in seqsmith("score", series, pairs, pairs).err
     assert "no such score of a series" in seqsmith("evaluate", series, trained / "table.csv", "--score", "bleu").err
     assert "no window of 24 steps" in seqsmith("evaluate", series, trained / "table.csv", "--part", "test").err
+
+
+@pytest.mark.unwatched
+def test_what_a_history_lacks_is_told(seqsmith, trained, folder):
+    head, *rows = (trained / "table.csv").read_text().splitlines()
+    short = folder / "short.csv"
+    short.write_text("\n".join([head, *(row.rsplit(",", 1)[0] + "," for row in rows[:9])]) + "\n")
+    found = seqsmith("predict", trained / "run" / "model", short)
+    assert (found.code, len(found.lines)) == (0, 7)
+    assert (
+        "shorter than the 24 steps that the model looks at, taken as missing before: 1, the first at the table, of 9."
+        in (found.err)
+    )
+    assert (
+        "Columns without any number, of which nothing is known and a forecast is a guess: 1, the first at heat of"
+        in (found.err)
+    )
+    whole = seqsmith("predict", trained / "run" / "model", trained / "table.csv")
+    assert whole.err == "seqsmith: low and high are where the truth should lie 80% of the time.\n"
+
+
+def test_a_header_alone_is_a_table_without_rows(seqsmith, folder):
+    (folder / "t.csv").write_text("date,load,heat\n\n")
+    for words in (("inspect", "t.csv"), ("train", "t.csv", "--out", "r")):
+        found = seqsmith(*words)
+        assert (found.code, found.out) == (2, "")
+        assert found.err.endswith("seqsmith: t.csv: there is no row of numbers in it.\n")
 
 
 @pytest.mark.unwatched

@@ -7,7 +7,7 @@ import csv
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -20,12 +20,14 @@ from seqsmith.cli.forecasts import coverage_remark, score_rows
 from seqsmith.cli.program import note
 from seqsmith.cli.series_data import part_windows, splits_of
 from seqsmith.cli.write import replacing
+from seqsmith.data.counts import Tally, told
 from seqsmith.data.printable import printable
 from seqsmith.errors import UserError, nearest
 from seqsmith.evaluate.forecast import NAMES, at_level, render_forecasts
 from seqsmith.evaluate.linechart import Panel, linechart, save_png
 from seqsmith.featurise_series import Encoded, SeriesFeaturiser
 from seqsmith.forecaster import LEVELS, Forecaster, as_rows
+from seqsmith.series.repair import called
 from seqsmith.series.scaling import Scaling
 from seqsmith.series.split import Part
 from seqsmith.series.table import Table
@@ -59,10 +61,34 @@ def predict_series(
     unknown = {group.name for group in table.groups} - {one.group for one in forecasts}
     if unknown:
         note(f"{len(unknown):,} series have no number to go on from and no forecast, the first is {min(unknown)}.")
+    for sentence in _lacking(forecaster.featuriser, table):
+        note(sentence)
     with nullcontext(sys.stdout) if output is None else replacing(output) as file:
         _write(file, list(as_rows(forecasts)), table, form or "csv")
     lower, upper = forecaster.interval
     note(f"low and high are where the truth should lie {upper - lower:.0%} of the time.")
+
+
+def _lacking(f: SeriesFeaturiser, table: Table) -> Iterator[str]:
+    """What the model looks at and a history has not."""
+    short, blank = Tally(), Tally()
+    for group in table.groups:
+        seen_LC = ~np.isnan(group.value_LC)
+        if not seen_LC.any():
+            continue
+        steps = int(np.flatnonzero(seen_LC.any(1))[-1]) + 1 if f.covariates else len(group)
+        if steps < f.context:
+            short.count += 1
+            short.places.append(f"{called(group.name)}, of {steps:,}")
+        unseen = np.flatnonzero(~seen_LC.any(0))
+        blank.count += len(unseen)
+        blank.places += [f"{printable(f.columns[column])} of {called(group.name)}" for column in unseen]
+    yield from told(
+        (
+            (short, f"Histories shorter than the {f.context:,} steps that the model looks at, taken as missing before"),
+            (blank, "Columns without any number, of which nothing is known and a forecast is a guess"),
+        )
+    )
 
 
 def _write(file: TextIO, rows: list[dict[str, Any]], table: Table, form: str) -> None:
@@ -208,7 +234,7 @@ def _report(
 ) -> dict[str, Any]:
     f = forecaster.featuriser
     signature = f"part:{part}|windows:{windows}|context:{f.context}|horizon:{f.horizon}|seqsmith:{__version__}"
-    scores = {name: {"value": v, "low": v, "high": v, "signature": signature} for name, v in rows[0][1].items()}
+    scores = {name: {"value": v, "low": None, "high": None, "signature": signature} for name, v in rows[0][1].items()}
     return {
         "models": [str(folder) for folder in folders],
         "data": [data],
