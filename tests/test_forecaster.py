@@ -1,5 +1,8 @@
 """A model of series in use: forecasts that continue the table, in its units, the same after saving."""
 
+from dataclasses import replace
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +16,7 @@ from seqsmith.featurise_series import SeriesFeaturiser
 from seqsmith.forecaster import LEVELS, Baselines, Forecaster, as_rows, new_forecast
 from seqsmith.series.clock import HOUR, Clock
 from seqsmith.series.scaling import Scaling
+from seqsmith.series.windows import Windows
 
 HORIZON = 6
 HOURLY = Clock("microsecond", HOUR)
@@ -78,6 +82,51 @@ def test_a_longer_horizon_begins_like_a_shorter_one(tmp_path, independent):
         model.predict(path, horizon=-1)
 
 
+@pytest.mark.parametrize("independent", [True, False])
+@pytest.mark.parametrize("decoding", ["direct", "autoregressive"])
+def test_paths_are_drawn_from_what_the_interval_is_made_of(tmp_path, decoding, independent):
+    model, path = forecaster(loss="gaussian", decoding=decoding, independent=independent), write(tmp_path)
+    model = replace(model, engine=replace(model.engine, paths=400))
+    plain, (found,) = model.predict(path, horizon=8)[0], model.predict(path, horizon=8, samples=400)
+    assert plain.sample_NTC is None
+    assert found.sample_NTC.shape == (400, 8, 2)
+    np.testing.assert_array_equal(found.mean_TC, plain.mean_TC)
+    np.testing.assert_array_equal(found.sample_NTC, model.predict(path, horizon=8, samples=400)[0].sample_NTC)
+    low, high = np.quantile(found.sample_NTC[:, :HORIZON], (0.1, 0.9), axis=0)
+    width = (found.high_TC - found.low_TC)[:HORIZON]
+    np.testing.assert_allclose(high - low, width, rtol=0.3)
+    np.testing.assert_allclose((low + high) / 2, found.mean_TC[:HORIZON], atol=0.3 * width.max())
+    first, second = found.sample_NTC[:, 0].T
+    assert abs(np.corrcoef(first, second)[0, 1]) < 0.2  # each column is drawn for itself
+    last, beyond = found.sample_NTC[:, HORIZON - 1, 0], found.sample_NTC[:, HORIZON, 0]
+    assert np.corrcoef(last, beyond)[0, 1] > 0.4  # a path goes on from where it was
+
+
+def test_paths_of_several_series_are_in_the_units_of_each(tmp_path):
+    path = tmp_path / "groups.csv"
+    path.write_text("group,a,b\n" + "".join(f"{name},{n % 3},{n % 5}\n" for name in "xy" for n in range(9)))
+    model = forecaster(loss="quantiles", clock=None)
+    scaling = Scaling(np.array([1e6, 0.0]), np.array([1e3, 1.0]))
+    own = replace(model.featuriser, groups=("x", "y"), own_scaling=(model.featuriser.scaling, scaling))
+    one, other = replace(model, featuriser=own).predict(str(path), samples=50)
+    for found in (one, other):
+        assert found.sample_NTC.shape == (50, HORIZON, 2)
+        inside = (found.low_TC <= found.sample_NTC) & (found.sample_NTC <= found.high_TC)
+        assert 0.7 < inside.mean() < 0.9
+    assert not np.allclose(one.sample_NTC, other.sample_NTC)
+
+
+def test_where_there_is_nothing_to_draw_from_is_said(tmp_path):
+    path, folder = write(tmp_path), saved(tmp_path, 1, loss="gaussian")
+    with pytest.raises(UserError, match=r"samples: this model says no distribution to draw from \(series.loss = mse\)"):
+        forecaster().predict(path, samples=3)
+    with pytest.raises(UserError, match=r"samples: several models together say quantiles alone"):
+        seqsmith.load(folder, folder).predict(path, samples=3)
+    for samples in (0, 2.5):
+        with pytest.raises(UserError, match=r"samples: found .*, expected (1 to 1,000,000|a whole number of paths)"):
+            forecaster(loss="gaussian").predict(path, samples=samples)
+
+
 @pytest.mark.parametrize("loss", ["mse", "quantiles"])
 def test_an_ensemble_says_the_mean_of_its_models(tmp_path, loss):
     folders, path = [saved(tmp_path, seed, loss=loss) for seed in (1, 2, 3)], write(tmp_path)
@@ -94,6 +143,51 @@ def test_an_ensemble_says_the_mean_of_its_models(tmp_path, loss):
         seqsmith.load(folders[0], saved(tmp_path, 4, loss=loss, independent=False))
     with pytest.raises(UserError, match=r"model 5: its columns, scaling, horizon or loss differ"):
         seqsmith.load(folders[0], saved(tmp_path, 5, loss="mae"))
+
+
+@pytest.mark.parametrize("independent", [True, False])
+def test_the_score_of_a_window_is_the_density_of_its_numbers_in_the_units_of_the_table(tmp_path, independent):
+    model, path = forecaster(loss="gaussian", independent=independent), write(tmp_path, rows=20)
+    scores = model.score(path)
+    assert [one.time for one in scores] == [f"2020-01-01 {hour:02}:00:00" for hour in range(8, 15)]
+    table = model.read(path)
+    (group,) = table.groups
+    first = {name: getattr(group, name)[:9] for name in ("time_L", "value_LC", "known_LE")}
+    short = replace(table, groups=(replace(group, **first),))
+    (found,) = model.predict(short)
+    deviation = (found.high_TC - found.low_TC) / (2 * NormalDist().inv_cdf(0.9))
+    truth = group.value_LC[9:15]
+    density = -0.5 * ((truth - found.mean_TC) / deviation) ** 2 - np.log(deviation * np.sqrt(2 * np.pi))
+    np.testing.assert_allclose(scores[1].score, density.mean(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("decoding", ["direct", "autoregressive"])
+def test_without_a_density_the_score_is_minus_the_loss_of_the_forecast(tmp_path, decoding):
+    model, path = forecaster(decoding=decoding), write(tmp_path, rows=17)
+    encoded = model.featuriser.encode(model.read(path).groups)
+    where = Windows(np.zeros(4, np.int64), np.arange(8, 12))
+    error = (encoded.truths(where) - model.forecast(encoded, where)[0]) ** 2
+    np.testing.assert_allclose([one.score for one in model.score(path)], -error.mean((1, 2)), rtol=1e-4)
+
+
+def test_a_number_that_is_missing_is_no_part_of_a_score(tmp_path):
+    tail = "".join(f"2020-01-01 {hour}:00,,\n" for hour in range(12, 20))
+    scores = forecaster(loss="student_t").score(write(tmp_path, tail=tail))
+    assert np.isnan([one.score for one in scores]).tolist() == [False] * 4 + [True] * 3
+    with pytest.raises(
+        UserError, match=r"history.csv: no window fits into it: a series needs 8 steps to look at, and 6"
+    ):
+        forecaster().score(write(tmp_path))
+    with pytest.raises(UserError, match=r"score takes the path of a table, found int"):
+        forecaster().score(5)
+
+
+@pytest.mark.parametrize("decoding", ["direct", "autoregressive"])
+@pytest.mark.parametrize("loss", ["student_t", "quantiles"])
+def test_an_ensemble_of_one_model_twice_scores_as_it_does_alone(tmp_path, loss, decoding):
+    folder, path = saved(tmp_path, 1, loss=loss, decoding=decoding), write(tmp_path, rows=16)
+    alone, twice = ([one.score for one in seqsmith.load(*[folder] * n).score(path)] for n in (1, 2))
+    np.testing.assert_allclose(twice, alone, rtol=1e-5)
 
 
 def test_what_is_no_folder_is_told():

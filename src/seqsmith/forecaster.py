@@ -23,6 +23,7 @@ from safetensors.torch import load_file
 
 from seqsmith import config, runtime
 from seqsmith.engine.values import ValueEngine, new_engine, read_folder
+from seqsmith.engine.windows import batched, by_window, pieces
 from seqsmith.errors import UserError
 from seqsmith.evaluate.forecast import Yardstick, at_level
 from seqsmith.evaluate.naive import Linear
@@ -31,13 +32,13 @@ from seqsmith.folder import CARD, write_folder
 from seqsmith.model.build import build_forecast
 from seqsmith.model.forecast import Forecast
 from seqsmith.model_folder import SERIES, WEIGHTS
+from seqsmith.search.rollout import seeded
 from seqsmith.series.table import Group, Table, check_same_columns, read_table
-from seqsmith.series.windows import Windows
+from seqsmith.series.windows import Windows, windows
 from seqsmith.train.checkpoint import load_tensors, save_tensors, tensors_of
 
 LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-MOST_STEPS = 1_000_000  # of a forecast
-_BLOCK = 1024  # examples that are forecast at once
+MOST_STEPS = 1_000_000  # of a forecast, and paths
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,16 @@ class SeriesForecast:
     mean_TC: NDArray[np.floating]
     low_TC: NDArray[np.floating]
     high_TC: NDArray[np.floating]
+    sample_NTC: NDArray[np.floating] | None = None  # the paths that were asked for
+
+
+@dataclass(frozen=True)
+class WindowScore:
+    """How well the true numbers of a window were said, the higher the better."""
+
+    group: str
+    time: str  # of the first step that is forecast, or the number of its row where the table has no times
+    score: float  # the mean over the true numbers; NaN where there is none
 
 
 @dataclass(frozen=True)
@@ -128,20 +139,20 @@ class Forecaster:
 
     # ------------------------------------------------------------------------------------------- the future
 
-    def predict(self, history: str | os.PathLike[str] | Table, *, horizon: int | None = None) -> list[SeriesForecast]:
+    def predict(
+        self, history: str | os.PathLike[str] | Table, *, horizon: int | None = None, samples: int | None = None
+    ) -> list[SeriesForecast]:
         """The next `horizon` steps of each series of a table that has the model's columns.
 
         A model with covariates reads those of the future from rows that follow the last numbers. A series without any
-        number is left out where others have some. Raises UserError.
+        number is left out where others have some. Of a model that says a distribution, `samples` paths are drawn, the
+        same each time. Raises UserError.
         """
-        if not isinstance(history, (str, os.PathLike, Table)):
-            raise UserError(f"predict takes the path of a table, found {type(history).__name__}.")
-        table = history if isinstance(history, Table) else self.read(os.fspath(history))
+        table = self._table(history, "predict")
         horizon = self.featuriser.horizon if horizon is None else horizon
-        if not isinstance(horizon, (int, np.integer)) or isinstance(horizon, bool):
-            raise UserError(f"horizon: found {horizon!r}, expected a whole number of steps.")
-        if not 1 <= horizon <= MOST_STEPS:
-            raise UserError(f"horizon: found {horizon:,} steps, expected 1 to {MOST_STEPS:,}.")
+        _check_number("horizon", horizon, "steps")
+        if samples is not None:
+            self._check_samples(samples)
         known = [group for group in table.groups if not np.isnan(group.value_LC).all()]
         groups = [self._ready(table, group, horizon) for group in known or table.groups]
         encoded = self.featuriser.encode([group for group, _ in groups])
@@ -154,12 +165,13 @@ class Forecaster:
         scaling = encoded.scaling(ends)
         low, high = (scaling.inverse(at_level(value, LEVELS, level)) for level in self.interval)
         mean = scaling.inverse(mean)
+        paths = [None] * len(groups) if samples is None else self._paths(encoded, horizon, samples)
         columns = self.featuriser.columns[: self.featuriser.targets]
         return [
             SeriesForecast(
-                group.name, tuple(_times(table, group, extra, horizon)), columns, mean[row], low[row], high[row]
+                group.name, tuple(_times(table, group, extra, horizon)), columns, mean[row], low[row], high[row], path
             )
-            for row, (group, extra) in enumerate(groups)
+            for row, ((group, extra), path) in enumerate(zip(groups, paths, strict=True))
         ]
 
     def read(self, path: str) -> Table:
@@ -225,22 +237,74 @@ class Forecaster:
 
     def _rolled(self, encoded: Encoded, horizon: int) -> tuple[Numbers, Numbers]:
         """Piece by piece -> mean_ETC and value_ETCQ of a longer horizon."""
-        means, values = [], []
-        for _ in range(-(-horizon // self.featuriser.horizon)):
-            ends = np.array([len(x) for x in encoded.x])
-            mean, value = self.forecast(encoded, Windows(np.arange(len(ends)), ends))
-            means.append(mean)
-            values.append(value)
-            blank = np.full((mean.shape[1], len(self.featuriser.columns) - mean.shape[2]), np.nan, np.float32)
-            pieces = (np.concatenate([piece, blank], axis=1) for piece in mean)
-            longer = tuple(np.concatenate([x, piece]) for x, piece in zip(encoded.x, pieces, strict=True))
-            encoded = replace(encoded, x=longer)
-        mean, value = np.concatenate(means, axis=1)[:, :horizon], np.concatenate(values, axis=1)[:, :horizon]
+        said = zip(*pieces(encoded, horizon, self.forecast), strict=True)
+        mean, value = (np.concatenate(part, axis=1)[:, :horizon] for part in said)
         distance = value - mean[..., None]
         later, half = slice(self.featuriser.horizon - 1, None), LEVELS.index(0.5)
         for side, widest in ((slice(half), np.minimum), (slice(half + 1, None), np.maximum)):
             distance[:, later, :, side] = widest.accumulate(distance[:, later, :, side], axis=1)
         return mean, mean[..., None] + distance
+
+    def _check_samples(self, samples: int) -> None:
+        _check_number("samples", samples, "paths")
+        if self.engine.kind.outputs == 1:
+            raise UserError(
+                f"samples: this model says no distribution to draw from (series.loss = {self.engine.kind.kind}). Train "
+                "one with gaussian, student_t or quantiles."
+            )
+        if len(self.engine.models) > 1:
+            raise UserError("samples: several models together say quantiles alone. Draw from each of them.")
+
+    def _paths(self, encoded: Encoded, horizon: int, samples: int) -> list[Numbers]:
+        """Draws from what is said of each series, each path fed its own, in the units of the table -> sample_NTC."""
+        row = np.repeat(np.arange(len(encoded.x)), samples)
+        several = replace(
+            encoded,
+            x=tuple(encoded.x[series] for series in row),
+            known=tuple(encoded.known[series] for series in row),
+            scalings=tuple(encoded.scalings[series] for series in row),
+            group_S=encoded.group_S[row],
+        )
+
+        def drawn(recent: Encoded, ends: Windows) -> tuple[Numbers]:
+            parts = [by_window(self.engine.draw(batch), self.featuriser) for _, batch in batched(recent, ends)]
+            return (np.concatenate(parts),)
+
+        with seeded(self.engine.seed, self.engine.device):
+            path_ETC = np.concatenate([part for (part,) in pieces(several, horizon, drawn)], axis=1)[:, :horizon]
+        path_ETC = encoded.scaling(Windows(row, row)).inverse(path_ETC)
+        return np.split(path_ETC, len(encoded.x))
+
+    def score(self, table: str | os.PathLike[str] | Table) -> list[WindowScore]:
+        """How likely the true future of each window of a table is: the log of the density of a number, in nats and in
+        the units of the table, by an autoregressive model given those before it. Of a model that says no density
+        (`engine.says_density`), minus the loss of its forecast in the units it was trained in. Raises UserError.
+        """
+        f, table = self.featuriser, self._table(table, "score")
+        encoded, all_of = f.encode(table.groups), [(0, len(group)) for group in table.groups]
+        every = windows(all_of, context=f.context, horizon=f.horizon, shortest_context=min(f.context, f.season))
+        if not len(every):
+            raise UserError(
+                f"{table.path}: no window fits into it: a series needs {min(f.context, f.season):,} steps to look at, "
+                f"and {f.horizon:,} to score."
+            )
+        found = []
+        for block, batch in batched(encoded, every):
+            score_ETC, seen_ETC = by_window(self.engine.score(batch), f), ~np.isnan(encoded.truths(block))
+            if self.engine.says_density:
+                score_ETC = score_ETC - np.where(seen_ETC, np.log(encoded.scaling(block).spread_EC)[:, None], 0.0)
+            count_E = seen_ETC.sum((1, 2))
+            mean_E = np.where(count_E > 0, score_ETC.sum((1, 2)) / np.maximum(count_E, 1), np.nan)
+            for row, (series, start) in enumerate(zip(block.series_E, block.start_E, strict=True)):
+                group = table.groups[series]
+                time = str(start + 1) if table.clock is None else table.clock.written(int(group.time_L[start]))
+                found.append(WindowScore(group.name, time, float(mean_E[row])))
+        return found
+
+    def _table(self, table: str | os.PathLike[str] | Table, verb: str) -> Table:
+        if not isinstance(table, (str, os.PathLike, Table)):
+            raise UserError(f"{verb} takes the path of a table, found {type(table).__name__}.")
+        return table if isinstance(table, Table) else self.read(os.fspath(table))
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -259,48 +323,33 @@ class Forecaster:
 
     def forecast(self, encoded: Encoded, windows: Windows) -> tuple[Numbers, Numbers]:
         """What comes after each window's context, in standard units -> mean_ETC, value_ETCQ at LEVELS."""
-        blocks = list(self.blocks(encoded, windows))
-        return np.concatenate([mean for _, mean, _ in blocks]), np.concatenate([value for _, _, value in blocks])
+        every = list(self.blocks(encoded, windows))
+        return np.concatenate([mean for _, mean, _ in every]), np.concatenate([value for _, _, value in every])
 
     def blocks(self, encoded: Encoded, windows: Windows) -> Iterator[tuple[Windows, Numbers, Numbers]]:
         """The windows in blocks that fit into memory, each with its forecast."""
-        f = self.featuriser
-        size = max(1, _BLOCK // (f.targets if f.independent else 1))
-        for start in range(0, len(windows), size):
-            block = Windows(windows.series_E[start : start + size], windows.start_E[start : start + size])
-            yield block, *self._block(encoded, block)
-
-    def _block(self, encoded: Encoded, windows: Windows) -> tuple[Numbers, Numbers]:
-        f = self.featuriser
-        if f.independent:
-            each = Windows(np.repeat(windows.series_E, f.targets), np.repeat(windows.start_E, f.targets))
-            batch = encoded.batch(each, channel_E=np.tile(np.arange(f.targets), len(windows)))
-        else:
-            batch = encoded.batch(windows)
-        mean, value = (
-            None if part is None else _by_window(part.float().numpy()[:, : f.horizon], f)
-            for part in self.engine.forecast(batch, LEVELS)
-        )
-        assert mean is not None
-        if value is None:
+        for block, batch in batched(encoded, windows):
+            mean_BLC, value_BLCQ = self.engine.forecast(batch, LEVELS)
+            mean = by_window(mean_BLC, self.featuriser)
+            if value_BLCQ is not None:
+                yield block, mean, by_window(value_BLCQ, self.featuriser)
+                continue
             error = self.baselines.error_TCQ
             value = mean[..., None] + (0.0 if error is None else error)
-            value = np.broadcast_to(value, (*mean.shape, len(LEVELS)))
-        return mean, value
+            yield block, mean, np.broadcast_to(value, (*mean.shape, len(LEVELS)))
+
+
+def _check_number(name: str, value: int, unit: str) -> None:
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
+        raise UserError(f"{name}: found {value!r}, expected a whole number of {unit}.")
+    if not 1 <= value <= MOST_STEPS:
+        raise UserError(f"{name}: found {value:,} {unit}, expected 1 to {MOST_STEPS:,}.")
 
 
 def _times(table: Table, group: Group, extra: int, horizon: int) -> Iterator[str]:
     """The time stamps to come, as ISO 8601; without any in the table the numbers of the steps."""
     for number, time in enumerate(group.time_L[len(group) - extra :][:horizon], 1):
         yield str(number) if table.clock is None else table.clock.written(int(time))
-
-
-def _by_window(part: Numbers, featuriser: SeriesFeaturiser) -> Numbers:
-    """Rows of one column each back to windows of all."""
-    if not featuriser.independent:
-        return part
-    windows = part.reshape(-1, featuriser.targets, *part.shape[1:])
-    return np.moveaxis(windows[..., 0] if part.ndim == 3 else windows[..., 0, :], 1, 2)
 
 
 def new_forecast(settings: config.Settings, featuriser: SeriesFeaturiser) -> Forecast:

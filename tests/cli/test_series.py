@@ -6,7 +6,9 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
+from seqsmith import runtime
 from seqsmith.cli.main import run
 from seqsmith.demo.shops import generate, write_demo
 
@@ -115,6 +117,15 @@ def test_models_of_the_same_table_answer_together(seqsmith, trained, folder):
     assert "its columns, scaling, horizon or loss differ from those of" in told.err
 
 
+def test_threads_do_not_wait_for_each_other_over_a_few_rows(seqsmith, trained, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    words = ("predict", trained / "run" / "model", trained / "table.csv")
+    for more, threads in (((), 1), (("--threads", "2"), 2)):
+        assert seqsmith(*words, *more).code == 0
+        assert torch.get_num_threads() == threads
+    runtime.use_threads(1)
+
+
 @pytest.mark.parametrize(
     "words", [("predict", "--horizon", "3"), ("predict", "--format", "json"), ("evaluate", "--part", "test")]
 )
@@ -147,7 +158,28 @@ def test_evaluate_stands_beside_the_naive_forecasts_and_reports_both_ways(seqsmi
     assert report["windows"] == 13
     assert set(report["rows"]) == {"model", "repeat last", "repeat 24 steps", "linear"}
     assert report["scores"]["mse"]["value"] == report["rows"]["model"]["mse"]
+    assert report["scores"]["mse"]["low"] is report["scores"]["mse"]["high"] is None
     assert (folder / "p.svg").read_text().startswith("<svg")
+
+
+@pytest.mark.unwatched
+@pytest.mark.parametrize(("loss", "name"), [("gaussian", "log_likelihood"), ("mae", "minus_loss")])
+def test_score_prints_a_line_for_each_window_and_says_what_it_is(seqsmith, folder, loss, name):
+    head, *rows = write(folder / "t.csv").read_text().splitlines(keepends=True)
+    (folder / "t.csv").write_text(f"shop,{head}" + "".join(f"{shop},{row}" for shop in "ab" for row in rows))
+    assert seqsmith("train", "t.csv", "--out", "r", "--quiet", *SMALL, "--set", f"series.loss={loss}").code == 0
+    (folder / "few.csv").write_text(f"shop,{head}" + "".join(f"b,{row}" for row in rows[:32]) + f"b,{rows[39]}")
+    found = seqsmith("score", "r/model", "few.csv", "--set", "series.gaps=fill")
+    table = list(csv.DictReader(io.StringIO(found.out)))
+    assert (found.code, list(table[0])) == (0, ["group", "time", name])
+    assert (table[0]["group"], table[0]["time"]) == ("b", "2024-01-02 00:00:00")
+    assert len(table) == 40 - 24 - 6 + 1
+    assert [row[name] == "nan" for row in table] == [False] * 8 + [True] * 2 + [False]
+    assert "2 of 11 windows have no number in their horizon" in found.err
+    assert ("the log of their density in the units of the table, in nats" in found.err) == (loss == "gaussian")
+    assert ("minus the mae loss, in the units of the training, of the forecast" in found.err) == (loss == "mae")
+    wrong = seqsmith("score", "r/model", "few.csv", "--set", "series.horizon=3")
+    assert (wrong.code, "series.horizon: belongs to the model" in wrong.err) == (2, True)
 
 
 @pytest.mark.unwatched
@@ -353,9 +385,37 @@ def test_what_belongs_to_models_of_series_alone_is_refused_elsewhere(seqsmith, m
     refused = seqsmith("evaluate", model, pairs, "--part", "dev")
     assert "--part, --plot and settings of series belong to models that forecast tables" in refused.err
     series = trained / "run" / "model"
-    assert "its answers are numbers, not text." in seqsmith("score", series, pairs).err
+    assert "series: its settings belong to models" in seqsmith("score", model, pairs, "--set", "series.time=a").err
+    assert "TARGET: means nothing to this model" in seqsmith("score", series, pairs, pairs).err
     assert "no such score of a series" in seqsmith("evaluate", series, trained / "table.csv", "--score", "bleu").err
     assert "no window of 24 steps" in seqsmith("evaluate", series, trained / "table.csv", "--part", "test").err
+
+
+@pytest.mark.unwatched
+def test_what_a_history_lacks_is_told(seqsmith, trained, folder):
+    head, *rows = (trained / "table.csv").read_text().splitlines()
+    short = folder / "short.csv"
+    short.write_text("\n".join([head, *(row.rsplit(",", 1)[0] + "," for row in rows[:9])]) + "\n")
+    found = seqsmith("predict", trained / "run" / "model", short)
+    assert (found.code, len(found.lines)) == (0, 7)
+    assert (
+        "shorter than the 24 steps that the model looks at, taken as missing before: 1, the first at the table, of 9."
+        in (found.err)
+    )
+    assert (
+        "Columns without any number, of which nothing is known and a forecast is a guess: 1, the first at heat of"
+        in (found.err)
+    )
+    whole = seqsmith("predict", trained / "run" / "model", trained / "table.csv")
+    assert whole.err == "seqsmith: low and high are where the truth should lie 80% of the time.\n"
+
+
+def test_a_header_alone_is_a_table_without_rows(seqsmith, folder):
+    (folder / "t.csv").write_text("date,load,heat\n\n")
+    for words in (("inspect", "t.csv"), ("train", "t.csv", "--out", "r")):
+        found = seqsmith(*words)
+        assert (found.code, found.out) == (2, "")
+        assert found.err.endswith("seqsmith: t.csv: there is no row of numbers in it.\n")
 
 
 @pytest.mark.unwatched

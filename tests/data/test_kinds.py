@@ -65,6 +65,7 @@ def test_arrays_are_series_and_parallel_files_and_pipes_are_text(tmp_path: Path)
         ("quarters.csv", "date,y\n2000Q1,1.5\n2000Q2,1.6\n", "2000Q1"),
         ("dates.tsv", "2020-01-01\t01.01.2020\n2020-01-02\t02.01.2020\n", None),
         ("spoken.tsv", "date\tspoken\n2020-01-01\tthe first\n2020-01-02\tthe second\n", None),
+        ("one.tsv", "update\tAktualisierung\n", None),
     ],
 )
 def test_what_is_almost_a_series_is_text_and_says_why(tmp_path: Path, name: str, content: str, odd: str | None) -> None:

@@ -155,10 +155,12 @@ def test_times_that_are_left_out(tmp_path):
     kept = table(tmp_path, text, gaps="keep")
     assert kept.rows == 4
     assert kept.findings.gaps.places == table(tmp_path, text).findings.gaps.places
-    assert "the table has no row for 2020-01-01 01:00:00, and steps of an hour" in complaint(
+    assert "/t.csv:3: before it, the table has no row for 2020-01-01 01:00:00, and steps of an hour" in complaint(
         tmp_path, text, gaps="error"
     )
-    assert "Is a time stamp wrong?" in complaint(tmp_path, HOURLY.replace("2020-01-01 03", "2990-01-01 03"))
+    far = complaint(tmp_path, HOURLY.replace("2020-01-01 03", "2990-01-01 03"))
+    assert "/t.csv:5: the table has 4 rows over" in far
+    assert "Is a time stamp wrong?" in far
 
 
 def test_times_between_the_steps(tmp_path):
@@ -213,6 +215,11 @@ def test_columns_that_never_change(tmp_path):
         ("a,b\n1,2\n3\n", {}, "/t.csv:3: expected 2 columns as in the first row, found 1."),
         ("a,a\n1,2\n", {}, "two columns are called `a`"),
         ("a,b\n1,2\n", {"targets": ("c",)}, "there is no column `c` for series.targets. Known: a, b."),
+        (
+            "a,b\n1,2\n",
+            {"targets": ("[a,b]",)},
+            "`[a,b]` for series.targets. Did a shell take the quotes? Put the whole",
+        ),
         (
             "a,b\n1,2\n",
             {"targets": ("a",), "covariates": ("a",)},

@@ -1,4 +1,4 @@
-"""`seqsmith predict`, whatever the model answers: texts, recordings or series."""
+"""`seqsmith predict`, `evaluate` and `score`, whatever the model answers: texts, recordings or series."""
 
 from __future__ import annotations
 
@@ -141,6 +141,24 @@ def evaluate_numbers(
         evaluate_vectors(model, data, report=report)
         return True
     return False
+
+
+def score(folders: Sequence[Path], data: str, target: str | None, *, sections: dict[str, dict[str, Any]]) -> None:
+    """Print how likely what is in the data is, by the kind of the first model."""
+    for folder in folders:
+        check_exists(folder)
+    if is_series_model(folders[0]):
+        from seqsmith.cli.series_verbs import score_series
+
+        _refuse({"TARGET": target, "data": sections["data"]})
+        score_series(folders, data, series=sections["series"])
+        return
+    if sections["series"]:
+        raise UserError("series: its settings belong to models that forecast tables; this one does not.")
+    from seqsmith import config
+    from seqsmith.cli.evaluate import score as run
+
+    run(list(folders), config.Corpus(path=data, target=target), data=sections["data"])
 
 
 def _refuse(options: Mapping[str, object]) -> None:

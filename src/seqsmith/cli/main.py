@@ -241,11 +241,11 @@ def evaluate(
 
 @app.command(short_help="Print how likely given pairs are.")
 def score(model: Model, data: Pairs, target: Target = None, also: Models = None, set_: SetData = None) -> None:
-    """Print the log-probability of each target given its source, in nats, a line each."""
-    from seqsmith import config
-    from seqsmith.cli.evaluate import score as run
+    """Print the log-probability of each target given its source, in nats, a line each; of a table of series, that of
+    the numbers of each window."""
+    from seqsmith.cli.answering import score as run
 
-    run([model, *(also or [])], config.Corpus(path=data, target=target), data=_sections(set_, "data")["data"])
+    run([model, *(also or [])], data, target, sections=_sections(set_, "data", "series"))
 
 
 @app.command(short_help="Say what is in data, a model or a run, and what is wrong with it.")

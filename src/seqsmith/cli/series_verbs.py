@@ -1,15 +1,17 @@
-"""The verbs for models of series: predict writes the future, evaluate scores it beside the naive forecasts."""
+"""The verbs for models of series: predict writes the future, evaluate scores it beside the naive forecasts, score says
+how likely each window is."""
 
 from __future__ import annotations
 
 import csv
 import json
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import numpy as np
 
@@ -18,12 +20,14 @@ from seqsmith.cli.forecasts import coverage_remark, score_rows
 from seqsmith.cli.program import note
 from seqsmith.cli.series_data import part_windows, splits_of
 from seqsmith.cli.write import replacing
+from seqsmith.data.counts import Tally, told
 from seqsmith.data.printable import printable
 from seqsmith.errors import UserError, nearest
 from seqsmith.evaluate.forecast import NAMES, at_level, render_forecasts
 from seqsmith.evaluate.linechart import Panel, linechart, save_png
 from seqsmith.featurise_series import Encoded, SeriesFeaturiser
 from seqsmith.forecaster import LEVELS, Forecaster, as_rows
+from seqsmith.series.repair import called
 from seqsmith.series.scaling import Scaling
 from seqsmith.series.split import Part
 from seqsmith.series.table import Table
@@ -33,6 +37,7 @@ _READING = {  # settings that may be others than in training: how the table is r
     *("header", "time", "group", "missing", "not_finite", "huge", "unordered", "duplicates", "gaps", "irregular"),
     *("offsets", "constant", "dev_share", "test_share", "split_rows", "drop_last", "samples", "interval"),
 }
+_FEW = 64  # rows of a batch, which threads would wait for more than they compute: 40 times as long on a busy machine
 _SHOWN = 3  # of the worst windows and of the median ones that are drawn
 
 
@@ -46,32 +51,60 @@ def predict_series(
     threads: int | None,
 ) -> None:
     """Write a row for each step to come: time, then forecast, low and high of each column."""
-    runtime.use_threads(threads)
     forecaster = Forecaster.open(*folders)
     table = forecaster.read(history)
+    few = len(table.groups) * forecaster.featuriser.targets <= _FEW
+    runtime.use_threads(threads or (1 if few else None))
     for sentence in table.findings.sentences(_series(forecaster)):
         note(sentence)
     forecasts = forecaster.predict(table, horizon=horizon)
     unknown = {group.name for group in table.groups} - {one.group for one in forecasts}
     if unknown:
         note(f"{len(unknown):,} series have no number to go on from and no forecast, the first is {min(unknown)}.")
-    rows = list(as_rows(forecasts))
+    for sentence in _lacking(forecaster.featuriser, table):
+        note(sentence)
+    with nullcontext(sys.stdout) if output is None else replacing(output) as file:
+        _write(file, list(as_rows(forecasts)), table, form or "csv")
+    lower, upper = forecaster.interval
+    note(f"low and high are where the truth should lie {upper - lower:.0%} of the time.")
+
+
+def _lacking(f: SeriesFeaturiser, table: Table) -> Iterator[str]:
+    """What the model looks at and a history has not."""
+    short, blank = Tally(), Tally()
+    for group in table.groups:
+        seen_LC = ~np.isnan(group.value_LC)
+        if not seen_LC.any():
+            continue
+        steps = int(np.flatnonzero(seen_LC.any(1))[-1]) + 1 if f.covariates else len(group)
+        if steps < f.context:
+            short.count += 1
+            short.places.append(f"{called(group.name)}, of {steps:,}")
+        unseen = np.flatnonzero(~seen_LC.any(0))
+        blank.count += len(unseen)
+        blank.places += [f"{printable(f.columns[column])} of {called(group.name)}" for column in unseen]
+    yield from told(
+        (
+            (short, f"Histories shorter than the {f.context:,} steps that the model looks at, taken as missing before"),
+            (blank, "Columns without any number, of which nothing is known and a forecast is a guess"),
+        )
+    )
+
+
+def _write(file: TextIO, rows: list[dict[str, Any]], table: Table, form: str) -> None:
+    """One line a row, under a header; the group only where the table has one."""
     if table.layout.group is None:
         for row in rows:
             del row["group"]
-    form = form or "csv"
-    with nullcontext(sys.stdout) if output is None else replacing(output) as file:
-        if form == "jsonl":
-            for row in rows:
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
-            return
-        writer = csv.writer(file, delimiter="\t" if form in ("tsv", "text") else ",", lineterminator="\n")
-        # whole, as names tell series and columns apart
-        writer.writerow([printable(name, longest=None) for name in rows[0]])
+    if form == "jsonl":
         for row in rows:
-            writer.writerow(_digits(v) if isinstance(v, float) else printable(v, longest=None) for v in row.values())
-    lower, upper = forecaster.interval
-    note(f"low and high are where the truth should lie {upper - lower:.0%} of the time.")
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        return
+    writer = csv.writer(file, delimiter="\t" if form in ("tsv", "text") else ",", lineterminator="\n")
+    # whole, as names tell series and columns apart
+    writer.writerow([printable(name, longest=None) for name in rows[0]])
+    for row in rows:
+        writer.writerow(_digits(v) if isinstance(v, float) else printable(v, longest=None) for v in row.values())
 
 
 def _digits(number: float) -> str:
@@ -95,19 +128,8 @@ def evaluate_series(
             raise UserError(f"--score {name}: no such score of a series.{nearest(name, NAMES)}")
     if plot is not None:
         _check_plot(plot)
-    for name in series:
-        if name not in _READING:
-            raise UserError(f"series.{name}: belongs to the model, and cannot be another while it is scored.")
-    runtime.keep_memory()
-    runtime.use_threads(None)
-    forecaster = Forecaster.open(*folders)
-    settings = _series(forecaster).model_dump(exclude_none=True) | series
-    checked = config.build({"series": settings}, where="evaluate").series
-    assert checked is not None
-    forecaster = replace(forecaster, settings=forecaster.settings.model_copy(update={"series": checked}))
-    table = forecaster.read(data)
-    for sentence in table.findings.sentences(checked):
-        note(sentence)
+    forecaster, table = _opened(folders, data, series)
+    checked = _series(forecaster)
     encoded = forecaster.featuriser.encode(table.groups)
     windows = part_windows(forecaster.featuriser, splits_of(table, checked), part)
     _check_windows(forecaster.featuriser, table, encoded, windows, part)
@@ -131,6 +153,45 @@ def evaluate_series(
         with replacing(report) as file:
             json.dump(found, file, ensure_ascii=False, indent=1)
             file.write("\n")
+
+
+def score_series(folders: Sequence[Path], data: str, *, series: dict[str, Any]) -> None:
+    """Print how likely the true numbers of each window of a table are, or how far off their forecast."""
+    forecaster, table = _opened(folders, data, series)
+    scores = forecaster.score(table)
+    density = forecaster.engine.says_density
+    name = "log_likelihood" if density else "minus_loss"
+    _write(sys.stdout, [{"group": one.group, "time": one.time, name: one.score} for one in scores], table, "csv")
+    unknown = sum(math.isnan(one.score) for one in scores)
+    if unknown:
+        note(f"{unknown:,} of {len(scores):,} windows have no number in their horizon, and the score nan.")
+    loss = _series(forecaster).loss
+    assert loss is not None
+    note(
+        "log_likelihood is of the true numbers that begin at the time: the log of their density in the units of the "
+        "table, in nats, the mean over the numbers."
+        if density
+        else f"minus_loss is minus the {loss.kind} loss, in the units of the training, of the forecast of the numbers "
+        "that begin at the time, the mean over the numbers: this model says no density."
+    )
+
+
+def _opened(folders: Sequence[Path], data: str, series: dict[str, Any]) -> tuple[Forecaster, Table]:
+    """The model, and the table that is to be scored, read as the model's or as these settings say."""
+    for name in series:
+        if name not in _READING:
+            raise UserError(f"series.{name}: belongs to the model, and cannot be another while it is scored.")
+    runtime.keep_memory()
+    runtime.use_threads(None)
+    forecaster = Forecaster.open(*folders)
+    settings = _series(forecaster).model_dump(exclude_none=True) | series
+    checked = config.build({"series": settings}, where="settings").series
+    assert checked is not None
+    forecaster = replace(forecaster, settings=forecaster.settings.model_copy(update={"series": checked}))
+    table = forecaster.read(data)
+    for sentence in table.findings.sentences(checked):
+        note(sentence)
+    return forecaster, table
 
 
 def _check_windows(f: SeriesFeaturiser, table: Table, encoded: Encoded, windows: Windows, part: Part) -> None:
@@ -173,7 +234,7 @@ def _report(
 ) -> dict[str, Any]:
     f = forecaster.featuriser
     signature = f"part:{part}|windows:{windows}|context:{f.context}|horizon:{f.horizon}|seqsmith:{__version__}"
-    scores = {name: {"value": v, "low": v, "high": v, "signature": signature} for name, v in rows[0][1].items()}
+    scores = {name: {"value": v, "low": None, "high": None, "signature": signature} for name, v in rows[0][1].items()}
     return {
         "models": [str(folder) for folder in folders],
         "data": [data],

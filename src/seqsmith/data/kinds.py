@@ -24,6 +24,7 @@ from seqsmith.data.printable import printable
 from seqsmith.data.separated import read_records
 
 Kind = Literal["text", "speech", "series"]
+TIME_NAMES = ("time", "date", "timestamp", "datetime", "ds")
 RECORDINGS = (".wav", ".flac", ".ogg", ".mp3", ".npy", ".npz")
 _ROWS = 20  # that are looked at
 _NOT_NUMBERS = 2  # columns of a table of series: a time and a group
@@ -48,6 +49,9 @@ def guess_kind(corpus: config.Corpus, settings: config.Data) -> Guess:
     if suffix(path) == ".npz":
         return Guess("series", f"{path} holds arrays")
     rows = _first_rows(path, settings)
+    filled = [row for row in rows if any(cell.strip() for cell in row)]
+    if len(filled) == 1 and any(cell.strip().lower() in TIME_NAMES for cell in filled[0]):
+        return Guess("series", f"{shown(path)} has a column of times, and no row under it")
     if len(rows) < 2:
         return Guess("text")
     recording = next((cell for cell in rows[1] if _is_recording(cell)), None)

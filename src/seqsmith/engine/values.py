@@ -4,6 +4,7 @@ model of numbers has in its folder."""
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ from seqsmith.batch import Future, SeriesBatch
 from seqsmith.errors import UserError
 from seqsmith.model.forecast import Forecast
 from seqsmith.model_folder import WEIGHTS, check_model_folder
-from seqsmith.objective.value import point, quantiles
-from seqsmith.search.rollout import mean_rollout, path_quantiles, sample_paths
+from seqsmith.objective.value import point, quantiles, sample, value_terms
+from seqsmith.search.rollout import draw, mean_rollout, path_quantiles, sample_paths
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,44 @@ class ValueEngine:
         said = [self._said(model, batch, levels) for model in self.models]
         quantiles = [at_levels for _, at_levels in said if at_levels is not None]
         return torch.stack([mean for mean, _ in said]).mean(0), torch.stack(quantiles).mean(0) if quantiles else None
+
+    @property
+    def says_density(self) -> bool:
+        """Whether what is said of a number has a likelihood."""
+        return isinstance(self.kind, config.Gaussian | config.StudentT)
+
+    @torch.inference_mode()
+    def score(self, batch: SeriesBatch) -> Tensor:
+        """The log-likelihood of each true number in nats, of an autoregressive model given those before it; without a
+        density minus the loss of the forecast. In standard units, on the CPU, 0 where there is no truth -> score_BLC.
+
+        An ensemble is the mixture of its densities, or else the mean of what its models say.
+        """
+        batch = batch.to(self.device)
+        if self.says_density:
+            terms = [value_terms(model(batch), batch.target, self.kind) for model in self.models]
+            return (torch.logsumexp(-torch.stack(terms), 0) - math.log(len(terms))).cpu()
+        said = torch.stack([self._numbers(model, batch) for model in self.models]).mean(0)
+        return -value_terms(said, batch.target, self.kind).cpu()
+
+    @torch.inference_mode()
+    def draw(self, batch: SeriesBatch) -> Tensor:
+        """A draw for each row from what the first model says, in standard units, on the CPU -> path_BLC: of an
+        autoregressive one each step follows those drawn before it, of a direct one each stands alone."""
+        batch = batch.to(self.device)
+        if self.model.is_direct:
+            path_BLC = sample(self.model(batch)[None], self.kind)[0]
+        else:
+            future = {"begin_BMC": batch.target.begin_BMC, "known_BLE": batch.target.known_BLE}
+            path_BLC = draw(self.model.step, self.model.start(batch.source), **future, kind=self.kind)
+        return _unscaled(path_BLC, batch.target).cpu()
+
+    def _numbers(self, model: Forecast, batch: SeriesBatch) -> Tensor:
+        """What is said of the horizon where nothing of it is known -> number_BLCQ."""
+        if model.is_direct:
+            return model(batch)  # type: ignore[no-any-return]
+        future = {"begin_BMC": batch.target.begin_BMC, "known_BLE": batch.target.known_BLE}
+        return mean_rollout(model.step, model.start(batch.source), **future, kind=self.kind)
 
     def _said(self, model: Forecast, batch: SeriesBatch, levels: tuple[float, ...]) -> tuple[Tensor, Tensor | None]:
         target = batch.target

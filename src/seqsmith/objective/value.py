@@ -32,11 +32,15 @@ _LEAST_FREEDOM = 2.0  # of a Student-t distribution, whose variance is infinite 
 
 def value_loss(number_BLCQ: Tensor, target: Future, kind: config.ValueLoss) -> Loss:
     """The loss of what was said, where the truth was seen."""
+    total = value_terms(number_BLCQ, target, kind).sum()
+    return Loss(total, total.detach(), target.count)
+
+
+def value_terms(number_BLCQ: Tensor, target: Future, kind: config.ValueLoss) -> Tensor:
+    """The loss of each number, 0 where the truth was not seen -> term_BLC."""
     spread_B1C = target.spread_BC[:, None]
     truth_BLC = torch.where(target.seen_BLC, target.x_BLC, 0.0) * spread_B1C
-    term_BLC = _terms(number_BLCQ, truth_BLC, spread_B1C, kind)
-    total = torch.where(target.seen_BLC, term_BLC, 0.0).sum()
-    return Loss(total, total.detach(), target.count)
+    return torch.where(target.seen_BLC, _terms(number_BLCQ, truth_BLC, spread_B1C, kind), 0.0)
 
 
 def _terms(number_BLCQ: Tensor, truth_BLC: Tensor, spread_B1C: Tensor, kind: config.ValueLoss) -> Tensor:

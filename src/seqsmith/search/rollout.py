@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 
@@ -24,9 +27,7 @@ def sample_paths(
     -> path_BWLC."""
     rows = len(begin_BMC)
     row_N = torch.arange(rows, device=begin_BMC.device).repeat_interleave(paths)
-    devices = [begin_BMC.device] if begin_BMC.is_cuda else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+    with seeded(seed, begin_BMC.device):
         _, fed_NLC = roll(
             step,
             select(state, row_N=row_N),
@@ -35,6 +36,19 @@ def sample_paths(
             feed=lambda number: sample(torch.unflatten(number, 0, (rows, paths)), kind).flatten(0, 1),
         )
     return torch.unflatten(fed_NLC, 0, (rows, paths))
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Draws by this seed, which leave the generators of all others as they were."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+def draw(step: Step, state: State, *, begin_BMC: Tensor, known_BLE: Tensor, kind: config.ValueLoss) -> Tensor:
+    """A path of each row, drawn without regard to those of other rows -> path_BLC."""
+    return roll(step, state, begin_NMC=begin_BMC, known_NLE=known_BLE, feed=lambda said: sample(said[None], kind)[0])[1]
 
 
 def path_quantiles(path_BWLC: Tensor, levels: tuple[float, ...]) -> Tensor:

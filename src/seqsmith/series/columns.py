@@ -9,6 +9,7 @@ from itertools import pairwise
 from seqsmith import config
 from seqsmith.data.counts import Counts
 from seqsmith.data.files import shown, suffix
+from seqsmith.data.kinds import TIME_NAMES
 from seqsmith.data.parquet import read_parquet_cells
 from seqsmith.data.printable import printable
 from seqsmith.data.separated import read_records
@@ -16,7 +17,6 @@ from seqsmith.errors import UserError, nearest
 from seqsmith.series.clock import parse
 
 TABLES = (".csv", ".tsv", ".parquet")
-_TIME_NAMES = ("time", "date", "timestamp", "datetime", "ds")
 MISSING = frozenset(("", "nan", "na", "n/a", "null", "none", "-", "?"))
 """Cells, in lower case, where a number is missing."""
 _SAMPLE = 200  # rows that tell the kinds of the columns
@@ -100,6 +100,8 @@ def _layout(block: Block, path: str, settings: config.Series, *, may_lack_group:
         twice = next(name for index, name in enumerate(names) if name in names[:index])
         raise UserError(f"{where}:{lines[0]}: two columns are called `{printable(twice)}`. Give each its own name.")
     sample = list(zip(lines, rows, strict=True))[header : header + _SAMPLE]
+    if not sample:
+        raise UserError(f"{where}: there is no row of numbers in it.")
     cells: dict[str, Cells] = {
         name: [
             (line, row[column])
@@ -114,8 +116,11 @@ def _layout(block: Block, path: str, settings: config.Series, *, may_lack_group:
                            ("time", (settings.time,)), ("group", (named_group or None,))):  # fmt: skip
         for name in chosen:
             if name is not None and name not in names:
-                raise UserError(f"{where}: there is no column `{name}` for series.{option}.{nearest(name, names)}")
-    odd = [name for name in names if name.lower() in _TIME_NAMES and kinds[name] == "number"]
+                hint = " Did a shell take the quotes? Put the whole setting in quotes." if name.startswith("[") else ""
+                raise UserError(
+                    f"{where}: there is no column `{name}` for series.{option}.{hint or nearest(name, names)}"
+                )
+    odd = [name for name in names if name.lower() in TIME_NAMES and kinds[name] == "number"]
     if odd and header and "time" not in kinds.values() and settings.time is None and settings.targets is None:
         raise UserError(
             f"{where}: the column `{printable(odd[0])}` holds numbers; expected time stamps such as "
@@ -157,7 +162,7 @@ def _counts(cells: Cells) -> bool:
 def _time(names: Sequence[str], kinds: dict[str, str]) -> str | None:
     """One of time stamps, best by its name; else one by its name, whose cells are then said to be no times."""
     stamps = [name for name in names if kinds[name] == "time"]
-    called = [name for name in names if name.lower() in _TIME_NAMES and kinds[name] != "number"]
+    called = [name for name in names if name.lower() in TIME_NAMES and kinds[name] != "number"]
     return next(iter([*(name for name in called if name in stamps), *stamps, *called]), None)
 
 

@@ -185,32 +185,33 @@ def _without_gaps(
         between = bisect_left(range(len(time_L)), True, key=lambda row: places(time_L[: row + 1], clock) is None)
         if settings.irregular == "error":
             raise UserError(
-                f"{path}:{line_L[between]}: the times of {_called(name)} up to here do not follow each other by "
+                f"{path}:{line_L[between]}: the times of {called(name)} up to here do not follow each other by "
                 f"{clock}. Bring them to one step, or set series.irregular = 'keep' to take rows one after the other."
             )
         findings.irregular.add(path, [int(line_L[between])])
         return time_L, x_LC
-    where = f"{path}:{line_L[0]}"
     steps = int(place[-1]) + 1
     if steps == len(time_L) or settings.gaps == "keep":
         findings.gaps.count += steps - len(time_L)
         findings.gaps.places += (
-            [f"{_first_hole(time_L, place, clock)} of {_called(name)}"] if steps > len(time_L) else []
+            [f"{_first_hole(time_L, place, clock)} of {called(name)}"] if steps > len(time_L) else []
         )
         return time_L, x_LC
     hole = _first_hole(time_L, place, clock)
+    left_out = np.diff(place) - 1
     if settings.gaps == "error":
         raise UserError(
-            f"{where}: {_called(name)} has no row for {hole}, and steps of {clock} elsewhere. Add the rows, or set "
-            "series.gaps = 'fill' to have them filled with missing numbers."
+            f"{path}:{line_L[int((left_out > 0).argmax()) + 1]}: before it, {called(name)} has no row for {hole}, and "
+            f"steps of {clock} elsewhere. Add the rows, or set series.gaps = 'fill' to have them filled with missing "
+            "numbers."
         )
     if steps > MOST_FILLED * len(time_L) + 1000:
         raise UserError(
-            f"{where}: {_called(name)} has {len(time_L):,} rows over {steps:,} steps of {clock}. Is a time stamp "
-            "wrong? Mend it, or set series.gaps = 'keep'."
+            f"{path}:{line_L[int(left_out.argmax()) + 1]}: {called(name)} has {len(time_L):,} rows over {steps:,} "
+            f"steps of {clock}. Is a time stamp wrong? Mend it, or set series.gaps = 'keep'."
         )
     findings.gaps.count += steps - len(time_L)
-    findings.gaps.places.append(f"{hole} of {_called(name)}")
+    findings.gaps.places.append(f"{hole} of {called(name)}")
     full = np.full((steps, x_LC.shape[1]), np.nan)
     full[place] = x_LC
     return np.concatenate([time_L[:1], clock.after(int(time_L[0]), steps - 1, like=time_L)]), full
@@ -238,7 +239,7 @@ def _look_at_numbers(
         holes = np.flatnonzero(missing_LC[:, column])
         if len(holes):
             first = int(place_L[holes[0]])
-            place = f"{f'line {first}' if clock is None else clock.written(first)} of {_called(name)}"
+            place = f"{f'line {first}' if clock is None else clock.written(first)} of {called(name)}"
             place += f", column {printable(title)}"
             if settings.missing == "error":
                 raise UserError(
@@ -250,10 +251,10 @@ def _look_at_numbers(
         if len(seen) > 1 and (seen == seen[0]).all():
             if settings.constant == "error":
                 raise UserError(
-                    f"{path}: the column `{printable(title)}` of {_called(name)} never changes. Leave it out, or set "
+                    f"{path}: the column `{printable(title)}` of {called(name)} never changes. Leave it out, or set "
                     "series.constant = 'keep'."
                 )
-            findings.constant.append(f"{printable(title)} of {_called(name)}")
+            findings.constant.append(f"{printable(title)} of {called(name)}")
 
 
 def _interpolated(x_LC: Numbers) -> Numbers:
@@ -267,5 +268,6 @@ def _interpolated(x_LC: Numbers) -> Numbers:
     return filled_LC
 
 
-def _called(name: str) -> str:
+def called(name: str) -> str:
+    """A series as messages call it."""
     return f"the series {printable(name)}" if name else "the table"

@@ -77,8 +77,6 @@ def read_table(path: str, settings: config.Series, *, as_history: bool = False, 
     reader = _Reader(layout, settings, findings)
     for lines, cells in blocks:
         reader.take(layout.where, lines, cells)
-    if not reader.groups:
-        raise UserError(f"{layout.where}: there is no row of numbers in it.")
     clock, groups = mend(
         {name: (one.line, one.time_us, one.offset_minutes, one.number) for name, one in reader.groups.items()},
         path=layout.where,
