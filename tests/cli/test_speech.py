@@ -170,6 +170,9 @@ def test_a_long_recording_is_cut_at_silences_and_joined(folder):
     assert prediction.text.split() == " ".join(prediction.parts).split()
     times = predictor.times(prediction)
     assert [word.text for word in times] == prediction.text.split()
+    edges = [edge for word in times for edge in (word.start_seconds, word.end_seconds)]
+    assert edges == sorted(edges)
+    assert edges[-1] <= sum(soundfile.info(name).duration for name in sounds(folder, 12))
 
 
 def test_resuming_goes_on_as_if_the_run_had_never_stopped(folder, tmp_path):
