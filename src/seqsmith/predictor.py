@@ -31,7 +31,7 @@ from seqsmith.text.vocabulary import END
 
 if TYPE_CHECKING:
     from seqsmith.engine.pytorch import TorchEngine
-    from seqsmith.search.joint import LanguageModel
+    from seqsmith.search.language import LanguageModel
 
 
 @dataclass(frozen=True)
@@ -303,11 +303,8 @@ class Predictor:
             raise UserError("search.ctc: this model has no CTC head (model.ctc = 0). Leave search.ctc out.")
         if self.settings.model.ctc == 1.0 and search.ctc != 1.0:
             raise UserError("search.ctc: only the CTC head of this model was trained (model.ctc = 1). Leave it at 1.")
-        if search.language_model is not None and (search.ctc == 1.0 or search.shortlist):
-            other = "search.ctc = 1" if search.ctc == 1.0 else "search.shortlist"
-            raise UserError(
-                f"search.language_model: it speaks beside the decoder's whole vocabulary, not with {other}."
-            )
+        if search.language_model is not None and search.shortlist:
+            raise UserError("search.language_model: it speaks of the whole vocabulary, not with search.shortlist.")
         if given.get("shortlist") and self.folders and self.folders[0].shortlist is None:
             raise UserError(
                 f"search.shortlist: {self.folders[0].path} has no {SHORTLIST}, which is written at the end of training "
