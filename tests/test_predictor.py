@@ -406,7 +406,7 @@ def test_a_language_model_that_cannot_be_had_is_told(tmp_path: Path) -> None:
         f"{tmp_path}/none.txt: "
     )
     assert error_of(model.predict, ["1"], language_model="any", shortlist=True) == (
-        "search.language_model: it speaks beside the decoder's whole vocabulary, not with search.shortlist."
+        "search.language_model: it speaks of the whole vocabulary, not with search.shortlist."
     )
 
     class Other:

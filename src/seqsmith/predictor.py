@@ -19,19 +19,19 @@ from seqsmith.engine.answering import answer_all
 from seqsmith.engine.choose import WANTED, choose
 from seqsmith.engine.expressible import ctranslate2_lacks
 from seqsmith.engine.protocol import Engine
-from seqsmith.engine.timing import spans_of_attention, spans_of_ctc, word_times
+from seqsmith.engine.timing import sounding, spans_of_attention, spans_of_ctc, word_times
 from seqsmith.errors import UserError, nearest
 from seqsmith.featurise import Featuriser, Texts
 from seqsmith.model_folder import SHORTLIST, ModelFolder
 from seqsmith.search.answer import Answer
 from seqsmith.search.shortlist import SMALLEST
-from seqsmith.speech.codec import FRAMES_PER_SECOND, SpeechCodec
+from seqsmith.speech.codec import FRAMES_PER_SECOND, SpeechCodec, frames_of
 from seqsmith.speech.subtitles import Timed
 from seqsmith.text.vocabulary import END
 
 if TYPE_CHECKING:
     from seqsmith.engine.pytorch import TorchEngine
-    from seqsmith.search.joint import LanguageModel
+    from seqsmith.search.language import LanguageModel
 
 
 @dataclass(frozen=True)
@@ -159,11 +159,15 @@ class Predictor:
         """When each word of an answer to a recording is said: by the CTC head, else by where the decoder looked."""
         codec = self.featuriser.source
         assert isinstance(codec, SpeechCodec)
+        frame_LC = frames_of(prediction.source, codec.settings)
+        energy_L = codec.energy(frame_LC)
         words: list[Timed] = []
-        frames_before = 0
-        for piece, text in zip(codec.pieces(codec.encode([prediction.source])[0]), prediction.parts, strict=True):
-            words += self._piece_times(codec.finished(piece), text, frames_before / FRAMES_PER_SECOND)
-            frames_before += len(piece)
+        before = 0
+        for piece, text in zip(codec.pieces(codec.normalised(frame_LC)), prediction.parts, strict=True):
+            offset, after = before / FRAMES_PER_SECOND, before + len(piece)
+            recognised = self._piece_times(codec.finished(piece), text, offset)
+            words += sounding(recognised, energy_L[before:after], offset_seconds=offset)
+            before = after
         return words
 
     def _piece_times(self, frames: Any, text: str, offset_seconds: float) -> list[Timed]:
@@ -299,11 +303,8 @@ class Predictor:
             raise UserError("search.ctc: this model has no CTC head (model.ctc = 0). Leave search.ctc out.")
         if self.settings.model.ctc == 1.0 and search.ctc != 1.0:
             raise UserError("search.ctc: only the CTC head of this model was trained (model.ctc = 1). Leave it at 1.")
-        if search.language_model is not None and (search.ctc == 1.0 or search.shortlist):
-            other = "search.ctc = 1" if search.ctc == 1.0 else "search.shortlist"
-            raise UserError(
-                f"search.language_model: it speaks beside the decoder's whole vocabulary, not with {other}."
-            )
+        if search.language_model is not None and search.shortlist:
+            raise UserError("search.language_model: it speaks of the whole vocabulary, not with search.shortlist.")
         if given.get("shortlist") and self.folders and self.folders[0].shortlist is None:
             raise UserError(
                 f"search.shortlist: {self.folders[0].path} has no {SHORTLIST}, which is written at the end of training "

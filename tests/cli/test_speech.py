@@ -170,6 +170,9 @@ def test_a_long_recording_is_cut_at_silences_and_joined(folder):
     assert prediction.text.split() == " ".join(prediction.parts).split()
     times = predictor.times(prediction)
     assert [word.text for word in times] == prediction.text.split()
+    edges = [edge for word in times for edge in (word.start_seconds, word.end_seconds)]
+    assert edges == sorted(edges)
+    assert edges[-1] <= sum(soundfile.info(name).duration for name in sounds(folder, 12))
 
 
 def test_resuming_goes_on_as_if_the_run_had_never_stopped(folder, tmp_path):
@@ -252,6 +255,10 @@ def test_a_model_of_ctc_alone_never_asks_its_decoder(folder, tmp_path, capsys):
     assert "search.ctc: only the CTC head of this model was trained" in capsys.readouterr().err
     assert run(["score", f"{out}/model", manifest]) == 2
     assert "only the CTC head of this model was trained (model.ctc = 1)" in capsys.readouterr().err
+    (tmp_path / "texts.txt").write_text("7\n" * 20)
+    told = ["--set", f"search.language_model={tmp_path / 'texts.txt'}", "--set", "search.language_weight=50"]
+    assert run(["predict", f"{out}/model", recording, "--beam", "3", *told]) == 0
+    assert capsys.readouterr().out == "7\n"
 
 
 def test_start_and_end_may_be_numbers_and_dev_is_refused_when_inspecting(folder, tmp_path, capsys):

@@ -13,6 +13,8 @@ from seqsmith.model.build import build_model
 from seqsmith.model.seq2seq import Seq2Seq
 from seqsmith.objective.alignment import steps_of
 from seqsmith.objective.teacher import teacher_forced
+from seqsmith.search.ctc import prefix_beam_search
+from seqsmith.search.ngram import NGrams
 
 ENCODERS = {
     "lstm": config.RecurrentEncoder(width=8, layers=2),
@@ -125,3 +127,17 @@ def test_a_head_alone_never_says_a_special_symbol(beam):
     model.ctc.bias[UNKNOWN] = model.ctc.bias[END] = 30.0
     for (answer,) in by_ctc_alone([model], batch_of([0, 2]).source, config.Search(beam=beam)):
         assert min(answer.ids, default=END + 1) > END
+
+
+@torch.no_grad()
+def test_a_language_model_has_a_say_in_what_a_head_alone_says():
+    model, source = model_of(ENCODERS["lstm"]), batch_of([0, 2]).source
+    language_model = NGrams.learn([[END + 2, END + 1, END]] * 9, order=3, size=SIZE)
+    settings = config.Search(beam=4, language_model="texts.txt", language_weight=50.0)
+    assert [answer.ids for (answer,) in by_ctc_alone([model], source, settings, language_model)] == [[5, 4]] * 2
+    unheard = config.Search(beam=1, language_model="texts.txt", language_weight=0.0)  # a prefix beam too
+    memory = model.encode(source)
+    log_p_BSV = model.ctc_log_p(memory)
+    log_p_BSV[:, :, [UNKNOWN, BEGIN, END]] = -float("inf")
+    expected = prefix_beam_search(log_p_BSV, memory.valid_BS.sum(1), beam=1)
+    assert by_ctc_alone([model], source, unheard, language_model) == expected

@@ -16,6 +16,7 @@ from seqsmith.search.answer import Answer
 from seqsmith.search.ctc import greedy_ctc, prefix_beam_search
 from seqsmith.search.ensemble import ensemble, joined
 from seqsmith.search.joint import ctc_state, paired, with_ctc
+from seqsmith.search.language import LanguageModel, Said
 from seqsmith.search.rules import forbid
 
 
@@ -42,19 +43,27 @@ def joint_step(
     return (steps[0], states[0]) if len(models) == 1 else (ensemble(steps), joined(states))
 
 
-def by_ctc_alone(models: Sequence[Seq2Seq], source: Source, settings: config.Search) -> list[list[Answer]]:
+def by_ctc_alone(
+    models: Sequence[Seq2Seq], source: Source, settings: config.Search, language_model: LanguageModel | None = None
+) -> list[list[Answer]]:
     """What the heads say without the decoders; of several models their mean probability at each step.
 
-    The settings about an answer's length mean nothing here: the recording has it.
+    The settings about an answer's length mean nothing here: the recording has it. A language model speaks of prefixes,
+    so with one a beam of 1 is a prefix beam too.
     """
     memories = [model.encode(source) for model in models]
     tables = [_sane(model, memory) for model, memory in zip(models, memories, strict=True)]
     log_p_BSV = tables[0] if len(tables) == 1 else torch.stack(tables).logsumexp(0) - math.log(len(tables))
     log_p_BSV = forbid(log_p_BSV.flatten(0, 1), (UNKNOWN, BEGIN, END)).view_as(log_p_BSV)
     length_B = memories[0].valid_BS.sum(1)
-    if (settings.beam or 1) == 1:
+    beam = settings.beam or 1
+    if beam == 1 and language_model is None:
         return greedy_ctc(log_p_BSV, length_B)
-    return prefix_beam_search(log_p_BSV, length_B, beam=settings.beam or 1, nbest=settings.nbest)
+    said = None
+    if language_model is not None:
+        rows, weight = len(log_p_BSV) * beam, settings.language_weight
+        said = Said.of_nothing(language_model, weight=weight, rows=rows, device=log_p_BSV.device)
+    return prefix_beam_search(log_p_BSV, length_B, beam=beam, nbest=settings.nbest, said=said)
 
 
 def _sane(model: Seq2Seq, memory: Memory) -> Tensor:

@@ -15,7 +15,7 @@ from seqsmith.engine.selfcheck import read_sample
 from seqsmith.errors import UserError
 from seqsmith.featurise import Featuriser, ids_in
 from seqsmith.model_folder import ModelFolder
-from seqsmith.search.joint import LanguageModel
+from seqsmith.search.language import LanguageModel
 from seqsmith.search.neural import NeuralLanguageModel
 from seqsmith.search.ngram import NGrams
 from seqsmith.text.vocabulary import END

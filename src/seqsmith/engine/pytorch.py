@@ -21,7 +21,8 @@ from seqsmith.model.seq2seq import Seq2Seq
 from seqsmith.model_folder import ModelFolder
 from seqsmith.search.answer import Answer, longest_answers
 from seqsmith.search.beam import beam_search
-from seqsmith.search.joint import LanguageModel, paired, with_language_model
+from seqsmith.search.joint import paired, with_language_model
+from seqsmith.search.language import LanguageModel
 from seqsmith.search.listed import listed_state, listed_step, unlisted
 from seqsmith.search.shortlist import Shortlist
 
@@ -65,7 +66,7 @@ class TorchEngine:
         source = source_batch(sources).to(self.device)
         weight = ctc_weight(self.models, settings)
         if weight == 1.0:
-            return by_ctc_alone(self.models, source, settings)
+            return by_ctc_alone(self.models, source, settings, self.language_model)
         if self.language_model is not None:
             step, state = joint_step(self.models, source, weight=weight)
             step = with_language_model(step, self.language_model.step, weight=settings.language_weight)

@@ -1,7 +1,13 @@
-"""When each word of an answer is said, from the CTC head or, where there is none, from the decoder's attention."""
+"""When each word of an answer is said, from the CTC head or, where there is none, from the decoder's attention.
+
+Both mark the moment at which a symbol is recognised, which is near its beginning, and not how long it sounds. So a word
+then reaches from where its sound begins to where it ends, by how loud the frames between its symbols and those of its
+neighbours are.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -10,16 +16,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqsmith.search.forced import Span, forced_alignment
+from seqsmith.speech.codec import FRAMES_PER_SECOND
 from seqsmith.speech.subtitles import Timed
 
 Decode = Callable[[Sequence[int]], str]
 
+_LEAST_WEIGHT = 1e-4  # of attention, so that one stray look does not decide
+_FLOOR, _TOP = 0.1, 0.9  # shares of the frames that are below what counts as the floor, and as loud
+_WIDEST = 10.0  # nats from the floor to loud, 43 decibels: digital silence makes no room noise loud
+_LEAST_RANGE = 1.0  # nats: a hum that never changes has no pauses
+_QUIET = 0.1  # of the way from the floor to loud: what is below is a pause
+_FARTHEST = FRAMES_PER_SECOND  # frames that a word may reach beyond its symbols
+
 
 def spans_of_attention(weight_TS: NDArray[np.floating[Any]]) -> list[Span]:
-    """Where the decoder looked hardest for each token but END, made to run forwards; rougher than a CTC head."""
-    best = np.maximum.accumulate(weight_TS[:-1].argmax(1)) if len(weight_TS) > 1 else np.zeros(0, np.int64)
-    ends = [*best[1:].tolist(), weight_TS.shape[1]]
-    return [Span(start, max(start + 1, end)) for start, end in zip(best.tolist(), ends, strict=False)]
+    """Where the decoder looked for each token but END: of all ways that never turn back, that of the most weight."""
+    if len(weight_TS) < 2:
+        return []
+    score_S, came = np.log(weight_TS[0] + _LEAST_WEIGHT), []
+    for weight_S in weight_TS[1:-1]:
+        best_S = np.maximum.accumulate(score_S)
+        came.append(np.maximum.accumulate(np.where(score_S == best_S, np.arange(len(best_S)), 0)))
+        score_S = best_S + np.log(weight_S + _LEAST_WEIGHT)
+    steps = [int(score_S.argmax())]
+    for came_S in reversed(came):
+        steps.append(int(came_S[steps[-1]]))
+    return [Span(step, step + 1) for step in reversed(steps)]
 
 
 def spans_of_ctc(log_p_SV: NDArray[np.floating[Any]], ids: Sequence[int]) -> list[Span]:
@@ -53,3 +75,42 @@ def word_times(
         reached = max(end, begun)
         timed.append(Timed(word, begun, reached))
     return timed
+
+
+def sounding(words: Sequence[Timed], energy_L: NDArray[np.floating[Any]], *, offset_seconds: float) -> list[Timed]:
+    """The words from where their sound begins to where it ends, given the log-energy of each frame.
+
+    Between two words the longest quiet stretch is the pause; where nothing is quiet they meet at the quietest frame,
+    and the first and last word reach the ends of the recording.
+    """
+    if not words:
+        return []
+    level_L = np.convolve(np.pad(energy_L.astype(np.float64), 1, mode="edge"), np.full(3, 1 / 3), "valid")
+    floor, top = np.quantile(level_L, (_FLOOR, _TOP))
+    floor = max(floor, top - _WIDEST)
+    quiet_L = level_L < min(floor + _QUIET * (top - floor), top - _LEAST_RANGE)
+    starts = [(word.start_seconds - offset_seconds) * FRAMES_PER_SECOND for word in words]
+    ends = [(word.end_seconds - offset_seconds) * FRAMES_PER_SECOND for word in words]
+    falls, rises = [], []
+    for before, after in zip([0.0, *ends], [*starts, float(len(level_L))], strict=True):
+        fall, rise = _pause(level_L, quiet_L, math.ceil(before), math.floor(after))
+        falls.append(min(max(fall, before), after, before + _FARTHEST))
+        rises.append(max(min(rise, after), before, after - _FARTHEST))
+    begun, ended = (
+        [round(offset_seconds + each / FRAMES_PER_SECOND, 3) for each in some] for some in (rises[:-1], falls[1:])
+    )
+    return [Timed(word.text, *edges) for word, *edges in zip(words, begun, ended, strict=True)]
+
+
+def _pause(level_L: NDArray[np.float64], quiet_L: NDArray[np.bool_], first: int, last: int) -> tuple[float, float]:
+    """Of the frames [first, last) between two words: where the one has ended, and where the other begins."""
+    edges = np.flatnonzero(np.diff(quiet_L[first:last], prepend=False, append=False)).reshape(-1, 2) + first
+    if len(edges):
+        fall, rise = edges[(edges[:, 1] - edges[:, 0]).argmax()].tolist()
+        return fall, rise + 2  # the mean of three frames hears a sound a frame early, and a frame of 25 ms another
+    if first == 0 or first >= last:
+        return first, first
+    if last == len(level_L):
+        return last, last
+    quietest = first + int(level_L[first:last].argmin()) + 0.5
+    return quietest, quietest

@@ -1,9 +1,11 @@
 """Decoding by CTC alone (Graves et al. 2006): the likeliest path, and prefix beam search over sums of paths.
 
-Prefix beam search (Hannun et al. 2014, algorithm 1, without a language model) keeps for each prefix the probability of
-all paths so far that end in its last symbol and of those that end in a blank. All sources and prefixes take a step of
-the encoder at once. A prefix can be reached from itself and from its parent; where both are in the beam, the two ways
-are added up, and the parent is known by a 64-bit hash of its symbols.
+Prefix beam search (Hannun et al. 2014, algorithm 1) keeps for each prefix the probability of all paths so far that end
+in its last symbol and of those that end in a blank. All sources and prefixes take a step of the encoder at once. A
+prefix can be reached from itself and from its parent; where both are in the beam, the two ways are added up, and the
+parent is known by a 64-bit hash of its symbols. A language model ranks prefixes beside that: what it says of one is
+said once, when the prefix is first reached, and of its end when all is heard; the paper's bonus for each word is left
+out.
 
 Axes: W prefixes of a source, S encoder steps, M = W + W V candidates, L symbols of the longest prefix.
 """
@@ -15,8 +17,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seqsmith.batch import PAD
+from seqsmith.batch import END, PAD
 from seqsmith.search.answer import Answer
+from seqsmith.search.language import Said
 
 BLANK = PAD
 _LEAST = -1e4  # of a symbol's log-probability, so that only a prefix that does not exist has none
@@ -60,19 +63,29 @@ class Prefixes:
 
 
 @torch.no_grad()
-def prefix_beam_search(log_p_BSV: Tensor, length_B: Tensor, *, beam: int, nbest: int = 1) -> list[list[Answer]]:
-    """The likeliest targets of each source, over the sums of their paths, best first."""
+def prefix_beam_search(
+    log_p_BSV: Tensor, length_B: Tensor, *, beam: int, nbest: int = 1, said: Said | None = None
+) -> list[list[Answer]]:
+    """The likeliest targets of each source, over the sums of their paths, best first.
+
+    `said` is what a language model says of B * W empty prefixes: it is added to the log-probability of each.
+    """
     assert 1 <= nbest <= beam, f"{nbest} best answers from a beam of {beam}"
     log_p_BSV = log_p_BSV.double().clamp_min(_LEAST)
     live = _start(len(log_p_BSV), beam, device=log_p_BSV.device)
     for step in range(log_p_BSV.shape[1]):
-        after = _advanced(live, log_p_BSV[:, step])
-        live = _where(step < length_B, after, live)
+        real_B = step < length_B
+        after, from_BW, grows_BW = _advanced(live, log_p_BSV[:, step], said)
+        live = _where(real_B, after, live)
+        said = said and _said_of(live, said, from_BW=from_BW, grows_BW=grows_BW, real_B=real_B)
+    score_BW = live.total_BW
+    if said is not None:
+        score_BW = score_BW + (said.log_p_N + said.next_NV[:, END]).view_as(score_BW)
+    best_BE = score_BW.argsort(dim=1, descending=True, stable=True)[:, :nbest]
     return [
-        [_answer(ids[:length].tolist(), total) for ids, length, total in rows if total > -float("inf")]
-        for rows in (
-            list(zip(ids[:nbest], length[:nbest], total[:nbest].tolist(), strict=True))
-            for ids, length, total in zip(live.id_BWL, live.length_BW.tolist(), live.total_BW, strict=True)
+        [_answer(ids[row][: length[row]].tolist(), score[row]) for row in best if score[row] > -float("inf")]
+        for ids, length, score, best in zip(
+            live.id_BWL, live.length_BW.tolist(), score_BW.tolist(), best_BE.tolist(), strict=True
         )
     ]
 
@@ -88,8 +101,8 @@ def _start(sources: int, beam: int, *, device: torch.device) -> Prefixes:
     return Prefixes(zero_BW[..., None].clone(), zero_BW, hash_BW, zero_BW - beam - 1, first_BW, none_BW)
 
 
-def _advanced(live: Prefixes, log_p_BV: Tensor) -> Prefixes:
-    """Every source one encoder step further."""
+def _advanced(live: Prefixes, log_p_BV: Tensor, said: Said | None) -> tuple[Prefixes, Tensor, Tensor]:
+    """Every source one encoder step further -> the best prefixes, which each continues, and whether it grew."""
     B, W = live.length_BW.shape
     last_BW = live.last_BW()
     total_BW = live.total_BW
@@ -110,13 +123,30 @@ def _advanced(live: Prefixes, log_p_BV: Tensor) -> Prefixes:
     taken.scatter_reduce_(2, symbol_of_child, is_child_BWW, "amax")
     grown_BWV = grown_BWV.masked_fill(taken, -float("inf"))
     candidate_BM = torch.cat([torch.logaddexp(stay_blank_BW, stay_symbol_BW), grown_BWV.flatten(1)], dim=1)
+    if said is not None:
+        log_p_BW1 = said.log_p_N.view(B, W, 1)
+        longer_BWV = log_p_BW1 + said.next_NV.view_as(grown_BWV)
+        candidate_BM = candidate_BM + torch.cat([log_p_BW1[..., 0], longer_BWV.flatten(1)], dim=1)
     best_BW = candidate_BM.topk(W, 1).indices
     return _chosen(live, best_BW, stay_blank_BW, stay_symbol_BW, grown_BWV)
 
 
+def _said_of(live: Prefixes, said: Said, *, from_BW: Tensor, grows_BW: Tensor, real_B: Tensor) -> Said:
+    """What the language model says of the prefixes that there are now; those of ended sources stay as they are."""
+    row_BW = torch.arange(from_BW.numel(), device=from_BW.device).view_as(from_BW)
+    moved_BW = torch.where(real_B[:, None], row_BW[:, :1] + from_BW, row_BW)
+    grows_BW = grows_BW & real_B[:, None] & (live.total_BW > -float("inf"))
+    return said.moved(
+        moved_BW.flatten(),
+        grows_N=grows_BW.flatten(),
+        id_N=live.last_BW().flatten(),
+        length_N=live.length_BW.flatten(),
+    )
+
+
 def _chosen(
     live: Prefixes, best_BW: Tensor, stay_blank_BW: Tensor, stay_symbol_BW: Tensor, grown_BWV: Tensor
-) -> Prefixes:
+) -> tuple[Prefixes, Tensor, Tensor]:
     _, W, V = grown_BWV.shape
     grows_BW = best_BW >= W
     extension_BW = (best_BW - W).clamp_min(0)
@@ -132,7 +162,7 @@ def _chosen(
     )
     hash_BW = live.hash_BW.gather(1, from_BW)
     symbol_BW = torch.where(grows_BW, grown_BWV.flatten(1).gather(1, extension_BW), stay_symbol_BW.gather(1, from_BW))
-    return Prefixes(
+    after = Prefixes(
         id_BWL=id_BWL,
         length_BW=length_BW + grows_BW,
         hash_BW=torch.where(grows_BW, (hash_BW + id_BW + 1) * _FACTOR, hash_BW),
@@ -140,6 +170,7 @@ def _chosen(
         blank_BW=stay_blank_BW.gather(1, from_BW).masked_fill(grows_BW, -float("inf")),
         symbol_BW=symbol_BW,
     )
+    return after, from_BW, grows_BW
 
 
 def _where(real_B: Tensor, after: Prefixes, before: Prefixes) -> Prefixes:

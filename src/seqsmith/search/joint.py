@@ -12,8 +12,6 @@ and looked up for all that may follow at once, with two cumulative sums over the
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import torch
 from torch import Tensor
 
@@ -30,13 +28,6 @@ def with_leftover(log_p_NV: Tensor) -> Tensor:
     rest_N = (1.0 - others.logsumexp(1).exp()).clamp_min(0.0).log()
     others[:, PAD] = rest_N
     return others
-
-
-class LanguageModel(Protocol):
-    """Whatever says which token comes next, over a model's target vocabulary, without having seen a source."""
-
-    def start(self, sources: int) -> State: ...
-    def step(self, id_N: Tensor, state: State) -> tuple[Tensor, State]: ...
 
 
 def with_language_model(step: Step, language_step: Step, *, weight: float) -> Step:

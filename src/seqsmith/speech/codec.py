@@ -100,6 +100,10 @@ class SpeechCodec:
         """How loud each normalised frame is, on a scale of its own: cepstra begin with it, mel bins add up to it."""
         return frame_LC[:, 0] if self.settings.bins is None else frame_LC.mean(1)
 
+    def energy(self, frame_LC: Frames) -> NDArray[np.float32]:
+        """The log-energy of each frame before normalisation; of features that are ready, how loud it is."""
+        return frame_LC[:, 0] if self.settings.bins is None else np.logaddexp.reduce(frame_LC, axis=1)
+
     def save(self, folder: Path, name: str) -> list[str]:
         """Write the files called `name` and return their names; settings are kept elsewhere."""
         if self.normalisation is None:
