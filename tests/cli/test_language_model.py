@@ -24,7 +24,19 @@ def texts(seqsmith: Seqsmith, folder: Path, small: tuple[str, ...]) -> Path:
     digits = [[(first + step) % 10 for step in range(chance.randint(2, 6))] for first in range(10) for _ in range(30)]
     reversal.write(folder / "texts.tsv", [(".", "".join(map(str, text))) for text in digits])
     told = seqsmith(
-        "train", "texts.tsv", "--out", "lm", *small, "--set", "train.updates=150", "--set", "train.rate=0.02"
+        "train",
+        "texts.tsv",
+        "--out",
+        "lm",
+        *small,
+        "--set",
+        "train.updates=150",
+        "--set",
+        "train.rate=0.02",
+        "--set",
+        "train.epochs=40",
+        "--set",
+        "train.early_stop=0",
     )
     assert told.code == 0, told.err
     assert "no target (the sources are a few that repeat) of theirs is left in training" in told.err
