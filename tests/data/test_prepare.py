@@ -136,16 +136,18 @@ def test_a_named_pipe_is_read_once(pairs: Path, cache: Path) -> None:
     writer.join()
 
 
-def test_features_tell_sources_apart_and_are_left_out_where_there_are_none(pairs: Path, cache: Path) -> None:
+def test_features_tell_pairs_apart_but_not_sources_and_are_left_out_where_there_are_none(
+    pairs: Path, cache: Path
+) -> None:
     roles = (*ROLES, Role("features", "features", None))
     tagged = pairs.with_name("tagged.tsv")
-    tagged.write_text("source\ttarget\tfeatures\nwalk\twalked\tPST\nwalk\twalks\tPRS\n")
+    tagged.write_text("source\ttarget\tfeatures\nwalk\twalked\tPST\nwalk\twalked\tPTCP\n")
     plain = (Role("features", None, None), *ROLES)
     assert set(gather([Corpus(path=str(pairs))], plain, Data(), cache).text) == {"source", "target"}
     both = gather([Corpus(path=str(tagged)), Corpus(path=str(pairs))], roles[:2] + plain[:1], Data(), cache)
-    assert [texts["features"] for texts in _texts(both)] == ["PST", "PRS", "", "", ""]
-    assert len(set(both.source_hash.tolist())) == 5
-    assert len(set(gather([Corpus(path=str(tagged))], ROLES, Data(), cache).source_hash.tolist())) == 1
+    assert [texts["features"] for texts in _texts(both)] == ["PST", "PTCP", "", "", ""]
+    assert [len(set(hashes.tolist())) for hashes in (both.source_hash, both.target_hash, both.pair_hash)] == [4, 4, 5]
+    assert len(set(gather([Corpus(path=str(tagged))], ROLES, Data(), cache).pair_hash.tolist())) == 1
 
 
 def test_ids_belong_to_their_rows_and_too_long_pairs_are_counted(pairs: Path, cache: Path) -> None:

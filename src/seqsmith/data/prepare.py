@@ -26,7 +26,7 @@ from seqsmith.data.corpus import read_rows
 from seqsmith.data.counts import PLACES, Counts, Tally
 from seqsmith.data.files import shown, suffix
 from seqsmith.data.ragged import Ragged, RaggedWriter, read_column
-from seqsmith.data.split import Hashes, hash_texts
+from seqsmith.data.split import Hashes, hash_texts, pair_hashes
 from seqsmith.data.statistics import TextStatistics
 from seqsmith.errors import UserError
 
@@ -66,12 +66,17 @@ class Gathered:
 
     @property
     def source_hash(self) -> Hashes:
-        """Of source and features together; mapped anew, as no more than the split has to hold it."""
+        """Of the sources without their features; mapped anew, as no more than the split has to hold it."""
         return read_column(self.folder / "source_hash", "<u8")
 
     @property
     def target_hash(self) -> Hashes:
         return read_column(self.folder / "target_hash", "<u8")
+
+    @property
+    def pair_hash(self) -> Hashes:
+        """Of source, target and features together."""
+        return read_column(self.folder / "pair_hash", "<u8")
 
     def __len__(self) -> int:
         return len(self.line)
@@ -225,8 +230,8 @@ class _TextWriter:
         self.statistics = {role.name: TextStatistics() for role in roles}
         with ExitStack() as stack:
             self._text = {role.name: stack.enter_context(RaggedWriter(folder, role.name, np.uint8)) for role in roles}
-            names = ("line", "source_hash", "target_hash")
-            self._line, self._source, self._target = (stack.enter_context((folder / name).open("wb")) for name in names)
+            names = ("line", "source_hash", "target_hash", "pair_hash")
+            self._file = {name: stack.enter_context((folder / name).open("wb")) for name in names}
             self._stack = stack.pop_all()
 
     def append(self, rows: Rows) -> None:
@@ -235,11 +240,13 @@ class _TextWriter:
             texts = rows.fields.get(role) or [""] * len(rows.line)
             writer.append_texts(texts)
             self.statistics[role].add(texts)
-        sides = [texts for role, texts in rows.fields.items() if role != "target"]
-        source = ["\x1f".join(filter(None, texts)) for texts in zip(*sides, strict=True)]
-        self._line.write(np.array(rows.line, np.int64).tobytes())
-        self._source.write(hash_texts(source).tobytes())
-        self._target.write(hash_texts(rows.fields["target"]).tobytes())
+        source, target = (hash_texts(rows.fields[role]) for role in ("source", "target"))
+        pair = pair_hashes(source, target)
+        for role in rows.fields.keys() - {"source", "target"}:
+            pair = pair_hashes(pair, hash_texts(rows.fields[role]))
+        columns = {"source_hash": source, "target_hash": target, "pair_hash": pair}
+        for name, column in {"line": np.array(rows.line, np.int64), **columns}.items():
+            self._file[name].write(column.tobytes())
         self.rows += len(rows.line)
 
     def __enter__(self) -> _TextWriter:
