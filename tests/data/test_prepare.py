@@ -111,6 +111,20 @@ def test_a_damaged_cache_is_built_again(pairs: Path, cache: Path) -> None:
     assert _texts(gather(corpora, ROLES, Data(), cache)) == texts
 
 
+def test_a_cache_that_something_wrote_into_is_built_again(pairs: Path, cache: Path) -> None:
+    corpora = [Corpus(path=str(pairs))]
+    gathered = gather(corpora, ROLES, Data(), cache)
+    texts, rows = _texts(gathered), np.arange(3)
+    ids = _encode(gathered, rows, cache).target.value.tolist()
+    for path in cache.rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"\xff" * path.stat().st_size)
+            os.utime(path, (1e9, 1e9))  # the clock may not have ticked since it was built
+    gathered = gather(corpora, ROLES, Data(), cache)
+    assert _texts(gathered) == texts
+    assert _encode(gathered, rows, cache).target.value.tolist() == ids
+
+
 def test_standard_input_is_read_once_and_named_in_messages(
     pairs: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
