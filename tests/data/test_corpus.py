@@ -365,7 +365,7 @@ def test_bad_utf8_on_one_side_drops_the_pair(tmp_path: Path) -> None:
         (1, "a", "A"),
         (3, "c", "C"),
     ]
-    assert counts.bad_utf8_skipped.places == [f"{source}:2", f"{source}:4"]
+    assert counts.bad_utf8_skipped.places == [f"{source}:2", f"{target}:4"]
     assert "a.en:4: not UTF-8" in message(written(tmp_path, b"a\nb\nc\nd\n", "a.de"), target)
 
 
@@ -455,6 +455,22 @@ def test_missing_lines_are_found_by_the_lengths_of_all_others(tmp_path: Path, go
 def test_lengths_that_tell_nothing_name_no_line(tmp_path: Path) -> None:
     source, target = written(tmp_path, "word\n" * 50, "a.de"), written(tmp_path, "word\n" * 49, "a.en")
     assert message(source, target).endswith("belong to line n of the other." + LOOK)
+
+
+def test_what_is_wrong_in_one_of_two_parallel_files_is_placed_in_it(tmp_path: Path) -> None:
+    source = written(tmp_path, b"a\n\nc\nd\xff\ne\x01\n\n", "a.de")
+    target = written(tmp_path, "a\nb\n\u200ec\nd\ne\n\n".encode() + b"f\xff\n", "a.en")
+    source.write_bytes(source.read_bytes() + b"g\n")
+    counts = Counts()
+    rows_of(source, target, data=config.Data(bad_utf8="skip"), counts=counts)
+    assert counts.bad_utf8_skipped.places == [f"{source}:4", f"{target}:7"]
+    assert counts.empty.places == [f"{source}:2", f"{source}:6"]
+    assert (counts.control.places, counts.bidi.places) == ([f"{source}:5"], [f"{target}:3"])
+    target.write_bytes(b"a\nb\nc\nd\n\n\ng\n")
+    found = message(source, target, data=config.Data(bad_utf8="skip", empty="error"))
+    assert found.startswith("a.de:2: the source is empty.")
+    source.write_bytes(b"a\nb\nc\nd\ne\n\ng\n")
+    assert message(source, target, data=config.Data(empty="error")).startswith("a.en:5: the target is empty.")
 
 
 def test_parallel_files_may_hold_tabs_and_commas(tmp_path: Path) -> None:

@@ -176,6 +176,15 @@ def test_ids_belong_to_their_rows_and_too_long_pairs_are_counted(pairs: Path, ca
     assert encoded.corpus.tolist() == [0]
 
 
+def test_a_long_side_of_two_parallel_files_is_placed_in_its_own(tmp_path: Path, cache: Path) -> None:
+    paths = [tmp_path / name for name in ("a.de", "a.en")]
+    for path, lines in zip(paths, ("a\nlong\nc\n", "a\nb\nlong\n"), strict=True):
+        path.write_text(lines)
+    gathered = gather([Corpus(path=str(paths[0]), target=str(paths[1]))], ROLES, Data(), cache)
+    counts = _encode(gathered, [0, 1, 2], cache, source=3, target=3).counts
+    assert [counts[side].places for side in ("source", "target")] == [[f"{paths[0]}:2"], [f"{paths[1]}:3"]]
+
+
 def test_encoding_depends_on_rows_key_and_limits(pairs: Path, cache: Path) -> None:
     gathered = gather([Corpus(path=str(pairs))], ROLES, Data(), cache)
     first = _encode(gathered, [0, 1], cache)

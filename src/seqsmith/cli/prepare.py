@@ -294,7 +294,7 @@ def tell_impossible(settings: config.Settings, train: Encoded, say: Say) -> None
     if len(short):
         say(
             f"  {len(short):,} of {len(train):,} training targets are longer than their recordings after subsampling, "
-            f"the first at {train.gathered.where(int(train.row[short[0]]))}: CTC learns nothing from these. "
+            f"the first at {train.gathered.where(int(train.row[short[0]]), 'target')}: CTC learns nothing from these. "
             "Are transcripts and recordings mixed up? If not, lower model.subsample."
         )
 

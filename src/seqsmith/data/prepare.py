@@ -85,10 +85,11 @@ class Gathered:
         """Which corpus each row comes from."""
         return np.searchsorted(self.start, rows, side="right") - 1
 
-    def where(self, row: int) -> str:
-        """The place of a row, as messages name it."""
+    def where(self, row: int, side: str = "source") -> str:
+        """The place of a side of a row, as messages name it."""
         corpus = self.corpora[int(self.corpus(np.array([row]))[0])]
-        return f"{shown(corpus.path)}:{self.line[row]}"
+        path = corpus.target if side == "target" and corpus.target is not None else corpus.path
+        return f"{shown(path)}:{self.line[row]}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -296,7 +297,7 @@ def encode(
         Ragged.open(folder, "target"),
         read_column(folder / "row", np.int64),
         read_column(folder / "corpus", np.uint16),
-        {column: _tally(found, gathered) for column, found in facts["too_long"].items()},
+        {side: _tally(found, gathered, side) for side, found in facts["too_long"].items()},
     )
 
 
@@ -323,12 +324,12 @@ def _encode(gathered: Gathered, rows: NDArray[np.int64], columns: Mapping[str, C
             corpus_file.write(gathered.corpus(block[keep]).astype(np.uint16).tobytes())
     found = {name: {"count": len(rows), "rows": rows[:PLACES]} for name, rows in too_long.items()}
     if 0 < len(rows) == sum(len(left_out) for left_out in too_long.values()):
-        raise NoneShort(_all_too_long({name: _tally(one, gathered) for name, one in found.items()}, columns))
+        raise NoneShort(_all_too_long({name: _tally(one, gathered, name) for name, one in found.items()}, columns))
     (folder / FACTS).write_text(json.dumps({"too_long": found}), encoding="utf-8")
 
 
-def _tally(found: dict[str, Any], gathered: Gathered) -> Tally:
-    return Tally(found["count"], [gathered.where(row) for row in found["rows"]])
+def _tally(found: dict[str, Any], gathered: Gathered, side: str) -> Tally:
+    return Tally(found["count"], [gathered.where(row, side) for row in found["rows"]])
 
 
 def _blocks(gathered: Gathered, rows: NDArray[np.int64], *, most: int) -> Iterator[NDArray[np.int64]]:
