@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 PLACES = 5
-"""How many places of each kind are remembered."""
+"""How many places of each kind are remembered or told."""
 
 
 @dataclass
@@ -15,10 +15,11 @@ class Tally:
 
     count: int = 0
     places: list[str] = field(default_factory=list)
+    most: int = PLACES  # places that are remembered
 
     def add(self, path: str, lines: Sequence[int]) -> None:
         self.count += len(lines)
-        self.places += [f"{path}:{line}" for line in lines[: PLACES - len(self.places)]]
+        self.places += [f"{path}:{line}" for line in lines[: self.most - len(self.places)]]
 
 
 def told(tallies: Iterable[tuple[Tally, str]]) -> Iterator[str]:
