@@ -132,6 +132,19 @@ def test_nulls_are_empty_texts(tmp_path: Path) -> None:
     assert counts.empty.places == [f"{path}:1", f"{path}:3"]
 
 
+def test_keys_of_no_role_are_counted_once(tmp_path: Path) -> None:
+    content = '{"source": "a", "target": "b"}\n\n'
+    content += (
+        '{"id": 1, "source": "a", "target": "b", "n": {"m": 2}}\n{"m": 0, "id": 2, "target": "b", "source": "a"}\n'
+    )
+    counts = Counts()
+    assert len(rows_of(written(tmp_path, content, "a.jsonl"), counts=counts)) == 3
+    assert (counts.unused_columns.count, counts.unused_columns.places[0]) == (3, f"{tmp_path}/a.jsonl:3")
+    counts = Counts()
+    assert len(rows_of(tmp_path / "a.jsonl", wanted=roles()[:1], counts=counts)) == 3
+    assert counts.unused_columns.count == 0  # whoever only answers leaves out more
+
+
 def test_parquet_columns_of_one_name_are_read_by_number(tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
@@ -296,6 +309,10 @@ def test_an_open_quotation_mark_does_not_swallow_the_file(tmp_path: Path) -> Non
         ("{", "not JSON: Expecting property name enclosed in double quotes at character 2 of the line."),
         ("[" * 100_000, "not JSON that can be read: "),
         ("9" * 5000, "not JSON that can be read: "),
+        (
+            '{"source": "a", "target": "x", "source": "b"}',
+            "the key `source` is there twice in one object; expected each key once. Take one of them out.",
+        ),
         ('["a", "b"]', 'expected a JSON object such as {"source": ..., "target": ...}, found a list.'),
         ('{"source": 1.5, "target": "b"}', 'expected a text in quotation marks for "source", found the number 1.5.'),
         ('{"source": ["a"], "target": "b"}', 'expected a text in quotation marks for "source", found a list.'),
@@ -391,7 +408,7 @@ def test_what_a_table_without_known_names_leaves_unclear_is_told(tmp_path: Path)
     assert list(counts.sentences()) == [
         "First rows read as examples (are they names of columns? Set data.header=true): 1, the first at "
         f"{tmp_path}/a.csv:1.",
-        "Columns that are left out, for no setting asks for them (tags? Set data.features): 1, the first at "
+        "Columns or keys that are left out, for no setting asks for them (tags? Set data.features): 1, the first at "
         f"{tmp_path}/a.csv:1.",
     ]
     counts = Counts()

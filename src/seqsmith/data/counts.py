@@ -54,7 +54,10 @@ class Counts:
         tallies = (
             (self.headers, "Header lines taken for column names"),
             (self.nameless, "First rows read as examples (are they names of columns? Set data.header=true)"),
-            (self.unused_columns, "Columns that are left out, for no setting asks for them (tags? Set data.features)"),
+            (
+                self.unused_columns,
+                "Columns or keys that are left out, for no setting asks for them (tags? Set data.features)",
+            ),
             (self.empty, "Rows left out because source or target is empty"),
             (self.bad_utf8_skipped, "Rows left out because they are not UTF-8"),
             (self.bad_utf8_replaced, "Lines with bytes that are not UTF-8, replaced by U+FFFD"),
