@@ -50,7 +50,7 @@ DATA: dict[str, tuple[dict[str, bytes], tuple[str, ...], str]] = {
     "NUL": (
         {"a.tsv": b"a\tb\nc\x00\td\n"},
         ("a.tsv",),
-        "a.tsv:2: found a NUL byte; expected UTF-8 text. Is the file binary, or in UTF-16?",
+        "a.tsv:2: byte 2 of the line is NUL (0x00); expected UTF-8 text. Is the file binary, or in UTF-16?",
     ),
     "lines of an old Macintosh": (
         {"a.tsv": b"a\tb\rc\td\re\tf\r"},

@@ -1,6 +1,9 @@
 import json
 import os
 import resource
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,13 +53,16 @@ def test_who_loses_the_race_leaves_the_winner_in_place(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
-@pytest.mark.parametrize("damage", ["cut", "removed", "no manifest", "odd manifest"])
+@pytest.mark.parametrize("damage", ["cut", "overwritten", "removed", "no manifest", "odd manifest"])
 def test_a_damaged_folder_is_seen_and_replaced(tmp_path: Path, damage: str) -> None:
     _build(tmp_path, "first")
     file, manifest = tmp_path / "digest" / "file", tmp_path / "digest" / MANIFEST
     match damage:
         case "cut":
             file.write_text("f")
+        case "overwritten":
+            file.write_text("f" * 5)
+            _old(file)  # the clock may not have ticked since it was built
         case "removed":
             file.unlink()
         case "no manifest":
@@ -102,18 +108,54 @@ def test_builds_that_were_killed_long_ago_are_swept_away(tmp_path: Path) -> None
     assert sorted(path.name for path in tmp_path.iterdir()) == [".building-new", "digest"]
 
 
+def test_builds_of_killed_processes_are_swept_away_and_those_that_go_on_stay(tmp_path: Path) -> None:
+    killed = "import os, sys; from pathlib import Path; from seqsmith.data.cache import build\n"
+    killed += "with build(Path(sys.argv[1]), 'digest'):\n    os._exit(9)"
+    subprocess.run([sys.executable, "-c", killed, str(tmp_path)])
+    [left] = tmp_path.iterdir()
+    with build(tmp_path, "slow") as slow:
+        for path in (left, slow):
+            os.utime(path, (time.time() - 120,) * 2)
+        _build(tmp_path, "x")
+        assert sorted(path.name for path in tmp_path.iterdir()) == [slow.name, "digest"]
+
+
 def test_a_content_digest_is_remembered_only_while_the_file_is_the_same(tmp_path: Path) -> None:
     file = tmp_path / "train.tsv"
     file.write_text("a\tb\n")
     _old(file)
     digest = content_digest(str(file), tmp_path)
     memo = json.loads((tmp_path / "contents.json").read_text())
-    assert [entry[2] for entry in memo.values()] == [digest]
-    memo[str(file.resolve())][2] = "remembered"
+    assert [entry[-1] for entry in memo.values()] == [digest]
+    memo[str(file.resolve())][-1] = "remembered"
     (tmp_path / "contents.json").write_text(json.dumps(memo))
     assert content_digest(str(file), tmp_path) == "remembered"
     file.write_text("a\tc\n")
     assert content_digest(str(file), tmp_path) not in (digest, "remembered")
+
+
+@pytest.mark.parametrize("how", ["in place", "another inode"])
+def test_a_file_replaced_by_one_of_equal_size_and_time_is_read_anew(tmp_path: Path, how: str) -> None:
+    file, other = tmp_path / "train.tsv", tmp_path / "other.tsv"
+    file.write_text("a\tb\n")
+    other.write_text("a\tc\n")
+    _old(file)
+    digest = content_digest(str(file), tmp_path)
+    if how == "in place":
+        file.write_bytes(other.read_bytes())
+        _until_the_clock_ticks(file)
+        _old(file)
+    else:
+        _old(other)
+        other.rename(file)
+    assert content_digest(str(file), tmp_path) != digest
+
+
+def _until_the_clock_ticks(file: Path) -> None:
+    """Touch a file until the time of its inode is another, a few milliseconds at the most."""
+    before = file.stat().st_ctime_ns
+    while file.stat().st_ctime_ns == before:
+        _old(file)
 
 
 def test_a_file_that_may_still_change_within_the_same_tick_is_not_remembered(tmp_path: Path) -> None:
@@ -122,13 +164,13 @@ def test_a_file_that_may_still_change_within_the_same_tick_is_not_remembered(tmp
     assert not (tmp_path / "contents.json").exists()
 
 
-@pytest.mark.parametrize("damage", ["{", "[]"])
+@pytest.mark.parametrize("damage", ["{", "[]", '{"FILE": 3}'])
 def test_a_damaged_memory_is_forgotten(tmp_path: Path, damage: str) -> None:
     file = tmp_path / "train.tsv"
     file.write_text("a\tb\n")
     _old(file)
     digest = content_digest(str(file), tmp_path)
-    (tmp_path / "contents.json").write_text(damage)
+    (tmp_path / "contents.json").write_text(damage.replace("FILE", str(file.resolve())))
     assert content_digest(str(file), tmp_path) == digest
 
 

@@ -132,6 +132,19 @@ def test_nulls_are_empty_texts(tmp_path: Path) -> None:
     assert counts.empty.places == [f"{path}:1", f"{path}:3"]
 
 
+def test_keys_of_no_role_are_counted_once(tmp_path: Path) -> None:
+    content = '{"source": "a", "target": "b"}\n\n'
+    content += (
+        '{"id": 1, "source": "a", "target": "b", "n": {"m": 2}}\n{"m": 0, "id": 2, "target": "b", "source": "a"}\n'
+    )
+    counts = Counts()
+    assert len(rows_of(written(tmp_path, content, "a.jsonl"), counts=counts)) == 3
+    assert (counts.unused_columns.count, counts.unused_columns.places[0]) == (3, f"{tmp_path}/a.jsonl:3")
+    counts = Counts()
+    assert len(rows_of(tmp_path / "a.jsonl", wanted=roles()[:1], counts=counts)) == 3
+    assert counts.unused_columns.count == 0  # whoever only answers leaves out more
+
+
 def test_parquet_columns_of_one_name_are_read_by_number(tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
@@ -296,6 +309,10 @@ def test_an_open_quotation_mark_does_not_swallow_the_file(tmp_path: Path) -> Non
         ("{", "not JSON: Expecting property name enclosed in double quotes at character 2 of the line."),
         ("[" * 100_000, "not JSON that can be read: "),
         ("9" * 5000, "not JSON that can be read: "),
+        (
+            '{"source": "a", "target": "x", "source": "b"}',
+            "the key `source` is there twice in one object; expected each key once. Take one of them out.",
+        ),
         ('["a", "b"]', 'expected a JSON object such as {"source": ..., "target": ...}, found a list.'),
         ('{"source": 1.5, "target": "b"}', 'expected a text in quotation marks for "source", found the number 1.5.'),
         ('{"source": ["a"], "target": "b"}', 'expected a text in quotation marks for "source", found a list.'),
@@ -365,7 +382,7 @@ def test_bad_utf8_on_one_side_drops_the_pair(tmp_path: Path) -> None:
         (1, "a", "A"),
         (3, "c", "C"),
     ]
-    assert counts.bad_utf8_skipped.places == [f"{source}:2", f"{source}:4"]
+    assert counts.bad_utf8_skipped.places == [f"{source}:2", f"{target}:4"]
     assert "a.en:4: not UTF-8" in message(written(tmp_path, b"a\nb\nc\nd\n", "a.de"), target)
 
 
@@ -391,7 +408,7 @@ def test_what_a_table_without_known_names_leaves_unclear_is_told(tmp_path: Path)
     assert list(counts.sentences()) == [
         "First rows read as examples (are they names of columns? Set data.header=true): 1, the first at "
         f"{tmp_path}/a.csv:1.",
-        "Columns that are left out, for no setting asks for them (tags? Set data.features): 1, the first at "
+        "Columns or keys that are left out, for no setting asks for them (tags? Set data.features): 1, the first at "
         f"{tmp_path}/a.csv:1.",
     ]
     counts = Counts()
@@ -455,6 +472,22 @@ def test_missing_lines_are_found_by_the_lengths_of_all_others(tmp_path: Path, go
 def test_lengths_that_tell_nothing_name_no_line(tmp_path: Path) -> None:
     source, target = written(tmp_path, "word\n" * 50, "a.de"), written(tmp_path, "word\n" * 49, "a.en")
     assert message(source, target).endswith("belong to line n of the other." + LOOK)
+
+
+def test_what_is_wrong_in_one_of_two_parallel_files_is_placed_in_it(tmp_path: Path) -> None:
+    source = written(tmp_path, b"a\n\nc\nd\xff\ne\x01\n\n", "a.de")
+    target = written(tmp_path, "a\nb\n\u200ec\nd\ne\n\n".encode() + b"f\xff\n", "a.en")
+    source.write_bytes(source.read_bytes() + b"g\n")
+    counts = Counts()
+    rows_of(source, target, data=config.Data(bad_utf8="skip"), counts=counts)
+    assert counts.bad_utf8_skipped.places == [f"{source}:4", f"{target}:7"]
+    assert counts.empty.places == [f"{source}:2", f"{source}:6"]
+    assert (counts.control.places, counts.bidi.places) == ([f"{source}:5"], [f"{target}:3"])
+    target.write_bytes(b"a\nb\nc\nd\n\n\ng\n")
+    found = message(source, target, data=config.Data(bad_utf8="skip", empty="error"))
+    assert found.startswith("a.de:2: the source is empty.")
+    source.write_bytes(b"a\nb\nc\nd\ne\n\ng\n")
+    assert message(source, target, data=config.Data(empty="error")).startswith("a.en:5: the target is empty.")
 
 
 def test_parallel_files_may_hold_tabs_and_commas(tmp_path: Path) -> None:

@@ -46,28 +46,32 @@ def test_the_report_is_the_naive_count(
     assert part.pairs == len(pairs)
     repeats = [n for n, pair in enumerate(pairs, 1) if pair in pairs[: n - 1]]
     assert part.findings["repeated pairs"].count == len(repeats)
-    assert lines_of(part.findings["repeated pairs"].places) == repeats[:5]
+    assert lines_of(part.findings["repeated pairs"].places) == repeats
     times = Counter(source for source, _ in set(pairs))
     several = [n for n, (s, _) in enumerate(pairs, 1) if times[s] > 1 and s not in [s for s, _ in pairs[: n - 1]]]
     assert part.findings["sources with several targets"].count == len(several)
-    assert lines_of(part.findings["sources with several targets"].places) == several[:5]
+    assert lines_of(part.findings["sources with several targets"].places) == several
     same = [n for n, (s, t) in enumerate(pairs, 1) if s == t]
-    assert lines_of(part.findings["source and target the same"].places) == same[:5]
-    shared = [n for n, (s, _) in enumerate(dev, 1) if s in times]
-    assert report.overlap["sources of dev in train"].count == len(shared)
+    assert lines_of(part.findings["source and target the same"].places) == same
+    for number, side in enumerate(("sources", "targets")):
+        texts = [pair[number] for pair in pairs]
+        found = report.overlap[f"{side} of dev in train"]
+        shared = [(n, pair[number]) for n, pair in enumerate(dev, 1) if pair[number] in texts]
+        expected = [f"{folder}/dev:{n} ({folder}/train:{texts.index(text) + 1})" for n, text in shared]
+        assert (found.count, list(found.places)) == (len(shared), expected)
     assert report.overlap["pairs of dev in train"].count == sum(pair in pairs for pair in dev)
-    for role, texts in zip(("source", "target"), zip(*pairs, strict=True), strict=True):
+    for role, column in zip(("source", "target"), zip(*pairs, strict=True), strict=True):
         side = part.sides[role]
-        counted = Counter("".join(texts))
+        counted = Counter("".join(column))
         assert side.alphabet == len(counted)
         for character in side.rarest:
             symbol = chr(int(character.code[2:], 16))
             assert character.count == counted[symbol]
-            assert lines_of((character.place,)) == [next(n for n, text in enumerate(texts, 1) if symbol in text)]
-        lengths = sorted(map(len, texts))
+            assert lines_of((character.place,)) == [next(n for n, text in enumerate(column, 1) if symbol in text)]
+        lengths = sorted(map(len, column))
         assert (side.characters.least, side.characters.most) == (lengths[0], lengths[-1])
         assert side.characters.median == lengths[len(lengths) // 2]
-        assert side.words.most == max(len(text.split()) for text in texts)
+        assert side.words.most == max(len(text.split()) for text in column)
 
 
 def test_overlap_names_both_places(tmp_path: Path) -> None:
@@ -75,6 +79,25 @@ def test_overlap_names_both_places(tmp_path: Path) -> None:
     assert report.overlap["pairs of dev in train"].places == (f"{tmp_path}/dev:2 ({tmp_path}/train:2)",)
     assert report.overlap["sources of test in dev"].places == (f"{tmp_path}/test:1 ({tmp_path}/dev:2)",)
     assert report.overlap["pairs of test in train"].count == 0
+
+
+def test_targets_of_parallel_files_are_placed_in_their_own_file(tmp_path: Path) -> None:
+    corpora = []
+    for name, lines in (("train", ("a\nb\n", "x\ny\n")), ("dev", ("c\n", "y\n"))):
+        paths = [tmp_path / f"{name}.{side}" for side in ("de", "en")]
+        for path, content in zip(paths, lines, strict=True):
+            path.write_text(content)
+        corpora.append(config.Corpus(path=str(paths[0]), target=str(paths[1])))
+    report = inspect_corpus(corpora[0], ROLES, config.Data(), dev=corpora[1])
+    assert report.overlap["targets of dev in train"].places == (f"{tmp_path}/dev.en:1 ({tmp_path}/train.en:2)",)
+
+
+def test_json_has_the_places_and_the_text_the_first_of_them(tmp_path: Path) -> None:
+    report = report_on(tmp_path, "a\tb\n" * 10_010 + "\n" * 10_001)
+    found = report.as_dict()["parts"]["train"]["findings"]
+    for what, count in (("repeated pairs", 10_009), ("empty rows", 10_001)):
+        assert (found[what]["count"], len(found[what]["places"])) == (count, 10_000)
+    assert sum("(as " in line for line in "\n".join(report.lines()).split("\n")) == 5
 
 
 def test_a_swapped_pair_is_another_pair(tmp_path: Path) -> None:

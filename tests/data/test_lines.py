@@ -110,9 +110,10 @@ def test_foreign_files_are_refused_with_advice(tmp_path: Path, content: bytes, w
         texts_of(written(tmp_path, content))
 
 
-def test_nul_is_refused_with_its_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"a.txt:3: found a NUL byte; expected UTF-8 text"):
-        texts_of(written(tmp_path, b"a\nb\nc\0d\ne\n"))
+def test_nul_is_refused_with_its_line_and_byte(tmp_path: Path) -> None:
+    for content, place in ((b"a\nb\nc\0d\ne\n", "3: byte 2"), (b"\0", "1: byte 1"), (b"a\n\0\n", "2: byte 1")):
+        with pytest.raises(UserError, match=rf"a.txt:{place} of the line is NUL \(0x00\); expected UTF-8 text"):
+            texts_of(written(tmp_path, content))
 
 
 def test_a_line_at_the_limit_passes_and_one_byte_more_does_not(tmp_path: Path) -> None:

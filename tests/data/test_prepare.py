@@ -111,6 +111,20 @@ def test_a_damaged_cache_is_built_again(pairs: Path, cache: Path) -> None:
     assert _texts(gather(corpora, ROLES, Data(), cache)) == texts
 
 
+def test_a_cache_that_something_wrote_into_is_built_again(pairs: Path, cache: Path) -> None:
+    corpora = [Corpus(path=str(pairs))]
+    gathered = gather(corpora, ROLES, Data(), cache)
+    texts, rows = _texts(gathered), np.arange(3)
+    ids = _encode(gathered, rows, cache).target.value.tolist()
+    for path in cache.rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"\xff" * path.stat().st_size)
+            os.utime(path, (1e9, 1e9))  # the clock may not have ticked since it was built
+    gathered = gather(corpora, ROLES, Data(), cache)
+    assert _texts(gathered) == texts
+    assert _encode(gathered, rows, cache).target.value.tolist() == ids
+
+
 def test_standard_input_is_read_once_and_named_in_messages(
     pairs: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,16 +150,18 @@ def test_a_named_pipe_is_read_once(pairs: Path, cache: Path) -> None:
     writer.join()
 
 
-def test_features_tell_sources_apart_and_are_left_out_where_there_are_none(pairs: Path, cache: Path) -> None:
+def test_features_tell_pairs_apart_but_not_sources_and_are_left_out_where_there_are_none(
+    pairs: Path, cache: Path
+) -> None:
     roles = (*ROLES, Role("features", "features", None))
     tagged = pairs.with_name("tagged.tsv")
-    tagged.write_text("source\ttarget\tfeatures\nwalk\twalked\tPST\nwalk\twalks\tPRS\n")
+    tagged.write_text("source\ttarget\tfeatures\nwalk\twalked\tPST\nwalk\twalked\tPTCP\n")
     plain = (Role("features", None, None), *ROLES)
     assert set(gather([Corpus(path=str(pairs))], plain, Data(), cache).text) == {"source", "target"}
     both = gather([Corpus(path=str(tagged)), Corpus(path=str(pairs))], roles[:2] + plain[:1], Data(), cache)
-    assert [texts["features"] for texts in _texts(both)] == ["PST", "PRS", "", "", ""]
-    assert len(set(both.source_hash.tolist())) == 5
-    assert len(set(gather([Corpus(path=str(tagged))], ROLES, Data(), cache).source_hash.tolist())) == 1
+    assert [texts["features"] for texts in _texts(both)] == ["PST", "PTCP", "", "", ""]
+    assert [len(set(hashes.tolist())) for hashes in (both.source_hash, both.target_hash, both.pair_hash)] == [4, 4, 5]
+    assert len(set(gather([Corpus(path=str(tagged))], ROLES, Data(), cache).pair_hash.tolist())) == 1
 
 
 def test_ids_belong_to_their_rows_and_too_long_pairs_are_counted(pairs: Path, cache: Path) -> None:
@@ -158,6 +174,15 @@ def test_ids_belong_to_their_rows_and_too_long_pairs_are_counted(pairs: Path, ca
     assert (encoded.counts["target"].count, encoded.counts["target"].places) == (1, [f"{pairs}:4"])
     assert encoded.text(0, "target") == "AB"
     assert encoded.corpus.tolist() == [0]
+
+
+def test_a_long_side_of_two_parallel_files_is_placed_in_its_own(tmp_path: Path, cache: Path) -> None:
+    paths = [tmp_path / name for name in ("a.de", "a.en")]
+    for path, lines in zip(paths, ("a\nlong\nc\n", "a\nb\nlong\n"), strict=True):
+        path.write_text(lines)
+    gathered = gather([Corpus(path=str(paths[0]), target=str(paths[1]))], ROLES, Data(), cache)
+    counts = _encode(gathered, [0, 1, 2], cache, source=3, target=3).counts
+    assert [counts[side].places for side in ("source", "target")] == [[f"{paths[0]}:2"], [f"{paths[1]}:3"]]
 
 
 def test_encoding_depends_on_rows_key_and_limits(pairs: Path, cache: Path) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from seqsmith.bundle import Bundle
 from seqsmith.cli.kind import kind_of
 from seqsmith.data.files import shown
 from seqsmith.data.prepare import Encoded, Gathered, NoneShort, encode, gather
-from seqsmith.data.split import default_dev_pairs, pair_hashes, split_dev
+from seqsmith.data.split import Hashes, default_dev_pairs, hash_texts, split_dev
 from seqsmith.errors import UserError
 from seqsmith.featurise import Featuriser, roles
 from seqsmith.objective.alignment import steps_of
@@ -23,7 +24,7 @@ from seqsmith.speech.codec import learn_codec, recordings_digest
 from seqsmith.speech.names import parse
 from seqsmith.speech.survey import survey
 from seqsmith.text.codec import train_codec
-from seqsmith.text.normalise import normalise
+from seqsmith.text.normalise import Form, normalise
 from seqsmith.text.tokenise import train_tokeniser
 from seqsmith.train.recipe import Side, choose, longest_ratio
 from seqsmith.train.recipe import lines as recipe_lines
@@ -33,7 +34,7 @@ Say = Callable[[str], None]
 _SAMPLE = 20_000  # texts that the rules look at
 _CLASSES = 0.1  # different texts of a side for each pair: fewer are classes more than texts
 _HASHES = 1 << 20  # hashes that are looked up at once
-_BLOCK = 10_000  # texts in memory at once while a tokeniser learns
+_BLOCK = 10_000  # texts in memory at once
 
 
 @dataclass(frozen=True)
@@ -90,17 +91,20 @@ def read_pairs(settings: config.Settings, *, say: Say) -> Pairs:
             say("  data.dev_pairs is not used: a dev set is given, so that none is split off.")
         return Pairs(train, np.arange(len(train)), dev, np.arange(len(dev)))
     count = data.dev_pairs or default_dev_pairs(len(train))
-    if isinstance(settings.source, config.SpeechSource):  # different recordings may well say the same
-        shared, kept_apart = train.source_hash, "recording"
-    else:
-        shared, kept_apart = train.target_hash, "source or target"
+    target = _hashes(train, "target", settings.target)
+    if isinstance(settings.source, config.TextSource):
+        source = _hashes(train, "source", settings.source)
+        shared, kept_apart = target, "source or target"
+    else:  # different recordings may well say the same
+        shared = source = train.source_hash
+        kept_apart = "recording"
     try:
-        train_rows, dev_rows = split_dev(train.source_hash, shared, count, seed)
+        train_rows, dev_rows = split_dev(source, shared, count, seed)
     except UserError:
-        if _repeats(train.target_hash):
-            own, kept_apart = train.source_hash, "source (the targets are a few that repeat)"
-        elif _repeats(train.source_hash):
-            own, kept_apart = train.target_hash, "target (the sources are a few that repeat)"
+        if _repeats(target):
+            own, kept_apart = source, "source (the targets are a few that repeat)"
+        elif _repeats(source):
+            own, kept_apart = target, "target (the sources are a few that repeat)"
         else:
             raise
         train_rows, dev_rows = split_dev(own, own, count, seed)
@@ -111,14 +115,37 @@ def read_pairs(settings: config.Settings, *, say: Say) -> Pairs:
     return Pairs(train, train_rows, train, dev_rows)
 
 
-def _repeats(hashes: NDArray[np.uint64]) -> bool:
+def _hashes(train: Gathered, role: Literal["source", "target"], side: config.TextSource | config.TextTarget) -> Hashes:
+    """The hashes of one side's texts as the model sees them, so that what it takes for the same is not split.
+
+    What is one text to Unicode is always held for the same: the recipe may yet choose so.
+    """
+    form: Form = "nfkc" if side.normalise in ("nfkc", "nfkd") else "nfc"
+    found = train.source_hash if role == "source" else train.target_hash
+    if all(_stays(letter, form, lowercase=side.lowercase) for letter in train.statistics[role].alphabet):
+        return found
+    found = np.array(found)
+    for start in range(0, len(found), _BLOCK):
+        texts = train.text[role].texts(np.arange(start, min(start + _BLOCK, len(found))))
+        seen = {row: normalise(text, form, lowercase=side.lowercase) for row, text in enumerate(texts, start)}
+        changed = [row for row, text in enumerate(texts, start) if seen[row] != text]
+        found[changed] = hash_texts([seen[row] for row in changed])
+    return found
+
+
+def _stays(letter: str, form: Form, *, lowercase: bool) -> bool:
+    """Whether a letter is itself in this form, and joins no letter before it, as marks and Jamo do."""
+    joins = unicodedata.category(letter).startswith("M") or "\u1160" <= letter <= "\u11ff"
+    return not joins and normalise(letter, form, lowercase=lowercase) == letter
+
+
+def _repeats(hashes: Hashes) -> bool:
     return len(np.unique(hashes)) <= _CLASSES * len(hashes)
 
 
 def _tell_overlap(train: Gathered, dev: Gathered, say: Say) -> None:
     """Warn of dev pairs that are training pairs too; a few are usual, as greetings are."""
-    dev_keys = pair_hashes(dev.source_hash, dev.target_hash)
-    train_keys = pair_hashes(train.source_hash, train.target_hash)
+    dev_keys, train_keys = dev.pair_hash, train.pair_hash
     blocks = (train_keys[start : start + _HASHES] for start in range(0, len(train_keys), _HASHES))
     known = np.unique(np.concatenate([block[np.isin(block, dev_keys)] for block in blocks]))
     seen = int(np.isin(dev_keys, known).sum())
@@ -267,7 +294,7 @@ def tell_impossible(settings: config.Settings, train: Encoded, say: Say) -> None
     if len(short):
         say(
             f"  {len(short):,} of {len(train):,} training targets are longer than their recordings after subsampling, "
-            f"the first at {train.gathered.where(int(train.row[short[0]]))}: CTC learns nothing from these. "
+            f"the first at {train.gathered.where(int(train.row[short[0]]), 'target')}: CTC learns nothing from these. "
             "Are transcripts and recordings mixed up? If not, lower model.subsample."
         )
 

@@ -1,13 +1,14 @@
 """Folders that are built once, under a digest of all that goes into them: whole or absent, and shared by processes.
 
-A folder is written beside its place, flushed to disk and renamed; its manifest of file sizes comes last. A folder that
-does not agree with its manifest counts as absent and is built again.
+A folder is written beside its place, flushed to disk and renamed; its manifest of file sizes and times comes last. A
+folder that does not agree with its manifest counts as absent and is built again.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -26,17 +27,23 @@ from seqsmith.folder import MANIFEST, settle
 MEMO = "contents.json"
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 REFUSED = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR}
-STALE_SECONDS = 7 * 24 * 3600  # a build that was killed so long ago is swept away
+STALE_SECONDS = 7 * 24 * 3600  # what is left behind is swept away after so long,
+UNHELD_SECONDS = 60  # or so soon where no process holds it any more
 SETTLED_NANOSECONDS = 2_000_000_000  # a file written more recently could change again within one tick of its clock
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether the folder holds every file of its manifest at its size."""
+    """Whether the folder holds every file of its manifest at its size, and none was written since."""
     try:
-        sizes = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        return all((folder / name).stat().st_size == size for name, size in sizes.items())
+        marks = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return all(_mark(folder / name) == mark for name, mark in marks.items())
     except (OSError, ValueError, AttributeError):
         return False
+
+
+def _mark(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
 
 
 def make_cache(cache: Path) -> None:
@@ -54,13 +61,16 @@ def build(cache: Path, digest: str) -> Iterator[Path]:
     with troubles_explained(cache):
         _sweep(cache)
         folder = Path(tempfile.mkdtemp(prefix=".building-", dir=cache))
+        descriptor = os.open(folder, os.O_RDONLY)
         try:
+            _lock(descriptor)
             yield folder
-            sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
-            (folder / MANIFEST).write_text(json.dumps(sizes, indent=1), encoding="utf-8")
+            marks = {path.name: _mark(path) for path in sorted(folder.iterdir())}
+            (folder / MANIFEST).write_text(json.dumps(marks, indent=1), encoding="utf-8")
             if not is_complete(cache / digest):  # nobody was faster
                 settle(folder, cache / digest)
         finally:
+            os.close(descriptor)
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -84,27 +94,52 @@ def troubles_explained(cache: Path) -> Iterator[None]:
 
 
 def _sweep(cache: Path) -> None:
+    """Remove what killed processes left behind. The system gives their locks back; a file system without locks keeps
+    what is there for long."""
     for path in [path for pattern in (".building-*", ".input-*", f".{MEMO}-*") for path in cache.glob(pattern)]:
         with contextlib.suppress(OSError):  # another process may sweep as well
-            if time.time() - path.stat().st_mtime > STALE_SECONDS:
+            age = time.time() - path.stat().st_mtime
+            if age > STALE_SECONDS or (age > UNHELD_SECONDS and _unheld(path)):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
+def _lock(descriptor: int) -> bool:
+    """Lock a file or folder until it is closed. False where another process has, or the file system cannot."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _unheld(path: Path) -> bool:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return _lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def content_digest(path: str, cache: Path) -> str:
-    """The sha256 of a file's bytes, remembered for as long as its size and its time of change stay the same."""
+    """The sha256 of a file's bytes, remembered for as long as it is the same file, unchanged since.
+
+    A copy that keeps size and time (`cp -p`, `rsync -t`) still moves the time of the inode, or is another inode.
+    """
     memo = _read_memo(cache)
     try:
         status = os.stat(path)
         key = str(Path(path).resolve())
-        if memo.get(key, [])[:2] == [status.st_size, status.st_mtime_ns]:
-            return str(memo[key][2])
+        mark = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+        remembered = memo.get(key)
+        if isinstance(remembered, list) and remembered[:-1] == mark:
+            return str(remembered[-1])
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         next(read_blocks(path), None)  # says in its own words what is wrong
         raise
     if time.time_ns() - status.st_mtime_ns > SETTLED_NANOSECONDS and os.access(cache, os.W_OK):
-        _write_memo(cache, {**memo, key: [status.st_size, status.st_mtime_ns, digest]})
+        _write_memo(cache, {**memo, key: [*mark, digest]})
     return digest
 
 
@@ -132,6 +167,7 @@ def spooled(path: str, cache: Path) -> Iterator[str]:
         troubles_explained(cache),
         tempfile.NamedTemporaryFile(dir=cache, prefix=".input-", suffix=Path(path).name) as copy,
     ):
+        _lock(copy.fileno())
         if path == "-":
             shutil.copyfileobj(sys.stdin.buffer, copy)
         else:

@@ -30,6 +30,11 @@ class Rows:
     path: str  # as messages call the file
     line: list[int]  # where each row starts, counted from 1 (the number of the row in a Parquet file)
     fields: dict[str, list[str]]  # role name -> one text per row
+    target_path: str | None = None  # of the targets, where they have a file of their own
+
+    def file(self, role: str) -> str:
+        """The file that has the texts of a role."""
+        return self.target_path if role == "target" and self.target_path else self.path
 
 
 def placed(rows: Rows, roles: Sequence[Role], beside: Path) -> Rows:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import compress
 
 from seqsmith import config
 from seqsmith.data.columns import Role, Rows
@@ -78,11 +80,12 @@ def _read_parallel(
     for left, right in _side_by_side(source, target, settings, counts):
         line, fields = left.numbers(), {"source": left.texts, "target": right.texts}
         if bad := left.bad | right.bad:
-            counts.bad_utf8_skipped.add(left.path, [line[index] for index in sorted(bad)])
+            for index in sorted(bad):
+                counts.bad_utf8_skipped.add((left if index in left.bad else right).path, [line[index]])
             kept = [index for index in range(len(line)) if index not in bad]
             line = [line[index] for index in kept]
             fields = {name: [texts[index] for index in kept] for name, texts in fields.items()}
-        yield Rows(left.path, line, {name: fields[name] for name in fields if name in wanted})
+        yield Rows(left.path, line, {name: fields[name] for name in fields if name in wanted}, right.path)
 
 
 def _side_by_side(source: str, target: str, settings: config.Data, counts: Counts) -> Iterator[tuple[Lines, Lines]]:
@@ -124,36 +127,37 @@ def _first_suspicion(source: str, target: str, settings: config.Data) -> str:
 
 
 def _without_empty(rows: Rows, settings: config.Data, empty: Tally) -> Rows:
-    sides = [texts for name, texts in rows.fields.items() if name in ("source", "target")]
-    if all(all(map(str.strip, texts)) for texts in sides):
+    sides = {name: texts for name, texts in rows.fields.items() if name in ("source", "target")}
+    if all(all(map(str.strip, texts)) for texts in sides.values()):
         return rows
-    kept = [all(map(str.strip, row)) for row in zip(*sides, strict=True)]
-    lines = [line for line, keep in zip(rows.line, kept, strict=True) if not keep]
-    if settings.empty == "error":
-        name = next(n for n, texts in rows.fields.items() if texts in sides and not texts[kept.index(False)].strip())
-        raise UserError(
-            f"{rows.path}:{lines[0]}: the {name} is empty. Fill it, remove the row, or set data.empty to skip."
-        )
-    empty.add(rows.path, lines)
-    fields = {
-        name: [text for text, keep in zip(texts, kept, strict=True) if keep] for name, texts in rows.fields.items()
-    }
-    return Rows(rows.path, [line for line, keep in zip(rows.line, kept, strict=True) if keep], fields)
+    kept = [all(map(str.strip, row)) for row in zip(*sides.values(), strict=True)]
+    for index in (index for index, keep in enumerate(kept) if not keep):
+        name = next(name for name, texts in sides.items() if not texts[index].strip())
+        if settings.empty == "error":
+            raise UserError(
+                f"{rows.file(name)}:{rows.line[index]}: the {name} is empty. Fill it, remove the row, or set "
+                "data.empty to skip."
+            )
+        empty.add(rows.file(name), [rows.line[index]])
+    fields = {name: list(compress(texts, kept)) for name, texts in rows.fields.items()}
+    return replace(rows, line=list(compress(rows.line, kept)), fields=fields)
 
 
 def _look_for_odd_characters(rows: Rows, counts: Counts) -> None:
-    control: list[int] = []
-    bidi: list[int] = []
+    control: list[tuple[int, str]] = []
+    bidi: list[tuple[int, str]] = []
     for name, texts in rows.fields.items():
         joined = "".join(texts)
         if joined.isprintable() or not ODD.search(joined):  # the first is twice as fast, and true of most blocks
             continue
+        file = rows.file(name)
         for line, text in zip(rows.line, texts, strict=True):
             if "\0" in text:
-                raise UserError(f"{rows.path}:{line}: the {name} holds a NUL character; expected text without it.")
+                raise UserError(f"{file}:{line}: the {name} holds a NUL character; expected text without it.")
             if CONTROL.search(text):
-                control.append(line)
+                control.append((line, file))
             if BIDI.search(text):
-                bidi.append(line)
-    counts.control.add(rows.path, sorted(control))
-    counts.bidi.add(rows.path, sorted(bidi))
+                bidi.append((line, file))
+    for tally, found in ((counts.control, control), (counts.bidi, bidi)):
+        for line, file in sorted(found):
+            tally.add(file, [line])

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 PLACES = 5
-"""How many places of each kind are remembered."""
+"""How many places of each kind are remembered or told."""
 
 
 @dataclass
@@ -15,10 +15,11 @@ class Tally:
 
     count: int = 0
     places: list[str] = field(default_factory=list)
+    most: int = PLACES  # places that are remembered
 
     def add(self, path: str, lines: Sequence[int]) -> None:
         self.count += len(lines)
-        self.places += [f"{path}:{line}" for line in lines[: PLACES - len(self.places)]]
+        self.places += [f"{path}:{line}" for line in lines[: self.most - len(self.places)]]
 
 
 def told(tallies: Iterable[tuple[Tally, str]]) -> Iterator[str]:
@@ -53,7 +54,10 @@ class Counts:
         tallies = (
             (self.headers, "Header lines taken for column names"),
             (self.nameless, "First rows read as examples (are they names of columns? Set data.header=true)"),
-            (self.unused_columns, "Columns that are left out, for no setting asks for them (tags? Set data.features)"),
+            (
+                self.unused_columns,
+                "Columns or keys that are left out, for no setting asks for them (tags? Set data.features)",
+            ),
             (self.empty, "Rows left out because source or target is empty"),
             (self.bad_utf8_skipped, "Rows left out because they are not UTF-8"),
             (self.bad_utf8_replaced, "Lines with bytes that are not UTF-8, replaced by U+FFFD"),

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from seqsmith import config
 from seqsmith.data.corpus import Role, Rows, read_rows
-from seqsmith.data.counts import PLACES, Counts
+from seqsmith.data.counts import Counts, Tally
 from seqsmith.data.files import shown
 from seqsmith.data.printable import printable
-from seqsmith.data.report import EMPTY, Character, Found, Part, Quantiles, Report, Side
+from seqsmith.data.report import EMPTY, LISTED, Character, Found, Part, Quantiles, Report, Side
 
 RATIO = 4.0
 """A pair is an outlier where its ratio of lengths is this many times off the median ratio,"""
@@ -121,8 +121,8 @@ class _Survey:
         # an odd factor keeps source and target apart and (a, b) different from (b, a)
         return self.digests("source") * np.uint64(0x9E3779B97F4A7C15) + self.digests("target")
 
-    def place(self, row: np.intp | int) -> str:
-        return f"{self.path}:{self.line[row]}"
+    def place(self, row: np.intp | int, side: str = "source") -> str:
+        return f"{self.target_path if side == 'target' else self.path}:{self.line[row]}"
 
     def part(self) -> Part:
         paths = {"target": self.target_path}
@@ -137,7 +137,7 @@ class _Survey:
 
 
 def _survey(corpus: config.Corpus, roles: Sequence[Role], settings: config.Data) -> _Survey:
-    survey = _Survey(shown(corpus.path), shown(corpus.target or corpus.path), Counts())
+    survey = _Survey(shown(corpus.path), shown(corpus.target or corpus.path), Counts(empty=Tally(most=LISTED)))
     for rows in read_rows(corpus, roles, settings, survey.counts):
         survey.add(rows)
     return survey
@@ -163,21 +163,22 @@ def _pair_findings(survey: _Survey) -> dict[str, Found]:
 
 
 def _found(survey: _Survey, rows: NDArray[np.intp]) -> Found:
-    return Found(len(rows), tuple(survey.place(row) for row in rows[:PLACES]))
+    return Found(len(rows), tuple(survey.place(row) for row in rows[:LISTED]))
 
 
 def _repeats(survey: _Survey, digests: Digests) -> Found:
     order = np.argsort(digests, kind="stable")
     again = digests[order[1:]] == digests[order[:-1]]
     rows = np.sort(order[1:][again])
-    return Found(
-        len(rows),
-        tuple(f"{survey.place(row)} (as {survey.place(_first(digests, row))})" for row in rows[:PLACES]),
-    )
+    listed = rows[:LISTED]
+    first = zip(listed, _first(digests, digests[listed]), strict=True)
+    return Found(len(rows), tuple(f"{survey.place(row)} (as {survey.place(seen)})" for row, seen in first))
 
 
-def _first(digests: Digests, row: int) -> int:
-    return int(np.argmax(digests == digests[row]))
+def _first(digests: Digests, wanted: Digests) -> NDArray[np.intp]:
+    """The first row of each of the digests that are wanted."""
+    order = np.argsort(digests, kind="stable")
+    return order[np.searchsorted(digests, wanted, sorter=order)]
 
 
 def _several_targets(survey: _Survey, source: Digests, pair: Digests) -> Found:
@@ -194,16 +195,18 @@ def _outliers(survey: _Survey) -> NDArray[np.intp]:
 
 
 def _overlap(name: str, survey: _Survey, seen_in: str, other: _Survey) -> dict[str, Found]:
-    found = {
-        f"sources of {name} in {seen_in}": _shared(survey, survey.digests("source"), other, other.digests("source"))
-    }
-    if "target" in survey.column and "target" in other.column:
+    found: dict[str, Found] = {}
+    sides = [side for side in ("source", "target") if side in survey.column and side in other.column]
+    for side in sides:
+        shared = _shared(survey, survey.digests(side), other, other.digests(side), side)
+        found[f"{side}s of {name} in {seen_in}"] = shared
+    if "target" in sides:
         found[f"pairs of {name} in {seen_in}"] = _shared(survey, survey.pair_digests(), other, other.pair_digests())
     return found
 
 
-def _shared(survey: _Survey, digests: Digests, other: _Survey, others: Digests) -> Found:
+def _shared(survey: _Survey, digests: Digests, other: _Survey, others: Digests, side: str = "source") -> Found:
     rows = np.flatnonzero(np.isin(digests, others))
-    where = (int(np.argmax(others == digests[row])) for row in rows[:PLACES])
-    places = (f"{survey.place(row)} ({other.place(seen)})" for row, seen in zip(rows[:PLACES], where, strict=True))
-    return Found(len(rows), tuple(places))
+    listed = rows[:LISTED]
+    first = zip(listed, _first(others, digests[listed]), strict=True)
+    return Found(len(rows), tuple(f"{survey.place(row, side)} ({other.place(seen, side)})" for row, seen in first))

@@ -96,8 +96,12 @@ def _too_long(path: str, line: int, longest: int) -> UserError:
 
 def _decoded(chunk: bytes, path: str, line: int, settings: config.Data, counts: Counts) -> Lines:
     if b"\0" in chunk:
-        number = line + chunk.count(b"\n", 0, chunk.index(b"\0"))
-        raise UserError(f"{path}:{number}: found a NUL byte; expected UTF-8 text. Is the file binary, or in UTF-16?")
+        place = chunk.index(b"\0")
+        number, byte = line + chunk.count(b"\n", 0, place), place - chunk.rfind(b"\n", 0, place)
+        raise UserError(
+            f"{path}:{number}: byte {byte} of the line is NUL (0x00); expected UTF-8 text. Is the file binary, or in "
+            "UTF-16?"
+        )
     bad: frozenset[int] = frozenset()
     try:
         texts = chunk[:-1].decode().split("\n")

@@ -1,8 +1,9 @@
-"""JSON Lines: one object a line, whose values are texts."""
+"""JSON Lines: one object a line, whose values are texts and whose keys are each there once."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -16,14 +17,15 @@ from seqsmith.errors import UserError, nearest
 
 
 def read_objects(path: str, roles: Sequence[Role], settings: config.Data, counts: Counts) -> Iterator[Rows]:
-    """All rows, empty ones included: a blank line or a null is an empty text. Keys that play no role are ignored.
+    """All rows, empty ones included: a blank line or a null is an empty text. Keys that play no role are counted once.
 
     A text is a JSON string and nothing else, but where a role is a number: 1e3, 1000 and 1000.0 are one number but
     three different texts.
     """
     keys: dict[str, str] | None = None
+    known: set[str] = set()
     numbers = {role.name for role in roles if role.numbers}
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(object_pairs_hook=_once)
     for block in read_lines(path, settings, counts):
         line: list[int] = []
         objects: list[dict[str, Any] | None] = []
@@ -33,13 +35,18 @@ def read_objects(path: str, roles: Sequence[Role], settings: config.Data, counts
                 counts.bad_utf8_skipped.add(block.path, [number])
                 continue
             line.append(number)
-            objects.append(_object(text, f"{block.path}:{number}", decoder) if text.strip() else None)
-            if keys is None and (first := objects[-1]) is not None:
-                names = list(first)
+            row = _object(text, f"{block.path}:{number}", decoder) if text.strip() else None
+            objects.append(row)
+            if keys is None and row is not None:
+                names = list(row)
                 where = f"{block.path}:{number}"
                 check_told(roles, names, where)
                 chosen = choose(roles, names, width=len(names), where=where, kind="the keys of the JSON object")
                 keys = {role: names[column] for role, column in chosen.items()}
+                known |= set(keys.values())
+            if row and keys and "target" in keys and not known.issuperset(row):  # who only answers leaves out more
+                counts.unused_columns.add(block.path, [number] * len(row.keys() - known))
+                known.update(row)
         if keys is None:
             fields = {role.name: [""] * len(line) for role in roles if role.position is not None}
         else:
@@ -49,11 +56,28 @@ def read_objects(path: str, roles: Sequence[Role], settings: config.Data, counts
         yield Rows(shown(path), line, fields)
 
 
+class _Twice(ValueError):
+    """A key of an object is there twice."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these keys and values."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _Twice(next(key for key, times in Counter(key for key, _ in pairs).items() if times > 1))
+    return found
+
+
 def _object(text: str, where: str, decoder: json.JSONDecoder) -> dict[str, Any]:
     try:
         value = decoder.decode(text)
     except json.JSONDecodeError as error:
         raise UserError(f"{where}: not JSON: {error.msg} at character {error.pos + 1} of the line.") from None
+    except _Twice as error:
+        raise UserError(
+            f"{where}: the key `{printable(str(error))}` is there twice in one object; expected each key once. Take "
+            "one of them out."
+        ) from None
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
         raise UserError(f"{where}: not JSON that can be read: {error}.") from None
     if not isinstance(value, dict):

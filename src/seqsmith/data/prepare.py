@@ -26,7 +26,7 @@ from seqsmith.data.corpus import read_rows
 from seqsmith.data.counts import PLACES, Counts, Tally
 from seqsmith.data.files import shown, suffix
 from seqsmith.data.ragged import Ragged, RaggedWriter, read_column
-from seqsmith.data.split import Hashes, hash_texts
+from seqsmith.data.split import Hashes, hash_texts, pair_hashes
 from seqsmith.data.statistics import TextStatistics
 from seqsmith.errors import UserError
 
@@ -66,12 +66,17 @@ class Gathered:
 
     @property
     def source_hash(self) -> Hashes:
-        """Of source and features together; mapped anew, as no more than the split has to hold it."""
+        """Of the sources without their features; mapped anew, as no more than the split has to hold it."""
         return read_column(self.folder / "source_hash", "<u8")
 
     @property
     def target_hash(self) -> Hashes:
         return read_column(self.folder / "target_hash", "<u8")
+
+    @property
+    def pair_hash(self) -> Hashes:
+        """Of source, target and features together."""
+        return read_column(self.folder / "pair_hash", "<u8")
 
     def __len__(self) -> int:
         return len(self.line)
@@ -80,10 +85,11 @@ class Gathered:
         """Which corpus each row comes from."""
         return np.searchsorted(self.start, rows, side="right") - 1
 
-    def where(self, row: int) -> str:
-        """The place of a row, as messages name it."""
+    def where(self, row: int, side: str = "source") -> str:
+        """The place of a side of a row, as messages name it."""
         corpus = self.corpora[int(self.corpus(np.array([row]))[0])]
-        return f"{shown(corpus.path)}:{self.line[row]}"
+        path = corpus.target if side == "target" and corpus.target is not None else corpus.path
+        return f"{shown(path)}:{self.line[row]}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,8 +231,8 @@ class _TextWriter:
         self.statistics = {role.name: TextStatistics() for role in roles}
         with ExitStack() as stack:
             self._text = {role.name: stack.enter_context(RaggedWriter(folder, role.name, np.uint8)) for role in roles}
-            names = ("line", "source_hash", "target_hash")
-            self._line, self._source, self._target = (stack.enter_context((folder / name).open("wb")) for name in names)
+            names = ("line", "source_hash", "target_hash", "pair_hash")
+            self._file = {name: stack.enter_context((folder / name).open("wb")) for name in names}
             self._stack = stack.pop_all()
 
     def append(self, rows: Rows) -> None:
@@ -235,11 +241,13 @@ class _TextWriter:
             texts = rows.fields.get(role) or [""] * len(rows.line)
             writer.append_texts(texts)
             self.statistics[role].add(texts)
-        sides = [texts for role, texts in rows.fields.items() if role != "target"]
-        source = ["\x1f".join(filter(None, texts)) for texts in zip(*sides, strict=True)]
-        self._line.write(np.array(rows.line, np.int64).tobytes())
-        self._source.write(hash_texts(source).tobytes())
-        self._target.write(hash_texts(rows.fields["target"]).tobytes())
+        source, target = (hash_texts(rows.fields[role]) for role in ("source", "target"))
+        pair = pair_hashes(source, target)
+        for role in rows.fields.keys() - {"source", "target"}:
+            pair = pair_hashes(pair, hash_texts(rows.fields[role]))
+        columns = {"source_hash": source, "target_hash": target, "pair_hash": pair}
+        for name, column in {"line": np.array(rows.line, np.int64), **columns}.items():
+            self._file[name].write(column.tobytes())
         self.rows += len(rows.line)
 
     def __enter__(self) -> _TextWriter:
@@ -289,7 +297,7 @@ def encode(
         Ragged.open(folder, "target"),
         read_column(folder / "row", np.int64),
         read_column(folder / "corpus", np.uint16),
-        {column: _tally(found, gathered) for column, found in facts["too_long"].items()},
+        {side: _tally(found, gathered, side) for side, found in facts["too_long"].items()},
     )
 
 
@@ -316,12 +324,12 @@ def _encode(gathered: Gathered, rows: NDArray[np.int64], columns: Mapping[str, C
             corpus_file.write(gathered.corpus(block[keep]).astype(np.uint16).tobytes())
     found = {name: {"count": len(rows), "rows": rows[:PLACES]} for name, rows in too_long.items()}
     if 0 < len(rows) == sum(len(left_out) for left_out in too_long.values()):
-        raise NoneShort(_all_too_long({name: _tally(one, gathered) for name, one in found.items()}, columns))
+        raise NoneShort(_all_too_long({name: _tally(one, gathered, name) for name, one in found.items()}, columns))
     (folder / FACTS).write_text(json.dumps({"too_long": found}), encoding="utf-8")
 
 
-def _tally(found: dict[str, Any], gathered: Gathered) -> Tally:
-    return Tally(found["count"], [gathered.where(row) for row in found["rows"]])
+def _tally(found: dict[str, Any], gathered: Gathered, side: str) -> Tally:
+    return Tally(found["count"], [gathered.where(row, side) for row in found["rows"]])
 
 
 def _blocks(gathered: Gathered, rows: NDArray[np.int64], *, most: int) -> Iterator[NDArray[np.int64]]:

@@ -10,13 +10,15 @@ from typing import Any
 from seqsmith.data.counts import PLACES
 from seqsmith.data.printable import printable
 
+LISTED = 10_000
+"""Places of each finding that JSON has; the text names the first few."""
 RARE = 10
 """Characters that occur more often are not worth a line of text."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """How often something was met, and the first places as `file:line`."""
+    """How often something was met, and the places as `file:line`, the first `LISTED` of them."""
 
     count: int
     places: tuple[str, ...]
@@ -113,5 +115,5 @@ def _finding_lines(findings: dict[str, Found], pairs: int | None) -> Iterator[st
     for what, found in findings.items():
         rows = pairs and pairs + (found.count if what == EMPTY else 0)  # the empty ones are no pairs
         share = f" ({found.count / rows:.1%})" if rows and found.count else ""
-        places = "".join(f"\n    {printable(place, longest=1000)}" for place in found.places)
+        places = "".join(f"\n    {printable(place, longest=1000)}" for place in found.places[:PLACES])
         yield f"  {what}: {found.count:,}{share}{places}"

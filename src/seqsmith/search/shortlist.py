@@ -30,6 +30,7 @@ SMALLEST = 2_000
 _LIKELY = 20  # ids of each source id
 _FREQUENT = (200, 500, 1000, 1500, 2000, 3000, 4000, 6000, 8000)
 _ENOUGH = 0.99  # of the answers to dev, which the shortlists should hold whole
+_AT_ONCE = 1_000_000  # target ids that are counted together
 _LARGEST = 0.25  # of the vocabulary; a longer list is hardly faster than all of it
 
 
@@ -101,7 +102,9 @@ def learn_shortlist(
     the longest that are worth having. `target_of_source` has for each source id the target id that looks the same, or
     a special one."""
     lexicon = learn_lexicon(source, target)
-    count_V = np.bincount(target.value, minlength=target_size)
+    count_V = np.zeros(target_size, np.int64)
+    for start in range(0, len(target.value), _AT_ONCE):  # as each is made an id of 64 bits
+        count_V += np.bincount(target.value[start : start + _AT_ONCE], minlength=target_size)
     common = np.argsort(-count_V, kind="stable")
     found: tuple[Shortlist, Reach] | None = None
     for frequent in _FREQUENT:
