@@ -15,6 +15,7 @@ from seqsmith.cli.main import run
 from seqsmith.demo.tones import write_tones
 from seqsmith.predictor import Predictor
 from seqsmith.train.journal import read_journal
+from speech.sounds import tone, write
 
 TINY = {
     "model.encoder.width": 16,
@@ -379,6 +380,21 @@ def test_lines_without_a_recording_are_told_and_odd_names_stay_on_their_line(fol
     assert run(["predict", str(folder / "run/model"), str(odd), "--format", "tsv"]) == 0
     [line] = capsys.readouterr().out.splitlines()
     assert len(line.split("\t")) == 3
+
+
+def test_recordings_of_another_rate_are_counted_wherever_they_are_heard(folder, tmp_path, capsys):
+    odd = write(tmp_path / "odd.wav", tone(rate_hz=44_100), 44_100)
+    names = [*sounds(folder, 20), odd, f"{sounds(folder, 1)[0]},{odd}"]
+    told = f"recordings are resampled to the model's 8,000 Hz, the first is {odd} at 44,100 Hz."
+    assert run(["predict", str(folder / "run/model"), *names]) == 0
+    assert f"seqsmith: 2 of 22 {told}" in capsys.readouterr().err
+    (tmp_path / "m.tsv").write_text("path\ttext\n" + "".join(f"{name}\t12\n" for name in names))
+    assert run(["evaluate", str(folder / "run/model"), str(tmp_path / "m.tsv")]) == 0
+    assert f"seqsmith: 2 of 22 {told}" in capsys.readouterr().err
+    assert run(["train", str(tmp_path / "m.tsv"), "--out", str(tmp_path / "r"), *SETTINGS]) == 0
+    assert f"Of those looked at, 2 of 22 {told}" in " ".join(capsys.readouterr().err.split())
+    assert run(["predict", str(folder / "run/model"), *sounds(folder, 2)]) == 0
+    assert "resampled" not in capsys.readouterr().err
 
 
 def test_a_part_of_no_sample_is_told(folder, capsys):

@@ -16,6 +16,8 @@ from seqsmith.speech.audio import read_header, read_joined, read_samples
 from seqsmith.speech.names import Stretch
 from speech.sounds import tone, write
 
+OPPOSITE = np.outer(np.int16(32_767 * tone()), np.int16([1, -1]))
+
 
 def read(path: str, **options: object) -> np.ndarray:
     return read_samples(path, **{"rate_hz": 16_000, "longest_seconds": 60.0, **options})
@@ -97,6 +99,7 @@ def test_a_file_that_is_longer_than_allowed_is_refused_before_it_is_decoded(tmp_
     ("samples", "rate", "options", "message"),
     [
         (np.zeros(16_000, np.float32), 16_000, {}, "silent from beginning to end"),
+        (OPPOSITE, 16_000, {}, r"silent .* once its channels are mixed to one \(in opposite phase they cancel\)\."),
         (np.full(16_000, np.nan, np.float32), 16_000, {"subtype": "FLOAT"}, "samples that are no numbers"),
         (np.full(16_000, 1e30, np.float32), 16_000, {"subtype": "FLOAT"}, "samples reach 1e.30 times full scale"),
         (np.zeros(0, np.float32), 16_000, {}, "not one sample"),

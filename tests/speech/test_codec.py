@@ -10,7 +10,8 @@ import pytest
 from seqsmith import config
 from seqsmith.errors import UserError
 from seqsmith.speech.codec import SpeechCodec, learn_codec, open_codec, recordings_digest
-from seqsmith.speech.normalise import learnt
+from seqsmith.speech.normalise import heard, learnt
+from seqsmith.speech.spectrum import FilterBank, log_mel
 from speech.sounds import tone, write
 
 RECORDINGS = config.SpeechSource(rate_hz=16_000, bins=20, channels=20, deltas=1, normalise="global")
@@ -89,8 +90,42 @@ def test_a_level_is_learnt_and_saved_with_the_model(names, tmp_path):
     np.testing.assert_allclose(np.concatenate(codec.encode(names)).mean(0), 0.0, atol=1e-4)
 
 
+def spoken(random: np.random.Generator) -> np.ndarray:
+    """A second at 8 kHz: three words, and between them the hiss of a room, 45 dB below."""
+    time = np.arange(8_000) / 8_000
+    voice = sum(np.sin(2 * np.pi * 130 * k * time + k) / k for k in range(1, 31))
+    words = 0.2 * voice * np.clip(3 * np.sin(2 * np.pi * 3 * time), 0, 1) * (1 + 0.5 * np.sin(2 * np.pi * 8 * time))
+    return (words + 0.001 * random.standard_normal(8_000)).astype(np.float32)
+
+
+@pytest.mark.parametrize("normalise", ["level", "recording"])
+@pytest.mark.parametrize("bits", [0, 1])
+@pytest.mark.parametrize("frames", [1, 50, 2_000])
+def test_digital_silence_around_a_recording_changes_nothing_of_it_and_is_as_its_own_quiet(normalise, bits, frames):
+    random, bank = np.random.default_rng(1), FilterBank(8_000, 20)
+    codec = SpeechCodec(RECORDINGS.model_copy(update={"normalise": normalise}), None)
+    sample_X, silence_X = spoken(random), (random.integers(-bits, bits + 1, frames * 80) / 32_768).astype(np.float32)
+    alone = codec.normalised(log_mel(sample_X, bank))
+    whole = codec.normalised(log_mel(np.concatenate([silence_X, sample_X, silence_X]), bank))
+    np.testing.assert_allclose(whole[frames : frames + len(alone)], alone, atol=0.03)
+    silent_L, quietest = whole[: max(0, frames - 2)].mean(1), alone.mean(1).min()
+    assert ((quietest - 1.5 < silent_L) & (silent_L < quietest + 0.1)).all()
+
+
+def test_a_click_changes_nothing_of_which_other_frames_sound():
+    quiet_X, bank = 0.05 * spoken(np.random.default_rng(1)), FilterBank(8_000, 20)
+    clicked_X = quiet_X.copy()
+    clicked_X[4_400] = 1.0
+    (before_LC, before_L), (after_LC, after_L) = (heard(log_mel(sample_X, bank)) for sample_X in (quiet_X, clicked_X))
+    elsewhere_L = np.abs(np.arange(len(before_L)) - 54) > 4
+    assert 0 < before_L.sum() < len(before_L)
+    np.testing.assert_array_equal(after_L[elsewhere_L], before_L[elsewhere_L])
+    np.testing.assert_allclose(after_LC[elsewhere_L], before_LC[elsewhere_L], atol=1e-4)
+
+
 def test_features_keep_their_numbers_and_their_number_of_channels(tmp_path):
     matrix = np.random.default_rng(1).standard_normal((30, 3)).astype(np.float32)
+    matrix[3] = -50.0  # of a recording that would be digital silence
     np.save(tmp_path / "a.npy", matrix)
     np.save(tmp_path / "wide.npy", np.ones((30, 4), np.float32))
     codec = learn_codec([str(tmp_path / "a.npy")], FEATURES)

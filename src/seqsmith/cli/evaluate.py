@@ -23,6 +23,7 @@ from seqsmith.evaluate.report import Example, as_dict, render, render_paired, wo
 from seqsmith.evaluate.scores import NAMES, Paired, paired_test
 from seqsmith.featurise import Texts, roles
 from seqsmith.predictor import Predictor
+from seqsmith.speech.survey import tell_rates
 from seqsmith.text.marks import joined
 
 
@@ -115,6 +116,8 @@ def read_pairs(corpus: config.Corpus, settings: config.Settings, data: dict[str,
             given.texts.setdefault(role, []).extend(column)
     for sentence in counts.sentences():
         note(sentence)
+    if isinstance(settings.source, config.SpeechSource):
+        tell_rates(given.texts.get("source", []), settings.source, note)
     return given
 
 

@@ -22,7 +22,7 @@ from seqsmith.featurise import Featuriser, roles
 from seqsmith.objective.alignment import steps_of
 from seqsmith.speech.codec import learn_codec, recordings_digest
 from seqsmith.speech.names import parse
-from seqsmith.speech.survey import survey
+from seqsmith.speech.survey import some_of, survey, tell_rates
 from seqsmith.text.codec import train_codec
 from seqsmith.text.normalise import Form, normalise
 from seqsmith.text.tokenise import train_tokeniser
@@ -252,6 +252,9 @@ def encode_pairs(settings: config.Settings, pairs: Pairs, featuriser: Featuriser
     """Train and dev as ids, on disk."""
     key = featuriser.digest()
     columns = featuriser.columns(settings.data)
+    if isinstance(settings.source, config.SpeechSource):
+        some = some_of([*pairs.train_sample("source"), *pairs.dev_texts("source")])
+        tell_rates(some, settings.source, lambda sentence: say(f"  Of those looked at, {sentence}"))
     encoded = []
     for name, gathered, rows in (("training", pairs.train, pairs.train_rows), ("dev", pairs.dev, pairs.dev_rows)):
         try:

@@ -21,6 +21,7 @@ from seqsmith.featurise import roles
 from seqsmith.predictor import Candidate, Prediction, Predictor
 from seqsmith.speech import audio, matrix
 from seqsmith.speech.subtitles import Timed, captions, srt, vtt
+from seqsmith.speech.survey import tell_rates
 
 Format = Literal["text", "tsv", "json", "jsonl", "srt", "vtt"]
 _SOUNDS = (*audio.SUFFIXES, *matrix.SUFFIXES)
@@ -53,6 +54,8 @@ def transcribe(
     several = predictor.settings.search.nbest > 1
     if several and chosen in ("srt", "vtt"):
         raise UserError(f"--format {chosen}: subtitles show the best answer alone. Leave --nbest out.")
+    assert isinstance(predictor.settings.source, config.SpeechSource)
+    tell_rates(names, predictor.settings.source, note)
     unread: list[str] = []
     answers = _answers(predictor, names, unread, timed=chosen in _TIMED)
     with nullcontext(sys.stdout) if output is None else replacing(output) as file:

@@ -91,7 +91,10 @@ def read_samples(path: str, *, rate_hz: int, longest_seconds: float, stretch: St
     if loudest > LOUDEST:
         raise UserError(f"{path}: samples reach {loudest:g} times full scale. Export it again as 16-bit WAV.")
     if loudest <= SILENT:
-        raise UserError(f"{path}: silent from beginning to end. Is the right channel recorded? Leave it out otherwise.")
+        mixed = "" if header.channels == 1 else " once its channels are mixed to one (in opposite phase they cancel)"
+        raise UserError(
+            f"{path}: silent from beginning to end{mixed}. Is the right channel recorded? Leave it out otherwise."
+        )
     return resampled(sample_X, header.rate_hz, rate_hz)
 
 

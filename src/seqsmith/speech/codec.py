@@ -23,7 +23,7 @@ from seqsmith.speech.decoder import read_joined
 from seqsmith.speech.deltas import with_deltas
 from seqsmith.speech.matrix import is_matrix, read_matrix
 from seqsmith.speech.names import Stretch, parse
-from seqsmith.speech.normalise import Normalisation, learnt, levelled, own
+from seqsmith.speech.normalise import Normalisation, heard, learnt, levelled, own
 from seqsmith.speech.silence import pieces
 
 Frames = NDArray[np.float32]
@@ -31,6 +31,7 @@ Frames = NDArray[np.float32]
 FRAMES_PER_SECOND = 100
 _OVER_ALL = ("global", "level")  # what is normalised over the training set
 _LEARNT_FROM = 2_000  # recordings, from all over the training set
+_WAY = 2  # raised when the same recordings and settings give other frames, so that no older ones are taken from a cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,10 +58,15 @@ class SpeechCodec:
 
     def normalised(self, frame_LC: Frames) -> Frames:
         """Raises UserError where the number of channels is another than in training."""
+        if self.settings.normalise == "none":
+            return frame_LC
+        sounding_L = np.ones(len(frame_LC), np.bool_)
+        if self.settings.bins is not None:
+            frame_LC, sounding_L = heard(frame_LC)
         if self.settings.normalise == "recording":
-            return own(frame_LC)
+            return own(frame_LC, sounding_L)
         if self.settings.normalise == "level":
-            frame_LC = levelled(frame_LC, cepstra=self.settings.cepstra)
+            frame_LC = levelled(frame_LC, sounding_L, cepstra=self.settings.cepstra)
         return frame_LC if self.normalisation is None else self.normalisation(frame_LC)
 
     def finished(self, frame_LC: Frames) -> Frames:
@@ -117,7 +123,7 @@ class SpeechCodec:
 
     def digest(self) -> str:
         """What the kept frames depend on beside the recordings."""
-        kept = self.settings.model_dump_json(exclude={"deltas", "augment", "longest_piece"})
+        kept = f"{_WAY} {self.settings.model_dump_json(exclude={'deltas', 'augment', 'longest_piece'})}"
         numbers = b"" if self.normalisation is None else self.normalisation.digest_bytes()
         return hashlib.sha256(kept.encode() + numbers).hexdigest()
 

@@ -1,7 +1,8 @@
 """Frames of mean 0 and deviation 1 in each channel: over the training set, or over each recording by itself.
 
 Over a recording it takes away the voice's and the microphone's own colour, which helps where speakers are few; over the
-training set it keeps how loud and lively a recording is, unless that is taken away before.
+training set it keeps how loud and lively a recording is, unless that is taken away before. What a recording is itself
+normalised by are its frames that sound, so that silence before, after or in it leaves the sound of its words alone.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from numpy.typing import NDArray
 from seqsmith.errors import UserError
 
 FLOOR = 1e-3  # a channel that hardly moves is not blown up
+LOUD_FRAMES = 10  # a tenth of a second: no click is as long and no word shorter
+SOUNDING = 9.2  # natural logarithms below the loudest tenth, 40 dB: words are above, digital silence far below
+QUIETEST = 11.5  # 50 dB
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,17 +72,29 @@ def learnt(recordings: Iterable[NDArray[np.float32]]) -> Normalisation:
     return Normalisation(mean_C, np.maximum(np.sqrt(variance_C), FLOOR))
 
 
-def own(frame_LC: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A recording normalised by itself."""
-    return learnt([frame_LC])(frame_LC)
+def heard(frame_LC: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Log mel frames in which nothing is far below the recording's loudest tenth of a second, and which of them sound.
+
+    The logarithm of digital silence is 80 dB and more below that, where nothing was ever heard in training.
+    """
+    level_L = frame_LC.mean(1)
+    tenth = min(LOUD_FRAMES, len(level_L))
+    loudest = float(np.convolve(level_L, np.ones(tenth) / tenth, mode="valid").max())
+    floored_LC: NDArray[np.float32] = np.maximum(frame_LC, np.float32(loudest - QUIETEST))
+    return floored_LC, level_L > loudest - SOUNDING
 
 
-def levelled(frame_LC: NDArray[np.float32], *, cepstra: bool) -> NDArray[np.float32]:
-    """A recording as loud and as lively as any other: mean 0 and deviation 1 of all its log mel bins, or of its c0.
+def own(frame_LC: NDArray[np.float32], sounding_L: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """A recording normalised by those of its own frames that sound."""
+    return learnt([frame_LC[sounding_L]])(frame_LC)
+
+
+def levelled(frame_LC: NDArray[np.float32], sounding_L: NDArray[np.bool_], *, cepstra: bool) -> NDArray[np.float32]:
+    """A recording as loud and as lively as any other: mean 0 and deviation 1 of all log mel bins, or of c0, that sound.
 
     One mean and one deviation for all channels leave the colour of its sounds as it is.
     """
-    loudness = frame_LC[:, :1] if cepstra else frame_LC
+    loudness = frame_LC[sounding_L, :1] if cepstra else frame_LC[sounding_L]
     mean, deviation = loudness.mean(dtype=np.float64), max(loudness.std(dtype=np.float64), FLOOR)
     mean_C = np.zeros(frame_LC.shape[1])
     mean_C[: loudness.shape[1]] = mean
