@@ -52,15 +52,10 @@ def decoders(kind: Any) -> st.SearchStrategy[config.Decoder]:
     if kind == "transformer":
         return transformers()
     looks = st.sampled_from(["none", "additive", "dot", "general", "multihead"])
-    modes = st.sampled_from(["whole", "variational", "feeding"])
-    return st.tuples(looks, modes).flatmap(
-        lambda drawn: _recurrent_decoders(
-            kind, attention=drawn[0], mode="whole" if drawn == ("none", "feeding") else drawn[1]
-        )
-    )
+    return looks.flatmap(lambda attention: _recurrent_decoders(kind, attention=attention))
 
 
-def _recurrent_decoders(kind: Any, *, attention: str, mode: str) -> st.SearchStrategy[config.Decoder]:
+def _recurrent_decoders(kind: Any, *, attention: str) -> st.SearchStrategy[config.Decoder]:
     return st.builds(
         config.RecurrentDecoder,
         kind=st.just(kind),
@@ -68,11 +63,11 @@ def _recurrent_decoders(kind: Any, *, attention: str, mode: str) -> st.SearchStr
         width=st.just(8) if attention == "dot" else st.sampled_from([8, 12]),
         attention=st.just(attention),
         heads=st.just(2),
-        input_feeding=st.just(mode == "feeding"),
+        input_feeding=st.just(False) if attention == "none" else st.booleans(),
         residual=st.booleans(),
         layer_norm=st.booleans(),
         dropout=rates,
-        variational=st.just(mode == "variational"),
+        variational=st.booleans(),
     )
 
 

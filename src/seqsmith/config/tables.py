@@ -144,8 +144,6 @@ class RecurrentDecoder(Table):
             _divides(self.width, self.heads)
         if self.attention == "none" and self.input_feeding:
             raise ValueError("input feeding feeds what attention found: give an attention or leave input_feeding out")
-        if self.variational and self.input_feeding:
-            raise ValueError("variational dropout needs the whole target in one call: leave it or input_feeding out")
         return self
 
 
@@ -316,13 +314,6 @@ class Settings(Table):
     train: Train = Train()
     search: Search = Search()
     series: Series | None = None  # None: the source is no series
-
-    @model_validator(mode="after")
-    def _rolls(self) -> Settings:
-        masked = isinstance(self.model.decoder, RecurrentDecoder) and self.model.decoder.variational
-        if self.series is not None and self.series.rollouts and masked:
-            raise ValueError("variational dropout needs the whole target in one call: leave it or series.rollouts out")
-        return self
 
     @model_validator(mode="after")
     def _positions(self) -> Settings:
