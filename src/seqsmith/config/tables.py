@@ -196,7 +196,7 @@ class Model(Table):
     decoder: Decoder | None = None
     embedding: PositiveInt | None = None  # None: the width of a Transformer; of recurrent models chosen from the data
     share_embeddings: Literal["none", "target", "all"] | None = None  # output tied to target, or to target and source
-    copy_source: bool = False  # pointer-generator (See et al. 2017)
+    copy_source: bool = False  # pointer-generator (See et al. 2017): also of words that training never had
     coverage: Annotated[float, Field(ge=0.0)] = 0.0  # weight of the coverage loss; needs copy_source
     subsample: Literal[1, 2, 4, 8] | None = None  # frames of speech to one step of the encoder
     ctc: Fraction | None = None  # weight of the CTC loss, beside the decoder's; 0: no CTC head; for speech

@@ -43,8 +43,11 @@ class CopyOutlet(nn.Module):
     """Speak from the vocabulary or point at the source (See et al. 2017, equations 8 and 9).
 
     The chance of copying a source token goes to the target token that looks the same; `target_of_source_V` maps ids,
-    and what has no counterpart goes to UNKNOWN. Differs from the paper: the gate sees the attentional state, which
-    holds the context vector, and not the decoder's input.
+    and what has no counterpart goes to UNKNOWN. Source ids behind these are words that have no other id, 0, 1, ... of
+    each source: their chances go behind the vocabulary (section 2.2), and are -inf for sources that have fewer. Differs
+    from the paper: the gate sees the attentional state, which holds the context vector, and not the decoder's input.
+
+    Axes: A words copied so, X the vocabulary and these.
     """
 
     def __init__(self, vocabulary: VocabularyOutlet, width: int, *, target_of_source: list[int]):
@@ -58,6 +61,13 @@ class CopyOutlet(nn.Module):
         logit_P1 = exact(self.gate(y_PD))
         spoken_PV = exact(projection.logits()).log_softmax(-1) + F.logsigmoid(logit_P1)
         pointed_PS = exact(attention_PS) * torch.sigmoid(-logit_P1)
-        copied_PV = torch.zeros_like(spoken_PV).scatter_add(1, self.get_buffer("target_of_source_V")[id_PS], pointed_PS)
+        same = self.get_buffer("target_of_source_V")
+        own_P = (id_PS.amax(1) + 1 - len(same)).clamp_min(0)
+        own_A = torch.arange(int(own_P.max()), device=own_P.device)
+        spoken_PX = F.pad(spoken_PV, (0, len(own_A)), value=-torch.inf)
+        target_PS = torch.cat([same, spoken_PV.shape[1] + own_A])[id_PS]
+        copied_PX = torch.zeros_like(spoken_PX).scatter_add(1, target_PS, pointed_PS)
         tiny = torch.finfo(torch.float32).tiny
-        return Scores(torch.logaddexp(spoken_PV, copied_PV.clamp_min(tiny).log()))
+        logit_PX = torch.logaddexp(spoken_PX, copied_PX.clamp_min(tiny).log())
+        missing_PX = F.pad(own_A >= own_P[:, None], (spoken_PV.shape[1], 0))
+        return Scores(logit_PX.masked_fill(missing_PX, -torch.inf))

@@ -51,10 +51,13 @@ def likeliest(scores: Projection | Scores) -> Tensor:
 
 
 def cross_entropy(logit_PV: Tensor, id_P: Tensor, *, smoothing: float, r_drop: float = 0.0) -> Loss:
-    """The loss of whole logits."""
+    """The loss of whole logits. One of -inf is of no token: it has no part in smoothing."""
     log_p_PV = exact(logit_PV).log_softmax(-1)
     truth = F.nll_loss(log_p_PV, id_P, reduction="sum")
-    loss = truth if smoothing == 0.0 else (1 - smoothing) * truth - smoothing * log_p_PV.mean(-1).sum()
+    never_PV = logit_PV == -torch.inf
+    log_p_PV = log_p_PV.masked_fill(never_PV, 0.0)
+    even_P = log_p_PV.sum(-1) / (~never_PV).sum(-1)
+    loss = truth if smoothing == 0.0 else (1 - smoothing) * truth - smoothing * even_P.sum()
     if r_drop:
         first_HV, second_HV = log_p_PV.chunk(2)
         loss = loss + r_drop / 2 * ((first_HV.exp() - second_HV.exp()) * (first_HV - second_HV)).sum()
