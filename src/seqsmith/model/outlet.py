@@ -64,10 +64,12 @@ class CopyOutlet(nn.Module):
         same = self.get_buffer("target_of_source_V")
         own_P = (id_PS.amax(1) + 1 - len(same)).clamp_min(0)
         own_A = torch.arange(int(own_P.max()), device=own_P.device)
-        spoken_PX = F.pad(spoken_PV, (0, len(own_A)), value=-torch.inf)
-        target_PS = torch.cat([same, spoken_PV.shape[1] + own_A])[id_PS]
-        copied_PX = torch.zeros_like(spoken_PX).scatter_add(1, target_PS, pointed_PS)
-        tiny = torch.finfo(torch.float32).tiny
-        logit_PX = torch.logaddexp(spoken_PX, copied_PX.clamp_min(tiny).log())
-        missing_PX = F.pad(own_A >= own_P[:, None], (spoken_PV.shape[1], 0))
-        return Scores(logit_PX.masked_fill(missing_PX, -torch.inf))
+        P, V = spoken_PV.shape
+        target_PS = torch.cat([same, V + own_A])[id_PS]
+        copied_PX = spoken_PV.new_zeros(P, V + len(own_A)).scatter_add(1, target_PS, pointed_PS)
+        log_copied_PX = copied_PX.clamp_min(torch.finfo(torch.float32).tiny).log()
+        if not len(own_A):
+            return Scores(torch.logaddexp(spoken_PV, log_copied_PX))
+        logit_PV = torch.logaddexp(spoken_PV, log_copied_PX[:, :V])
+        own_PA = log_copied_PX[:, V:].masked_fill(own_A >= own_P[:, None], -torch.inf)
+        return Scores(torch.cat([logit_PV, own_PA], dim=1), len(own_A))
