@@ -65,7 +65,7 @@ def bundle(
     chosen = settings(kind, **changes)
     featuriser = Featuriser(
         train_codec(list(digits), chosen.source, features=list(features)), train_codec(list(digits), chosen.target)
-    )
+    ).copying(chosen)
     torch.manual_seed(seed)
     model = new_model(chosen, featuriser)
     if updates:

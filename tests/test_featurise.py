@@ -188,6 +188,7 @@ def test_the_digest_tells_apart_what_gives_other_ids() -> None:
         reversal.bundle(source={"lowercase": True}),
         reversal.bundle(target={"lowercase": True}),
         reversal.bundle(source={"normalise": "nfkc"}),
+        reversal.bundle(model={"copy_source": True}),
     ]
     digests = [bundle.featuriser.digest() for bundle in [*made, reversal.bundle(seed=9)]]
     assert len(set(digests[:-1])) == len(made)

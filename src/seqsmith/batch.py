@@ -160,6 +160,7 @@ class Scores:
     """Logits already made."""
 
     logit_PV: Tensor
+    copied: int = 0  # the last ones are of words that a source has and the vocabulary has not; -inf: not this source
 
     def logits(self) -> Tensor:
         return self.logit_PV

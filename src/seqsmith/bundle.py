@@ -41,16 +41,12 @@ class Bundle:
 
 
 def new_model(settings: config.Settings, featuriser: Featuriser) -> Seq2Seq:
-    """A model with random weights for these vocabularies.
-
-    Where all embeddings are one, the target's has rows for the source's features too, which are never said.
-    """
-    one = settings.joint_vocabulary and settings.model.share_embeddings == "all"
+    """A model with random weights for these vocabularies."""
     copies = settings.model.copy_source and not featuriser.channels
     return build_model(
         settings.model,
         source_size=0 if featuriser.channels else featuriser.text_source.size,
-        target_size=featuriser.text_source.size if one else featuriser.target.size,
+        target_size=featuriser.target_size(settings),
         target_of_source=featuriser.target_of_source() if copies else None,
         channels=featuriser.channels,
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self, assert_never
@@ -44,6 +44,7 @@ class Featuriser:
 
     source: TextCodec | SpeechCodec
     target: TextCodec
+    first_copied: int | None = None  # the target id of a source's first unknown symbol; None: they are not copied
 
     @classmethod
     def open(cls, folder: Path, settings: config.Settings) -> Self:
@@ -59,7 +60,24 @@ class Featuriser:
                 raise AssertionError("series have a featuriser of their own")
             case _:
                 assert_never(settings.source)
-        return cls(source, open_codec(folder, "target", settings.target, separator))
+        return cls(source, open_codec(folder, "target", settings.target, separator)).copying(settings)
+
+    def copying(self, settings: config.Settings) -> Self:
+        """With ids for the unknown symbols of each source, if its model copies and both sides are cut in one way.
+
+        They are the extended vocabulary of See et al. (2017, section 2.2): behind all ids of a side stand the source's
+        distinct unknown symbols in their order, and what is unknown of a target is one of these if it looks the same.
+        """
+        source, target = settings.source, settings.target
+        whole = isinstance(target.tokeniser, config.Words | config.Symbols | config.Characters)
+        alike = isinstance(source, config.TextSource) and type(source.tokeniser) is type(target.tokeniser)
+        copied = settings.model.copy_source and whole and alike
+        return replace(self, first_copied=self.target_size(settings) if copied else None)
+
+    def target_size(self, settings: config.Settings) -> int:
+        """Target ids of the model. Where all embeddings are one, the source's features are among them, never said."""
+        one = settings.joint_vocabulary and settings.model.share_embeddings == "all"
+        return self.text_source.size if one else self.target.size
 
     def save(self, folder: Path) -> None:
         self.source.save(folder, "source")
@@ -92,34 +110,56 @@ class Featuriser:
         return self.source.finished(kept) if isinstance(self.source, SpeechCodec) else kept
 
     def targets(self, texts: Texts) -> list[list[int]]:
-        """Target ids, each ended by END."""
+        """Target ids, each ended by END. Without the sources nothing in them is copied."""
         return self._target_block(texts).lists()
+
+    def text(self, ids: Sequence[int], source: str) -> str:
+        """What the target ids of an answer to this source say."""
+        return self.target.decode(ids, self.copied(source, first=self.first_copied))
+
+    def copied(self, source: str, *, first: int | None) -> dict[int, str]:
+        """The distinct unknown symbols of a source, numbered from `first`; none where they are not copied."""
+        if self.first_copied is None or first is None:
+            return {}
+        return dict(enumerate(dict.fromkeys(self.text_source.unknown(source)), first))
 
     def columns(self, data: config.Data) -> dict[str, Column]:
         """Both sides as `data.prepare.encode` wants them."""
-        target = Column(self._target_block, data.longest_target, _dtype(self.target))
+        copied = 0 if self.first_copied is None else data.longest_source
+        last = max(self.target.size, self.first_copied or 0) + copied
+        target = Column(self._target_block, data.longest_target, _dtype(last))
         if isinstance(self.source, SpeechCodec):
             # normalised frames are small numbers of three digits, which half precision holds
             dtype = np.float32 if self.source.settings.normalise == "none" else np.float16
             channels = (self.source.kept_channels,)
             source = Column(self._source_block, data.longest_source, dtype, channels, at_once=_RECORDINGS)
         else:
-            source = Column(self._source_block, data.longest_source, _dtype(self.source))
+            source = Column(self._source_block, data.longest_source, _dtype(self.source.size + copied))
         return {"source": source, "target": target}
 
     def _source_block(self, texts: Texts) -> Ragged:
         if isinstance(self.source, SpeechCodec):
             return Ragged.of(self.source.encode(texts["source"]))
-        return self.source.encode(texts["source"], texts.get("features")).ended(END)
+        ids = self.source.encode(texts["source"], texts.get("features"))
+        if self.first_copied is not None:
+            for row, source in enumerate(texts["source"]):
+                _number(ids[row], self.source.unknown(source), self.copied(source, first=self.source.size))
+        return ids.ended(END)
 
     def _target_block(self, texts: Texts) -> Ragged:
-        return self.target.encode(texts["target"]).ended(END)
+        ids = self.target.encode(texts["target"])
+        if self.first_copied is not None and "source" in texts:
+            for row, (source, target) in enumerate(zip(texts["source"], texts["target"], strict=True)):
+                _number(ids[row], self.target.unknown(target), self.copied(source, first=self.first_copied))
+        return ids.ended(END)
 
     def same_ids(self, other: Featuriser) -> bool:
         """Whether ids mean the same to both."""
         if isinstance(self.source, SpeechCodec) and isinstance(other.source, SpeechCodec):
             return self.source.same(other.source) and _same_ids(self.target, other.target)
         if isinstance(self.source, SpeechCodec) or isinstance(other.source, SpeechCodec):
+            return False
+        if self.first_copied != other.first_copied:
             return False
         return _same_ids(self.source, other.source) and _same_ids(self.target, other.target)
 
@@ -138,6 +178,8 @@ class Featuriser:
             sides: tuple[object, ...] = (self.source.digest(), self.target.form, self.target.lowercase)
         else:
             sides = (self.source.form, self.source.lowercase, self.target.form, self.target.lowercase)
+        if self.first_copied is not None:
+            sides += (self.first_copied,)
         seal = hashlib.sha256(repr(sides).encode())
         with TemporaryDirectory() as folder:
             self.save(Path(folder))
@@ -152,9 +194,17 @@ def ids_in(codec: TextCodec, pieces: Sequence[str]) -> list[int]:
     return [number if number <= END else id_of.get(piece, UNKNOWN) for number, piece in enumerate(pieces)]
 
 
-def _dtype(codec: TextCodec) -> type[np.uint16] | type[np.int32]:
-    """The smallest that holds every id."""
-    return np.uint16 if codec.size <= 2**16 else np.int32
+def _number(ids: NDArray[Any], symbols: Sequence[str], copied: Mapping[int, str]) -> None:
+    """Write the numbers of copied symbols over the UNKNOWNs that stand for `symbols`: the last ones, after features."""
+    if symbols and copied:
+        number_of = {symbol: number for number, symbol in copied.items()}
+        places = np.flatnonzero(ids == UNKNOWN)[-len(symbols) :]
+        ids[places] = [number_of.get(symbol, UNKNOWN) for symbol in symbols]
+
+
+def _dtype(size: int) -> type[np.uint16] | type[np.int32]:
+    """The smallest that holds so many ids."""
+    return np.uint16 if size <= 2**16 else np.int32
 
 
 def _same_ids(left: TextCodec, right: TextCodec) -> bool:

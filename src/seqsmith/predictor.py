@@ -135,7 +135,7 @@ class Predictor:
         for row, answers in zip(filled, answer_all(engine, [cut[row] for row in filled], settings), strict=True):
             predictions[row] = Prediction(
                 texts[row],
-                tuple(self._candidate(answer) for answer in answers),
+                tuple(self._candidate(answer, texts[row]) for answer in answers),
                 len(sources[row]) > longest,
                 self.featuriser.source.unknown_share(cut[row][:-1]),
             )
@@ -151,7 +151,7 @@ class Predictor:
         answers = iter(answer_all(self._engine(settings), flat, settings))
         heard = []
         for name, several in zip(names, parts, strict=True):
-            pieces = [[self._candidate(answer) for answer in next(answers)] for _ in several]
+            pieces = [[self._candidate(answer, name) for answer in next(answers)] for _ in several]
             heard.append(Prediction(name, _spoken(pieces), parts=tuple(piece[0].text for piece in pieces)))
         return heard
 
@@ -212,7 +212,7 @@ class Predictor:
             raise UserError("only the CTC head of this model was trained (model.ctc = 1): its decoder scores nothing.")
         self._check_features(sources, features)
         source_ids = self._sources(sources, features)
-        target_ids = self.featuriser.targets({"target": list(targets)})
+        target_ids = self.featuriser.targets({"source": sources, "target": targets})
         _check_lengths("source", source_ids, self.settings.data.longest_source)
         _check_lengths("target", target_ids, self.settings.data.longest_target)
         lengths = np.array([max(len(s), len(t)) for s, t in zip(source_ids, target_ids, strict=True)], np.int64)
@@ -239,10 +239,12 @@ class Predictor:
         column = None if features is None else [features]
         self._check_features([source], column)
         source_ids = self._sources([source], column)
-        target_ids = self.featuriser.targets({"target": [target]})
+        f = self.featuriser
+        target_ids = f.targets({"source": [source], "target": [target]})
         weight_TS = self._torch.attention(source_ids[0], target_ids[0])
-        pieces = [*self.featuriser.source.pieces(source_ids[0][:-1]), "⏎"]
-        return Alignment(tuple(pieces), (*self.featuriser.target.pieces(target_ids[0][:-1]), "⏎"), weight_TS.numpy())
+        read = f.text_source.pieces(source_ids[0][:-1], f.copied(source, first=f.text_source.size))
+        said = f.target.pieces(target_ids[0][:-1], f.copied(source, first=f.first_copied))
+        return Alignment((*read, "⏎"), (*said, "⏎"), weight_TS.numpy())
 
     @cached_property
     def _torch(self) -> TorchEngine:
@@ -312,8 +314,8 @@ class Predictor:
             )
         return search
 
-    def _candidate(self, answer: Answer) -> Candidate:
-        return Candidate(self.featuriser.target.decode(answer.ids), answer.score, answer.log_prob, answer.ended)
+    def _candidate(self, answer: Answer, source: str) -> Candidate:
+        return Candidate(self.featuriser.text(answer.ids, source), answer.score, answer.log_prob, answer.ended)
 
     def with_search(self, **search: Any) -> Predictor:
         """The same model with other settings of `[search]`."""

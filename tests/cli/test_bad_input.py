@@ -161,10 +161,6 @@ SETTINGS: dict[str, tuple[tuple[str, ...], str]] = {
         ("model.encoder.kind=transformer", "model.encoder.width=30", "model.encoder.heads=4"),
         "settings: model.encoder: width 30 is not divisible by heads 4: change one of them.",
     ),
-    "a mask over steps in a roll-out": (
-        ("source.kind=series", "series.rollouts=true", "model.decoder.kind=gru", "model.decoder.variational=true"),
-        "settings: variational dropout needs the whole target in one call: leave it or series.rollouts out.",
-    ),
     "copies of joined steps": (
         ("model.copy_source=true", "model.encoder.kind=lstm", "model.encoder.pyramid=true", "model.decoder.kind=lstm"),
         "settings: model: copy_source points at every source token, and a pyramid joins them: leave one out.",

@@ -310,7 +310,8 @@ def test_nothing_to_score_is_said(seqsmith, trained, folder):
 
 
 def test_rollouts_alone_ask_for_a_model_that_is_fed(seqsmith, folder):
-    words = ("--set", "series.rollouts=true", "--set", "train.updates=2")
+    decoder = "model.decoder={kind='gru',variational=true,dropout=0.3}"  # with a mask for all steps of a roll-out
+    words = ("--set", "series.rollouts=true", "--set", "train.updates=2", "--set", decoder)
     found = seqsmith("train", write(folder / "t.csv"), "--out", "r", *SMALL, *words)
     assert found.code == 0
     assert "series.decoding=autoregressive  (the model is to learn from its own steps)" in found.err

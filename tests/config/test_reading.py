@@ -72,10 +72,6 @@ def message(table: dict) -> str:
             {"model": {"decoder": {"kind": "lstm", "attention": "none", "input_feeding": True}}},
             "model.decoder: input feeding feeds what attention found",
         ),
-        (
-            {"model": {"decoder": {"kind": "lstm", "variational": True, "input_feeding": True}}},
-            "model.decoder: variational dropout needs the whole target in one call",
-        ),
         ({"model": {"coverage": 1.0}}, "model: coverage belongs to the copy outlet"),
         (
             {"model": {"copy_source": True, "decoder": {"kind": "gru", "attention": "none"}}},

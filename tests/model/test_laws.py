@@ -52,15 +52,10 @@ def decoders(kind: Any) -> st.SearchStrategy[config.Decoder]:
     if kind == "transformer":
         return transformers()
     looks = st.sampled_from(["none", "additive", "dot", "general", "multihead"])
-    modes = st.sampled_from(["whole", "variational", "feeding"])
-    return st.tuples(looks, modes).flatmap(
-        lambda drawn: _recurrent_decoders(
-            kind, attention=drawn[0], mode="whole" if drawn == ("none", "feeding") else drawn[1]
-        )
-    )
+    return looks.flatmap(lambda attention: _recurrent_decoders(kind, attention=attention))
 
 
-def _recurrent_decoders(kind: Any, *, attention: str, mode: str) -> st.SearchStrategy[config.Decoder]:
+def _recurrent_decoders(kind: Any, *, attention: str) -> st.SearchStrategy[config.Decoder]:
     return st.builds(
         config.RecurrentDecoder,
         kind=st.just(kind),
@@ -68,11 +63,11 @@ def _recurrent_decoders(kind: Any, *, attention: str, mode: str) -> st.SearchStr
         width=st.just(8) if attention == "dot" else st.sampled_from([8, 12]),
         attention=st.just(attention),
         heads=st.just(2),
-        input_feeding=st.just(mode == "feeding"),
+        input_feeding=st.just(False) if attention == "none" else st.booleans(),
         residual=st.booleans(),
         layer_norm=st.booleans(),
         dropout=rates,
-        variational=st.just(mode == "variational"),
+        variational=st.booleans(),
     )
 
 
@@ -130,7 +125,16 @@ law = settings(deadline=None, max_examples=5, phases=[Phase.reuse, Phase.generat
 
 def drawn(data: st.DataObject, encoder: str, decoder: str) -> tuple[config.Model, Seq2Seq, Pairs]:
     settings = data.draw(resolved_settings(encoder, decoder))
-    return settings, new_model(settings, seed=data.draw(st.integers(0, 1000))), data.draw(batches)
+    pairs = data.draw(batches)
+    if settings.copy_source:
+        pairs = [(_copied(source, source), _copied(target, source)) for source, target in pairs]
+    return settings, new_model(settings, seed=data.draw(st.integers(0, 1000))), pairs
+
+
+def _copied(ids: list[int], source: list[int]) -> list[int]:
+    """With two ids of the source, where it has them, as words that have no id but behind the vocabulary."""
+    own = {id: SIZE + place for place, id in enumerate((END + 1, END + 2)) if id in source}
+    return [own.get(id, id) for id in ids]
 
 
 def batch_of(pairs: Pairs) -> Batch:
@@ -139,12 +143,14 @@ def batch_of(pairs: Pairs) -> Batch:
 
 
 def logits(model: Seq2Seq, pairs: Pairs) -> list[Tensor]:
-    """Those of each pair, logit_TV."""
-    return list(model(batch_of(pairs)).scores.logits().split([len(target) for _, target in pairs]))
+    """Those of each pair, flat, without those of words that only other sources have."""
+    split = model(batch_of(pairs)).scores.logits().split([len(target) for _, target in pairs])
+    return [logit_TV[logit_TV > -torch.inf] for logit_TV in split]
 
 
 def near(found: list[Tensor], expected: list[Tensor]) -> None:
-    torch.testing.assert_close(torch.cat(found), torch.cat(expected), rtol=0, atol=1e-10)
+    flat = (torch.cat([x[x > -torch.inf] for x in several]) for several in (found, expected))
+    torch.testing.assert_close(*flat, rtol=0, atol=1e-10)
 
 
 @every_pair
@@ -308,8 +314,9 @@ def test_each_real_position_has_scores_and_an_attention_that_sums_to_one_over_th
     said = model(batch)
     scores, attention_PS = said.scores, said.attention_PS
     row_P = batch.target.position_P // batch.target.id_BL.shape[1]
-    assert scores.logits().shape == (len(row_P), SIZE)
-    assert scores.logits().isfinite().all()
+    last = max(SIZE - 1, *(id for source, _ in pairs for id in source))
+    assert scores.logits().shape == (len(row_P), last + 1)
+    assert scores.logits()[:, :SIZE].isfinite().all()
     torch.testing.assert_close(attention_PS.sum(1), torch.ones(len(row_P), dtype=torch.float64))
     assert (attention_PS[~batch.source.valid_BL[row_P]] == 0.0).all()
     near([model.attention(batch)[batch.target.valid_BL]], [attention_PS])

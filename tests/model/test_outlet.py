@@ -41,6 +41,24 @@ def test_the_copy_outlet_is_the_plain_loop_and_sums_to_one() -> None:
         assert p_PV[position].tolist() == pytest.approx(expected, abs=1e-12)
 
 
+def test_words_without_an_id_stand_behind_the_vocabulary_and_each_source_has_its_own() -> None:
+    model = outlet()
+    y_PD, attention_PS = torch.randn(3, 4), torch.rand(3, 4).softmax(1)
+    id_PS = torch.tensor([[8, 4, 9, 8], [4, 8, 5, 3], [4, 7, 5, 3]])  # 8 and 9 are behind the source's vocabulary
+    p_PX = model(y_PD, attention_PS, id_PS).logits().exp()
+    assert p_PX.shape == (3, 9)
+    torch.testing.assert_close(p_PX.sum(1), torch.ones(3))
+    copied_P1 = 1 - torch.sigmoid(model.gate(y_PD))
+    own_PX = torch.stack(
+        [attention_PS[:, 0] + attention_PS[:, 3], attention_PS[:, 2]], 1
+    )  # of the first row; the second has one of them, the third none
+    torch.testing.assert_close(p_PX[0, 7:], copied_P1[0] * own_PX[0])
+    torch.testing.assert_close(p_PX[1, 7:], torch.stack([copied_P1[1, 0] * attention_PS[1, 1], torch.tensor(0.0)]))
+    assert (p_PX[2, 7:] == 0.0).all()
+    alone_PX = model(y_PD[2:], attention_PS[2:], id_PS[2:]).logits()
+    torch.testing.assert_close(alone_PX.exp(), p_PX[2:, :7])
+
+
 def test_a_shut_gate_points_at_the_source_alone_and_an_open_one_never() -> None:
     model = outlet()
     y_PD, attention_PS, id_PS = torch.randn(1, 4), torch.tensor([[0.75, 0.25]]), torch.tensor([[4, 6]])

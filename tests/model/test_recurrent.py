@@ -182,6 +182,36 @@ def test_variational_dropout_has_one_mask_for_all_steps() -> None:
     assert not (masks[False] == masks[False][:, :1]).all()
 
 
+@both_cells
+@pytest.mark.parametrize("feeding", [True, False])
+def test_in_a_loop_variational_dropout_has_one_mask_for_all_steps_and_another_for_each_row(
+    cell: Any, feeding: bool
+) -> None:
+    decoder = RecurrentDecoder(
+        config.RecurrentDecoder(kind=cell, layers=2, width=8, input_feeding=feeding, variational=True, dropout=0.5),
+        input_width=3,
+        memory_width=8,
+        context_width=16,
+        output_width=8,
+    )
+    x_BTC, memory = torch.randn(3, 30, 3), Memory(torch.randn(3, 6, 8), VALID_BL, torch.randn(3, 16))
+    states: list[list[Tensor]] = [[] for _ in decoder.layers]
+    for between, seen in zip(decoder.between, states, strict=True):
+        between.register_forward_hook(lambda _, __, y, seen=seen: seen.append(y))
+    row, source, said = decoder.start(memory), decoder.look(memory), []
+    for x_BC in x_BTC.unbind(1):
+        decoded, row = decoder.step(x_BC, row, source)
+        said.append(decoded.y_BTD[:, 0])
+    loops = [said, *states]
+    if feeding:
+        loops.append(list(decoder(x_BTC, memory).y_BTD.unbind(1)))
+    for loop in loops:
+        kept_BTD = torch.stack(loop, 1)[:, :30] != 0
+        assert (kept_BTD == kept_BTD[:, :1]).all()
+        assert not torch.equal(kept_BTD[0], kept_BTD[1])
+    assert "keep" not in decoder.eval().start(memory)
+
+
 def test_without_attention_the_decoder_knows_the_context_vector_alone() -> None:
     decoder = RecurrentDecoder(
         config.RecurrentDecoder(width=8, attention="none"),

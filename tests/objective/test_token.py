@@ -75,6 +75,17 @@ def test_the_loss_of_whole_logits_is_that_of_torch(smoothing: float) -> None:
     assert not found.truth_nats.requires_grad
 
 
+def test_words_of_other_sources_have_no_part_in_the_loss() -> None:
+    logit_PV, id_P = torch.randn(4, 6, requires_grad=True), torch.tensor([0, 2, 1, 2])
+    never_PU = torch.full((4, 2), -torch.inf)
+    parts = {"smoothing": 0.1, "r_drop": 0.5}
+    expected = token_loss(Scores(logit_PV), id_P, **parts).loss_nats
+    found = token_loss(Scores(torch.cat([logit_PV, never_PU], 1), 2), id_P, **parts).loss_nats
+    torch.testing.assert_close(found, expected)
+    slopes = [torch.autograd.grad(loss, logit_PV)[0] for loss in (found, expected)]
+    torch.testing.assert_close(*slopes)
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_the_gradient_of_several_batches_is_that_of_one_with_all_their_positions(smoothing: float) -> None:
     scores, id_P = projection(12)

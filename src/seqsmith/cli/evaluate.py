@@ -93,8 +93,9 @@ def score(folders: list[Path], corpus: config.Corpus, *, data: dict[str, Any]) -
     texts = read_pairs(corpus, predictor.settings, {"empty": "error", **data}).texts
     for value in predictor.score(texts["source"], texts["target"], features=texts.get("features")):
         print(f"{value:.6f}")
-    targets = predictor.featuriser.targets({"target": texts["target"]})
-    strange = [number for number, ids in enumerate(targets, 1) if predictor.featuriser.target.unknown_share(ids)]
+    targets = predictor.featuriser.targets(texts)
+    unseen = predictor.featuriser.target.tokeniser.unseen
+    strange = [number for number, ids in enumerate(targets, 1) if not unseen.isdisjoint(ids)]
     if strange:
         note(
             f"{len(strange):,} of {len(targets):,} targets hold symbols that were never seen in training, the first is "

@@ -160,7 +160,7 @@ def _featuriser(
     separator = settings.data.features_separator
     featuriser = learn_codecs(settings, pairs) if older is None else grow_codecs(older, pairs, separator=separator)
     write_folder(folder, featuriser.save)
-    return featuriser
+    return featuriser.copying(settings)
 
 
 def _batches(prepared: Prepared, epoch: int) -> TrainingBatches:

@@ -144,8 +144,6 @@ class RecurrentDecoder(Table):
             _divides(self.width, self.heads)
         if self.attention == "none" and self.input_feeding:
             raise ValueError("input feeding feeds what attention found: give an attention or leave input_feeding out")
-        if self.variational and self.input_feeding:
-            raise ValueError("variational dropout needs the whole target in one call: leave it or input_feeding out")
         return self
 
 
@@ -198,7 +196,7 @@ class Model(Table):
     decoder: Decoder | None = None
     embedding: PositiveInt | None = None  # None: the width of a Transformer; of recurrent models chosen from the data
     share_embeddings: Literal["none", "target", "all"] | None = None  # output tied to target, or to target and source
-    copy_source: bool = False  # pointer-generator (See et al. 2017)
+    copy_source: bool = False  # pointer-generator (See et al. 2017): also of words that training never had
     coverage: Annotated[float, Field(ge=0.0)] = 0.0  # weight of its loss, not fed to the attention; needs copy_source
     subsample: Literal[1, 2, 4, 8] | None = None  # frames of speech to one step of the encoder
     ctc: Fraction | None = None  # weight of the CTC loss, beside the decoder's; 0: no CTC head; for speech
@@ -316,13 +314,6 @@ class Settings(Table):
     train: Train = Train()
     search: Search = Search()
     series: Series | None = None  # None: the source is no series
-
-    @model_validator(mode="after")
-    def _rolls(self) -> Settings:
-        masked = isinstance(self.model.decoder, RecurrentDecoder) and self.model.decoder.variational
-        if self.series is not None and self.series.rollouts and masked:
-            raise ValueError("variational dropout needs the whole target in one call: leave it or series.rollouts out")
-        return self
 
     @model_validator(mode="after")
     def _positions(self) -> Settings:

@@ -109,7 +109,7 @@ def check(
         texts["features"] = [pair.features or "" for pair in pairs]
     search = settings.search.model_copy(update={"shortlist": shortlist, **({"batch_tokens": 1} if one_by_one else {})})
     found = answer_all(engine, featuriser.sources(texts), search)
-    outputs = [featuriser.target.decode(answers[0].ids) for answers in found]
+    outputs = [featuriser.text(answers[0].ids, pair.source) for answers, pair in zip(found, pairs, strict=True)]
     expected, references = [pair.answer for pair in pairs], [pair.target for pair in pairs]
     chosen = settings.train.score
     names = ("chrf" if chosen in (None, "loss") else chosen,)

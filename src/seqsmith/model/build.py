@@ -40,13 +40,13 @@ def build_model(
     source_inlet: TokenInlet | FrameInlet
     if channels is None:
         source_embedding = new_embedding(source_size, settings.embedding)
-        source_inlet = _inlet(source_embedding, settings.encoder)
+        source_inlet = _inlet(source_embedding, settings.encoder, copied=settings.copy_source)
         target_embedding = _target_embedding(settings, source_embedding, source_size, target_size)
     else:
         source_inlet = _frame_inlet(settings, channels)
         target_embedding = new_embedding(target_size, settings.embedding)
     encoder = _encoder(settings.encoder, source_inlet.width)
-    target_inlet = _inlet(target_embedding, settings.decoder)
+    target_inlet = _inlet(target_embedding, settings.decoder, copied=settings.copy_source)
     tied = None if settings.share_embeddings == "none" else target_embedding
     decoder = _decoder(settings, encoder, target_inlet.width, tied=tied is not None)
     outlet: VocabularyOutlet | CopyOutlet
@@ -107,9 +107,10 @@ def _frame_inlet(settings: config.Model, channels: int) -> FrameInlet:
     return FrameInlet(channels, settings.encoder.width, factor=settings.subsample or 1)
 
 
-def _inlet(embedding: nn.Embedding, settings: EncoderSettings | config.RecurrentDecoder) -> TokenInlet:
+def _inlet(embedding: nn.Embedding, settings: EncoderSettings | config.RecurrentDecoder, *, copied: bool) -> TokenInlet:
     transformer = isinstance(settings, config.Transformer | config.Conformer)
-    return TokenInlet(embedding, width=settings.width if transformer else None, scaled=transformer)
+    width = settings.width if transformer else None
+    return TokenInlet(embedding, width=width, scaled=transformer, copied=copied)
 
 
 def _encoder(settings: EncoderSettings, input_width: int) -> AnyEncoder:

@@ -5,18 +5,22 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqsmith.batch import Frames, Source, Tokens
+from seqsmith.batch import UNKNOWN, Frames, Source, Tokens
 from seqsmith.model.linear import Linear
 from seqsmith.model.subsample import Subsample
 
 
 class TokenInlet(nn.Module):
     """Embedding look-up, scaled by sqrt(width) for Transformers (Vaswani et al. 2017, section 3.4), then a projection
-    where the embedding is not as wide as the model."""
+    where the embedding is not as wide as the model.
 
-    def __init__(self, embedding: nn.Embedding, *, width: int | None, scaled: bool):
+    With `copied`, ids behind those of the embedding are read as UNKNOWN: words of the source that have no other id.
+    """
+
+    def __init__(self, embedding: nn.Embedding, *, width: int | None, scaled: bool, copied: bool = False):
         super().__init__()
         self.embedding = embedding
+        self.copied = copied
         self.scale = embedding.embedding_dim**0.5 if scaled else 1.0
         fits = width is None or width == embedding.embedding_dim
         self.project = nn.Identity() if fits else Linear(embedding.embedding_dim, width or 0)
@@ -24,6 +28,8 @@ class TokenInlet(nn.Module):
 
     def forward(self, id: Tensor) -> Tensor:
         """id_BL -> x_BLD for whole sequences, id_N -> x_ND for one step."""
+        if self.copied:
+            id = id.where(id < self.embedding.num_embeddings, UNKNOWN)
         x: Tensor = self.project(F.embedding(id, self.embedding.weight) * self.scale)
         return x
 

@@ -18,7 +18,7 @@ class Dropout(nn.Module):
     On CPUs the mask takes eight bits of randomness an element, drawn eight elements at a time, because torch's own
     draws one element at a time on one thread; so the rate is rounded to a multiple of 1/256; in bf16 the scale
     is rounded too, and the mean may be 0.3 % off. A `shared` axis gets one mask for all its steps (Gal & Ghahramani
-    2016).
+    2016); a loop over these steps draws it before, and hands it over each time.
     """
 
     def __init__(self, rate: float, *, shared_axis: int | None = None):
@@ -31,9 +31,11 @@ class Dropout(nn.Module):
         """The rate, 0 when not training."""
         return self.rate if self.training else 0.0
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
         if not self.training or self.rate == 0.0:
             return x
+        if keep is not None:
+            return x * keep.to(x.dtype).view_as(x)
         if x.is_cuda and self.shared_axis is None:
             return F.dropout(x, self.rate)
         if self.shared_axis is None and native.help_train(x):

@@ -43,8 +43,11 @@ class CopyOutlet(nn.Module):
     """Speak from the vocabulary or point at the source (See et al. 2017, equations 8 and 9).
 
     The chance of copying a source token goes to the target token that looks the same; `target_of_source_V` maps ids,
-    and what has no counterpart goes to UNKNOWN. Differs from the paper: the gate sees the attentional state, which
-    holds the context vector, and not the decoder's input.
+    and what has no counterpart goes to UNKNOWN. Source ids behind these are words that have no other id, 0, 1, ... of
+    each source: their chances go behind the vocabulary (section 2.2), and are -inf for sources that have fewer. Differs
+    from the paper: the gate sees the attentional state, which holds the context vector, and not the decoder's input.
+
+    Axes: A words copied so, X the vocabulary and these.
     """
 
     def __init__(self, vocabulary: VocabularyOutlet, width: int, *, target_of_source: list[int]):
@@ -58,6 +61,15 @@ class CopyOutlet(nn.Module):
         logit_P1 = exact(self.gate(y_PD))
         spoken_PV = exact(projection.logits()).log_softmax(-1) + F.logsigmoid(logit_P1)
         pointed_PS = exact(attention_PS) * torch.sigmoid(-logit_P1)
-        copied_PV = torch.zeros_like(spoken_PV).scatter_add(1, self.get_buffer("target_of_source_V")[id_PS], pointed_PS)
-        tiny = torch.finfo(torch.float32).tiny
-        return Scores(torch.logaddexp(spoken_PV, copied_PV.clamp_min(tiny).log()))
+        same = self.get_buffer("target_of_source_V")
+        own_P = (id_PS.amax(1) + 1 - len(same)).clamp_min(0)
+        own_A = torch.arange(int(own_P.max()), device=own_P.device)
+        P, V = spoken_PV.shape
+        target_PS = torch.cat([same, V + own_A])[id_PS]
+        copied_PX = spoken_PV.new_zeros(P, V + len(own_A)).scatter_add(1, target_PS, pointed_PS)
+        log_copied_PX = copied_PX.clamp_min(torch.finfo(torch.float32).tiny).log()
+        if not len(own_A):
+            return Scores(torch.logaddexp(spoken_PV, log_copied_PX))
+        logit_PV = torch.logaddexp(spoken_PV, log_copied_PX[:, :V])
+        own_PA = log_copied_PX[:, V:].masked_fill(own_A >= own_P[:, None], -torch.inf)
+        return Scores(torch.cat([logit_PV, own_PA], dim=1), len(own_A))

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from seqsmith.config import RecurrentDecoder as DecoderSettings
 from seqsmith.config import RecurrentEncoder as EncoderSettings
 from seqsmith.model.attention import MultiHead, SingleHead, padding_bias
-from seqsmith.model.layers import Dropout
+from seqsmith.model.layers import Dropout, keep_scale
 from seqsmith.model.linear import Linear, as_product_type
 from seqsmith.model.memory import Decoded, Memory
 from seqsmith.model.subsample import joined_pairs
@@ -141,9 +141,9 @@ class Between(nn.Module):
         self.norm = nn.LayerNorm(width) if layer_norm else nn.Identity()
         self.dropout = dropout
 
-    def forward(self, y: Tensor, x: Tensor) -> Tensor:
+    def forward(self, y: Tensor, x: Tensor, keep: Tensor | None = None) -> Tensor:
         y = self.norm(y)
-        out: Tensor = self.dropout(y + x if self.residual and x.shape[-1] == y.shape[-1] else y)
+        out: Tensor = self.dropout(y + x if self.residual and x.shape[-1] == y.shape[-1] else y, keep)
         return out
 
 
@@ -207,7 +207,7 @@ class RecurrentDecoder(nn.Module):
         super().__init__()
         self.settings = settings
         width = settings.width
-        self.output_width = output_width
+        self.input_width, self.output_width = input_width, output_width
         self.parts = 2 if settings.kind == "lstm" else 1
         self.bridge = Linear(context_width, settings.layers * self.parts * width)
         dropout = Dropout(settings.dropout, shared_axis=1 if settings.variational else None)
@@ -243,7 +243,14 @@ class RecurrentDecoder(nn.Module):
         return {"key": key, "value": value, "bias_B1S": padding_bias(memory.valid_BS, key.dtype)}
 
     def start(self, memory: Memory) -> dict[str, Any]:
-        """The state before the first step, one row a source."""
+        """The state before the first step, one row a source; of variational dropout it holds the masks of all steps."""
+        row, dropout, like = self._begin(memory), self.dropout, memory.context_BZ
+        if dropout.now and dropout.shared_axis is not None:
+            widths = [self.input_width, *(layer.width for layer in self.layers), self.output_width]
+            row["keep"] = [keep_scale([len(like), width], dropout.rate, like=like) for width in widths]
+        return row
+
+    def _begin(self, memory: Memory) -> dict[str, Any]:
         pieces = self.bridge(memory.context_BZ).chunk(len(self.layers) * self.parts, dim=1)
         hidden = [tuple(pieces[i : i + self.parts]) for i in range(0, len(pieces), self.parts)]
         row: dict[str, Any] = {"hidden": hidden}
@@ -253,12 +260,10 @@ class RecurrentDecoder(nn.Module):
 
     def forward(self, x_BTC: Tensor, memory: Memory) -> Decoded:
         """Teacher forcing over the whole target."""
-        source, row = self.look(memory), self.start(memory)
-        x_BTC = self.dropout(x_BTC)
+        source, x = self.look(memory), self.dropout(x_BTC)
         if self.settings.input_feeding:
-            return self._loop(x_BTC, row, source)
-        x = x_BTC
-        for layer, between, hidden in zip(self.layers, self.between, row["hidden"], strict=True):
+            return self._loop(x, self.start(memory), source)
+        for layer, between, hidden in zip(self.layers, self.between, self._begin(memory)["hidden"], strict=True):
             y, _ = layer(x, valid_BL=None, start=hidden)
             x = between(y, x)
         return self._attend(x, source, self.combine)
@@ -277,26 +282,30 @@ class RecurrentDecoder(nn.Module):
 
     def step(self, x_NC: Tensor, row: dict[str, Any], source: dict[str, Tensor]) -> tuple[Decoded, dict[str, Any]]:
         """One target step for N = B*W rows -> y and attention of shape (B, W, ...), state."""
-        return self._advance(self.dropout(x_NC), row, source, self.products)
+        keep_ND = row["keep"][0] if "keep" in row else None
+        return self._advance(self.dropout(x_NC, keep_ND), row, source, self.products)
 
     def _advance(
         self, x_NC: Tensor, row: dict[str, Any], source: dict[str, Any], products: Products
     ) -> tuple[Decoded, dict[str, Any]]:
         x = torch.cat([x_NC, row["fed_ND"]], dim=1) if self.settings.input_feeding else x_NC
-        hidden = []
-        parts = zip(self.layers, products.project, products.recall, self.between, row["hidden"], strict=True)
-        for layer, project, recall, between, before in parts:
+        hidden: list[Hidden] = []
+        _, *keeps, keep_NO = row.get("keep", [None] * (len(self.layers) + 2))
+        parts = zip(self.layers, products.project, products.recall, self.between, row["hidden"], keeps, strict=True)
+        for layer, project, recall, between, before, keep in parts:
             y, after = layer.advance(project(x), recall(before[0]), before)
             hidden.append(after)
-            x = between(y, x)
+            x = between(y, x, keep)
         sources = len(source["valid_BS" if self.attention is None else "bias_B1S"])
-        decoded = self._attend(torch.unflatten(x, 0, (sources, -1)), source, products.combine)
-        following: dict[str, Any] = {"hidden": hidden}
+        decoded = self._attend(torch.unflatten(x, 0, (sources, -1)), source, products.combine, keep_NO)
+        following: dict[str, Any] = {**row, "hidden": hidden}
         if self.settings.input_feeding:
             following["fed_ND"] = decoded.y_BTD.flatten(0, 1)
         return decoded, following
 
-    def _attend(self, x_BTD: Tensor, source: dict[str, Any], combine: Product | None) -> Decoded:
+    def _attend(
+        self, x_BTD: Tensor, source: dict[str, Any], combine: Product | None, keep_NO: Tensor | None = None
+    ) -> Decoded:
         if self.attention is None:
             weight_BTS = source["valid_BS"][:, None].to(x_BTD.dtype).expand(-1, x_BTD.shape[1], -1)
             weight_BTS = weight_BTS / weight_BTS.sum(-1, keepdim=True)
@@ -308,7 +317,8 @@ class RecurrentDecoder(nn.Module):
         else:
             context, weight_BTS = self.attention(x_BTD, key, value, bias_B1S=bias_B1S)
         assert combine is not None
-        return Decoded(self.dropout(torch.tanh(combine(torch.cat([x_BTD, context], dim=-1)))), weight_BTS)
+        y = torch.tanh(combine(torch.cat([x_BTD, context], dim=-1)))
+        return Decoded(self.dropout(y, keep_NO), weight_BTS)
 
 
 def _attention(settings: DecoderSettings, memory_width: int) -> SingleHead | MultiHead | None:

@@ -39,7 +39,7 @@ def token_loss(scores: Projection | Scores, id_P: Tensor, *, smoothing: float, r
     if isinstance(scores, Projection):
         parts = (scores.hidden_PD, scores.weight_VD, scores.bias_V)
         return linear_cross_entropy(*parts, id_P, smoothing=smoothing, r_drop=r_drop)
-    return cross_entropy(scores.logit_PV, id_P, smoothing=smoothing, r_drop=r_drop)
+    return cross_entropy(scores.logit_PV, id_P, smoothing=smoothing, r_drop=r_drop, copied=scores.copied)
 
 
 def likeliest(scores: Projection | Scores) -> Tensor:
@@ -50,14 +50,18 @@ def likeliest(scores: Projection | Scores) -> Tensor:
     return torch.cat([F.linear(piece, scores.weight_VD, scores.bias_V).argmax(-1) for piece in pieces])
 
 
-def cross_entropy(logit_PV: Tensor, id_P: Tensor, *, smoothing: float, r_drop: float = 0.0) -> Loss:
-    """The loss of whole logits."""
-    log_p_PV = exact(logit_PV).log_softmax(-1)
-    truth = F.nll_loss(log_p_PV, id_P, reduction="sum")
-    loss = truth if smoothing == 0.0 else (1 - smoothing) * truth - smoothing * log_p_PV.mean(-1).sum()
-    if r_drop:
-        first_HV, second_HV = log_p_PV.chunk(2)
-        loss = loss + r_drop / 2 * ((first_HV.exp() - second_HV.exp()) * (first_HV - second_HV)).sum()
+def cross_entropy(logit_PX: Tensor, id_P: Tensor, *, smoothing: float, r_drop: float = 0.0, copied: int = 0) -> Loss:
+    """The loss of whole logits, X of them. Of these the last `copied` have no part in smoothing: see `Scores`."""
+    log_p_PX = exact(logit_PX).log_softmax(-1)
+    truth = F.nll_loss(log_p_PX, id_P, reduction="sum")
+    parts = [log_p_PX]
+    if copied:
+        copied_PA = log_p_PX[:, -copied:]
+        parts = [log_p_PX[:, :-copied], copied_PA.masked_fill(copied_PA == -torch.inf, 0.0)]
+    loss = truth if smoothing == 0.0 else (1 - smoothing) * truth - smoothing * parts[0].mean(-1).sum()
+    for part in parts if r_drop else ():
+        first, second = part.chunk(2)
+        loss = loss + r_drop / 2 * ((first.exp() - second.exp()) * (first - second)).sum()
     return Loss(loss, truth.detach(), len(id_P))
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from seqsmith.batch import BEGIN, END, PAD, State, Step, exact
+from seqsmith.batch import BEGIN, END, PAD, UNKNOWN, State, Step, exact
 from seqsmith.search.ctc import BLANK
 
 _NEVER = -1e10  # as good as no probability; finite, so that it can be summed and taken away again
@@ -39,8 +39,10 @@ def with_language_model(step: Step, language_step: Step, *, weight: float) -> St
     def fused(id_N: Tensor, state: State) -> tuple[Tensor, State]:
         logit_NV, first = step(id_N, State(state.row[0], state.source[0]))
         language_NV, second = language_step(id_N, State(state.row[1], state.source[1]))
-        log_p_NV = exact(logit_NV).log_softmax(1) + weight * exact(language_NV).log_softmax(1)
-        return with_leftover(log_p_NV), paired(first, second)
+        language_NV = exact(language_NV).log_softmax(1)
+        more = logit_NV.shape[1] - language_NV.shape[1]  # ids that it does not know: words copied from the source
+        language_NV = torch.cat([language_NV, language_NV[:, [UNKNOWN]].expand(-1, more)], 1)
+        return with_leftover(exact(logit_NV).log_softmax(1) + weight * language_NV), paired(first, second)
 
     return fused
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from seqsmith.batch import State, exact, tokens
+from seqsmith.batch import UNKNOWN, State, exact, tokens
 from seqsmith.model.seq2seq import Seq2Seq
 
 
@@ -25,5 +25,5 @@ class NeuralLanguageModel:
 
     def step(self, id_N: Tensor, state: State) -> tuple[Tensor, State]:
         """Take in one token for each row -> (log_p_NV, state)."""
-        logit_NX, state = self.model.step(self.own_id_V[id_N], state)
+        logit_NX, state = self.model.step(self.own_id_V[id_N.where(id_N < len(self.own_id_V), UNKNOWN)], state)
         return exact(logit_NX).log_softmax(1)[:, self.own_id_V], state

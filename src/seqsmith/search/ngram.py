@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqsmith.batch import BEGIN, State
+from seqsmith.batch import BEGIN, UNKNOWN, State
 
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio, odd: spreads neighbours far apart
 
@@ -69,7 +69,8 @@ class NGrams:
         """Take in one token for each row -> (log_p_NV, state), in float64."""
         last_NK = state.row["last_NK"]
         if self.order > 1:
-            last_NK = torch.cat([last_NK[:, 1:], id_N[:, None]], dim=1)
+            known_N = id_N.where(id_N < self.size, UNKNOWN)
+            last_NK = torch.cat([last_NK[:, 1:], known_N[:, None]], dim=1)
         log_p_NV = torch.from_numpy(np.log(self.probability(last_NK.cpu().numpy())))
         return log_p_NV.to(id_N.device), State({"last_NK": last_NK}, state.source)
 

@@ -6,7 +6,7 @@ one, and a target that shares the tokeniser never sees them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 from seqsmith import config
 from seqsmith.data.ragged import Ragged
 from seqsmith.text.normalise import Form, normalise
-from seqsmith.text.tokenise import Tokeniser, open_tokeniser, train_tokeniser
+from seqsmith.text.tokenise import VISIBLE_SPACE, Closed, Tokeniser, open_tokeniser, train_tokeniser
 from seqsmith.text.vocabulary import SPECIALS, UNKNOWN, Vocabulary, most_frequent, read_vocabulary
 
 Side = config.TextSource | config.TextTarget
@@ -46,17 +46,26 @@ class TextCodec:
         ids = self.tokeniser.encode_sampled(self._normalise(text), seed)
         return ids if features is None else self._feature_ids(features) + ids
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text; features are none of it."""
+    def unknown(self, text: str) -> list[str]:
+        """The symbol behind each UNKNOWN of a text, where the tokeniser leaves it whole."""
+        assert isinstance(self.tokeniser, Closed)
+        return self.tokeniser.unknown(self._normalise(text))
+
+    def decode(self, ids: Sequence[int], named: Mapping[int, str] | None = None) -> str:
+        """The text; features are none of it. `named` are symbols that have no id here."""
+        if named:
+            assert isinstance(self.tokeniser, Closed)
+            return self.tokeniser.decode([id for id in ids if id < self.tokeniser.size or id in named], named)
         return self.tokeniser.decode([number for number in ids if number < self.tokeniser.size])
 
-    def pieces(self, ids: Iterable[int]) -> list[str]:
+    def pieces(self, ids: Iterable[int], named: Mapping[int, str] | None = None) -> list[str]:
         """What each id looks like, features too."""
-        return [piece for number in ids for piece in self._piece(number)]
+        shown = {number: [symbol.replace(" ", VISIBLE_SPACE)] for number, symbol in (named or {}).items()}
+        return [piece for number in ids for piece in (shown.get(number) or self._piece(number))]
 
     def unknown_share(self, ids: Sequence[int]) -> float:
         """Which part of the ids stands for what was never seen in training, or too rarely for an id of its own."""
-        return sum(number in self.tokeniser.unseen for number in ids) / max(1, len(ids))
+        return sum(number in self.tokeniser.unseen or number >= self.size for number in ids) / max(1, len(ids))
 
     def grown(self, texts: Iterable[str], features: Iterable[str] = ()) -> TextCodec:
         """With ids for new symbols and features. Features move behind the new symbols: see `inherited`."""

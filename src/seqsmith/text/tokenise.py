@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
@@ -156,10 +156,15 @@ class Closed:
     def encode_sampled(self, text: str, seed: int) -> list[int]:  # noqa: ARG002
         return self.encode([text]).lists()[0]
 
-    def decode(self, ids: Sequence[int]) -> str:
+    def unknown(self, text: str) -> list[str]:
+        """The symbol behind each UNKNOWN of a text."""
+        return [symbol for symbol in self._cutter.cut(text) if self._vocabulary.id_of[symbol] == UNKNOWN]
+
+    def decode(self, ids: Sequence[int], named: Mapping[int, str] | None = None) -> str:
+        """`named` are symbols that have no id of their own."""
+        symbols, others = self._vocabulary.symbols, {UNKNOWN: self._cutter.unknown, **(named or {})}
         return self._cutter.join(
-            self._vocabulary.symbols[number - len(SPECIALS)] if number >= len(SPECIALS) else self._cutter.unknown
-            for number in _visible(ids)
+            others[number] if number in others else symbols[number - len(SPECIALS)] for number in _visible(ids)
         )
 
     def pieces(self, ids: Iterable[int]) -> list[str]:
