@@ -57,7 +57,8 @@ def children_seconds() -> float:
 
 def test_nothing_heavy_is_imported_before_a_verb_runs() -> None:
     line = (
-        "import sys, seqsmith.cli.main; print({'torch', 'numpy', 'pydantic', 'rich', 'sacrebleu'} & set(sys.modules))"
+        "import sys, seqsmith.cli.main, seqsmith.runtime; "
+        "print({'torch', 'numpy', 'pydantic', 'rich', 'sacrebleu'} & set(sys.modules))"
     )
     answer = subprocess.run(
         [sys.executable, "-c", line], capture_output=True, check=True, env={"PYTHONPATH": str(SOURCE)}, text=True
