@@ -21,8 +21,12 @@ FORMAT = 1
 MANIFEST, CARD = "MANIFEST.json", "README.md"
 
 
+class NotWritten(UserError):
+    """A folder could not be written, and what was there before is still there."""
+
+
 def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
-    """Make `folder` appear, filled by `fill`; an old one is replaced. Raises UserError where the disk refuses."""
+    """Make `folder` appear, filled by `fill`; an old one is replaced. Raises NotWritten where the disk refuses."""
     temporary = folder.with_name(f".tmp-{folder.name}-{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
@@ -32,10 +36,8 @@ def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
         (temporary / MANIFEST).write_text(json.dumps({"format": FORMAT, "files": files}, indent=1) + "\n")
         settle(temporary, folder)
     except OSError as error:
-        raise UserError(
-            f"{folder}: could not be written: {error.strerror or error}. "
-            "What was saved before is untouched: free some space and go on with --resume, or start in another --out."
-        ) from error
+        told = f"{folder}: could not be written: {error.strerror or error}. Free some space, or choose another place."
+        raise NotWritten(told) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -334,8 +334,9 @@ def beam_search(
     equals, the better parent and then the lower id first) until `beam` of them live on; those met on the way that end
     with END are finished. The finished are ranked by log p / length ** length_penalty; of equals the earlier wins. The
     search ends when nothing that lives could still come among the `nbest` best, which never changes the result, or
-    after `longest` symbols, END included: what then lives is an answer where fewer than `nbest` finished. A beam of 1
-    is done at its first END: greedy search. A beam that drops nothing finds the best of all sequences.
+    after `longest` symbols, END included. There every hypothesis is finished by its END, however low it ranks, if any
+    other is; what then lives is an answer where fewer than `nbest` finished. A beam of 1 is done at its first END:
+    greedy search. A beam that drops nothing finds the best of all sequences.
     """
 
     def score(log_p: float, length: int) -> float:
@@ -350,13 +351,14 @@ def beam_search(
             log_p_of = logit_1V[0].log_softmax(0).tolist()
             extensions += [(log_p + log_p_of[y], [*ids, y], decoding) for y in range(END, len(log_p_of))]
         live = []
+        late: list[Answer] = []  # ranked below those that live on
         for log_p, ids, decoding in sorted(extensions, key=lambda extension: -extension[0]):
-            if len(live) == beam:
-                break
             if ids[-1] == END:
-                finished.append(Answer(score(log_p, length), ids[1:-1]))
-            else:
+                (finished if len(live) < beam else late).append(Answer(score(log_p, length), ids[1:-1]))
+            elif len(live) < beam:
                 live.append((log_p, ids, decoding))
+        if length == longest and finished:
+            finished += late
         finished = sorted(finished, key=lambda answer: -answer.score)[:nbest]
         # log p only falls, and over a power of the length it is greatest at the shortest or at the longest length
         hope = max((score(log_p, end) for log_p, *_ in live for end in (length + 1, longest)), default=-math.inf)

@@ -172,6 +172,11 @@ SETTINGS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "of recordings alone": (("model.ctc=0.3",), "model.ctc: means nothing where sources are text. Leave it out."),
     "of series alone": (("series.horizon=3",), "series.horizon: means nothing where sources are text. Leave it out."),
+    "heads of an attention that has none": (
+        ("model.family=gru", "model.decoder.heads=2"),
+        "model.decoder.heads: means nothing with attention = 'general'. Set model.decoder.attention=multihead as well, "
+        "or leave it out.",
+    ),
     "no room for an answer": (
         ("search.shortest=9", "search.longest=5"),
         "settings: search: shortest 9 leaves no answer of at most 5 tokens, end and all.",
@@ -275,7 +280,10 @@ def test_a_line_of_a_million_tokens_is_left_out_of_training_and_counted(
     reversal.write(folder / "pairs.tsv", rows)
     told = seqsmith("train", "pairs.tsv", *small, "--set", f"source.tokeniser={tokeniser}")
     assert told.code == 0
-    assert "their source is over 1,024 tokens (data.longest_source), the first at pairs.tsv:1." in told.err
+    assert (
+        "  1 training pair left out: its source is over 1,024 tokens (data.longest_source), the first at pairs.tsv:1."
+        in told.err
+    )
     assert Predictor.open("run/model")
 
 
@@ -365,6 +373,19 @@ def full_disk(largest_file: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_at_the_first_checkpoint_says_that_nothing_was_begun(
+    seqsmith: Seqsmith, pairs: Path, small: tuple[str, ...]
+) -> None:
+    with full_disk(16_000):
+        told = seqsmith("train", pairs, "--quiet", *small)
+    assert told.code == 2
+    assert told.err.startswith("seqsmith: run/checkpoints/step-00000004: could not be written: ")
+    assert "Nothing was begun: start again with the same command." in told.err
+    assert len(told.err.splitlines()) == 1
+    assert not Path("run").exists()
+    assert seqsmith("train", pairs, "--quiet", *small).code == 0
 
 
 def test_a_full_disk_while_training_leaves_the_older_checkpoint_to_go_on_from(

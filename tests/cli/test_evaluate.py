@@ -124,7 +124,7 @@ def test_a_pair_that_is_too_long_to_be_scored_is_named(seqsmith: Seqsmith, folde
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("test.tsv", "--score", "bleuu"), "--score bleuu: no such score. Did you mean `bleu`?"),
+        (("test.tsv", "--score", "bleuu"), "--score bleuu: no such score, expected one of bleu, chrf, ter, "),
         (("nowhere.tsv",), "nowhere.tsv: no such file."),
         (("test.tsv", "--report", "no/r.json"), "no/r.json: cannot be written: No such file or directory."),
         (("test.tsv", "--against", "nowhere"), "nowhere: no such model folder."),

@@ -17,6 +17,7 @@ import seqsmith as package
 from seqsmith.cli.main import app, run
 from seqsmith.cli.program import command
 from seqsmith.errors import Diverged, UserError
+from seqsmith.evaluate.scores import NAMES
 from terminal import SOURCE, Seqsmith, program, start
 
 pytestmark = pytest.mark.unwatched
@@ -56,12 +57,21 @@ def children_seconds() -> float:
 
 def test_nothing_heavy_is_imported_before_a_verb_runs() -> None:
     line = (
-        "import sys, seqsmith.cli.main; print({'torch', 'numpy', 'pydantic', 'rich', 'sacrebleu'} & set(sys.modules))"
+        "import sys, seqsmith.cli.main, seqsmith.runtime; "
+        "print({'torch', 'numpy', 'pydantic', 'rich', 'sacrebleu'} & set(sys.modules))"
     )
     answer = subprocess.run(
         [sys.executable, "-c", line], capture_output=True, check=True, env={"PYTHONPATH": str(SOURCE)}, text=True
     )
     assert answer.stdout == "set()\n"
+
+
+def test_a_demo_speaks_before_torch_is_imported() -> None:
+    line = "import sys; from seqsmith.cli import demo, demo_series, demo_speech; print('torch' in sys.modules)"
+    answer = subprocess.run(
+        [sys.executable, "-c", line], capture_output=True, check=True, env={"PYTHONPATH": str(SOURCE)}
+    )
+    assert answer.stdout == b"False\n"
 
 
 def test_no_words_at_all_are_a_question_for_help(seqsmith: Seqsmith) -> None:
@@ -72,6 +82,10 @@ def test_no_words_at_all_are_a_question_for_help(seqsmith: Seqsmith) -> None:
 
 def test_the_version_is_that_of_the_package(seqsmith: Seqsmith) -> None:
     assert seqsmith("--version").out == f"seqsmith {package.__version__}\n"
+
+
+def test_the_help_names_every_score(seqsmith: Seqsmith) -> None:
+    assert set(NAMES) <= set(re.findall(r"\w+", seqsmith("evaluate", "--help").out))
 
 
 @pytest.mark.parametrize("verb", VERBS)

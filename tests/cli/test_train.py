@@ -206,6 +206,27 @@ def test_control_c_while_the_model_is_made_says_how_to_go_on(
     assert Predictor.open("run/model")
 
 
+def test_control_c_before_training_begins_says_how_to_go_on(
+    seqsmith: Seqsmith, pairs: Path, small: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_words: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    for place in ("open_text_task", "_with_precision", "_fit"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"seqsmith.cli.train.{place}", interrupted)
+            told = seqsmith("train", pairs, *small)
+        assert told.code == 130
+        assert told.err.splitlines()[-1] == "Stopped. Nothing was begun: start again with the same command."
+    assert seqsmith("train", pairs, "--quiet", *small).code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr("seqsmith.cli.train.open_text_task", interrupted)
+        told = seqsmith("train", "--resume")
+    assert told.code == 130
+    assert told.err == "Stopped. What was saved before is untouched. Go on with: seqsmith train --resume --out run\n"
+    assert seqsmith("train", "--resume", "--quiet").code == 0
+
+
 def test_a_run_goes_on_from_where_its_paths_begin(
     seqsmith: Seqsmith, folder: Path, pairs: Path, small: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,7 +25,7 @@ def test_a_setting_is_listed_with_all_about_it() -> None:
     assert "train.clip = 1.0  (number > 0)  largest norm of the gradient" in listed
     assert 'model.encoder.activation = "relu"  ("relu", "gelu", "swiglu")  [transformer]' in listed
     assert "train.schedule.factor = 0.5  (number > 0 and < 1)  [plateau]" in listed
-    assert "search.beam = from the data  (whole number > 0)  width; 1 is greedy" in listed
+    assert "search.beam = from the data  (whole number > 0 and ≤ 10000)  width; 1 is greedy" in listed
 
 
 @pytest.mark.parametrize("entry", [entry for entry in entries() if "[]" not in entry.key], ids=str)

@@ -19,7 +19,14 @@ SENTENCE = "two men are talking to each other about the weather in the street"
         ("the man the man the man the man the man the man", "repeat themselves"),
         ("hahahahahahahahahahahaha", "repeat themselves"),
         ("zwei Männer reden miteinander auf der Straße über das Wetter und über das Essen", None),
-        ("aaaaaa", None),
+        ("x x x x x x x x", "repeat themselves"),
+        ("aaaaaaaaaaaa", "repeat themselves"),
+        ("no no no no no no", "repeat themselves"),
+        ("abcabcabcabcabc", "repeat themselves"),
+        ("CCCCC", "repeat themselves"),
+        ("aaa", None),
+        ("no no no", None),
+        ("in the year 1111 and so on", None),
     ],
 )
 def test_each_sign_is_told_by_its_name(output: str, sign: str | None) -> None:
@@ -29,7 +36,7 @@ def test_each_sign_is_told_by_its_name(output: str, sign: str | None) -> None:
 
 
 def test_what_the_reference_does_too_is_no_sign() -> None:
-    for text in (SENTENCE, "ha" * 20):
+    for text in (SENTENCE, "ha" * 20, "1111"):
         assert list(symptoms([text], [text], [text])) == []
 
 

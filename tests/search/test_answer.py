@@ -35,6 +35,13 @@ def test_the_longest_answer_grows_with_its_source_unless_it_is_given() -> None:
     assert longest_answers([1, 10], config.Search(longest=7)) == [7, 7]
 
 
+def test_no_setting_makes_answers_longer_than_a_machine_can_hold() -> None:
+    assert longest_answers([10**6], config.Search(longest_ratio=1000.0)) == [10**6]
+    for penalty in (-10.0, 10.0):
+        for divisor in divisors(10**6, length_penalty=penalty, gnmt_penalty=False)[-2:]:
+            assert 0.0 < divisor < float("inf")
+
+
 def test_answers_are_read_along_their_parents() -> None:
     trellis = Trellis()
     for parents, ids, log_ps in (

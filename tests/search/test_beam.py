@@ -84,14 +84,16 @@ def plain_beam(
     for length in range(1, longest + 1):
         allowed = range(FIRST if length <= shortest else END, logit_CV.shape[1])
         candidates = [((*ids, id), log_p + after(ids)[id]) for ids, log_p in live for id in allowed]
-        live = []
+        live, late = [], []
         for ids, log_p in sorted(candidates, key=lambda candidate: -candidate[1]):
-            if len(live) == beam:
-                break
             if ids[-1] == END:
-                ended.append((list(ids[:-1]), score(log_p, length, penalty, gnmt), True))
-            else:
+                (ended if len(live) < beam else late).append(
+                    (list(ids[:-1]), score(log_p, length, penalty, gnmt), True)
+                )
+            elif len(live) < beam:
                 live.append((ids, log_p))
+        if length == longest and ended:
+            ended += late
     cut = [(list(ids), score(log_p, longest, penalty, gnmt), False) for ids, log_p in live]
     return (sorted(ended, key=lambda answer: -answer[1]) + cut)[:nbest]
 
@@ -129,6 +131,25 @@ def test_full_width_finds_the_best_of_all_answers(
         expected = enumerate_all(logit_CV, longest=longest, penalty=law[0], gnmt=law[1], **rules)
         same(answers[: len(expected)], expected)
         assert not any(answer.ended for answer in answers[len(expected) :])
+
+
+@settings(deadline=None, max_examples=100)
+@given(seeds, st.integers(1, 9), st.integers(1, 2), st.floats(-3, 2), st.sampled_from([0.5, 2, 6]), penalties)
+def test_a_beam_as_wide_as_the_vocabulary_finds_the_best_of_all_short_answers(
+    seed: int, symbols: int, longest: int, end: float, scale: float, law: tuple[float, bool]
+) -> None:
+    """Short is two tokens with END. Of three, no fixed width keeps all beginnings, and any may be the best one's."""
+    logit_BCV = tables(seed, sources=2, symbols=symbols, scale=scale, end=end)
+    found = beam_search(
+        step,
+        start(logit_BCV),
+        longest_B=torch.tensor([longest, longest]),
+        beam=logit_BCV.shape[2],
+        length_penalty=law[0],
+        gnmt_penalty=law[1],
+    )
+    for answers, logit_CV in zip(found, logit_BCV, strict=True):
+        same(answers, enumerate_all(logit_CV, longest=longest, nbest=1, shortest=0, penalty=law[0], gnmt=law[1]))
 
 
 @settings(deadline=None, max_examples=100)
@@ -209,10 +230,19 @@ def test_what_was_cut_comes_last_and_only_where_too_few_ended() -> None:
 
     ends_once = never_ends.clone()
     ends_once[0, BEGIN, END] = 3.0  # only at the very start
-    first, second, third = beam_search(step, start(ends_once), longest_B=torch.tensor([5]), beam=3, nbest=3)[0]
+    first, *others = beam_search(step, start(ends_once), longest_B=torch.tensor([1]), beam=3, nbest=3)[0]
     assert (first.ids, first.ended, first.token_log_prob) == ([], True, [first.log_prob])
-    assert not second.ended
-    assert not third.ended
+    assert [answer.ended for answer in others] == [False, False]
+
+
+def test_where_one_answer_ended_by_itself_the_longest_may_end_too_however_low_their_end_ranks() -> None:
+    ends_once = tables(3, sources=1, symbols=4, end=-9.0)
+    ends_once[0, BEGIN, END] = 3.0
+    answers = beam_search(step, start(ends_once), longest_B=torch.tensor([4]), beam=2, nbest=2)[0]
+    assert [(answer.ended, len(answer.ids)) for answer in answers] == [(True, 0), (True, 3)]
+    ends_once[0, BEGIN, END] = -60.0
+    answers = beam_search(step, start(ends_once), longest_B=torch.tensor([4]), beam=2, nbest=2)[0]
+    assert [(answer.ended, len(answer.ids)) for answer in answers] == [(False, 4), (False, 4)]
 
 
 @settings(deadline=None, max_examples=20)

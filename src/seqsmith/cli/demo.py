@@ -1,22 +1,22 @@
-"""`seqsmith demo`: the whole road in three minutes, on dates that the project writes itself."""
+"""`seqsmith demo`: the whole road in three minutes, on dates that the project writes itself.
+
+What needs torch is imported when the data is written: by then a line has been said.
+"""
 
 from __future__ import annotations
 
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seqsmith import config
-from seqsmith.cli.evaluate import read_pairs
 from seqsmith.cli.program import command
-from seqsmith.cli.train import train
 from seqsmith.cli.write import replacing
 from seqsmith.demo.dates import write_demo
 from seqsmith.errors import UserError
-from seqsmith.evaluate.answers import score_answers
-from seqsmith.evaluate.heatmap import heatmap
-from seqsmith.evaluate.report import render
-from seqsmith.predictor import Predictor
+
+if TYPE_CHECKING:
+    from seqsmith.predictor import Predictor
 
 _SHOWN = 10
 
@@ -29,6 +29,8 @@ def demo(folder: Path | None, *, pairs: int, settings: dict[str, Any]) -> int:
         raise UserError(f"{folder}: exists already. Remove it, or choose another --out.")
     train_file, test_file = write_demo(folder / "data", pairs=pairs)
     print(f"Wrote {train_file} and {test_file}: dates as people write them, and in ISO 8601.", flush=True)
+    from seqsmith.cli.train import train
+
     table = config.merge(settings, {"data": {"train": [{"path": str(train_file)}]}})
     code = train(table, folder / "run", resume=False)
     if code:
@@ -44,6 +46,11 @@ def first_free(name: str) -> Path:
 
 
 def _show(folder: Path, train_file: Path, test_file: Path) -> None:
+    from seqsmith.cli.evaluate import read_pairs
+    from seqsmith.evaluate.answers import score_answers
+    from seqsmith.evaluate.report import render
+    from seqsmith.predictor import Predictor
+
     model = folder / "run" / "model"
     predictor = Predictor.open(model, engine="torch")
     texts = read_pairs(config.Corpus(path=str(test_file)), predictor.settings, {}).texts
@@ -65,6 +72,8 @@ def _show(folder: Path, train_file: Path, test_file: Path) -> None:
 
 
 def _draw(predictor: Predictor, source: str, output: str, picture: Path) -> None:
+    from seqsmith.evaluate.heatmap import heatmap
+
     try:
         found = predictor.attention(source, output)
     except UserError as error:  # whoever tries the classic model has chosen to have none

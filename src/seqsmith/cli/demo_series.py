@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from seqsmith import config
 from seqsmith.cli.demo import first_free
 from seqsmith.cli.program import command
-from seqsmith.cli.train import train
 from seqsmith.demo.shops import write_demo
 from seqsmith.errors import UserError
-from seqsmith.forecaster import Forecaster
-from seqsmith.series.table import Group
+
+if TYPE_CHECKING:
+    from seqsmith.series.table import Group
 
 
 def demo_series(folder: Path | None, *, settings: dict[str, Any]) -> int:
@@ -25,6 +25,9 @@ def demo_series(folder: Path | None, *, settings: dict[str, Any]) -> int:
         raise UserError(f"{folder}: exists already. Remove it, or choose another --out.")
     history, future = write_demo(folder / "data")
     print(f"Wrote {history} and {future}: what three shops sell each hour, and which days are holidays.", flush=True)
+    from seqsmith.cli.train import train
+    from seqsmith.forecaster import Forecaster
+
     own = {"data": {"train": [{"path": str(history)}]}, "series": {"covariates": ["holiday"]}}
     code = train(config.merge(own, settings), folder / "run", resume=False)
     if code:

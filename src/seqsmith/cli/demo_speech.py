@@ -7,14 +7,9 @@ from typing import Any
 
 from seqsmith import config
 from seqsmith.cli.demo import first_free
-from seqsmith.cli.evaluate import read_pairs
 from seqsmith.cli.program import command
-from seqsmith.cli.train import train
 from seqsmith.demo.tones import write_tones
 from seqsmith.errors import UserError
-from seqsmith.evaluate.answers import score_answers
-from seqsmith.evaluate.report import render
-from seqsmith.predictor import Predictor
 
 RECORDINGS = 1_500
 _SHOWN = 8
@@ -26,8 +21,15 @@ def demo_speech(folder: Path | None, *, settings: dict[str, Any]) -> int:
         folder = first_free("demo-speech")
     elif folder.exists():
         raise UserError(f"{folder}: exists already. Remove it, or choose another --out.")
+    print(f"Making {RECORDINGS:,} recordings.", flush=True)
     train_file, test_file = write_tones(folder / "data", recordings=RECORDINGS)
     print(f"Wrote {train_file} and {test_file}: telephone keys as they sound, and the digits dialled.", flush=True)
+    from seqsmith.cli.evaluate import read_pairs
+    from seqsmith.cli.train import train
+    from seqsmith.evaluate.answers import score_answers
+    from seqsmith.evaluate.report import render
+    from seqsmith.predictor import Predictor
+
     table = config.merge(settings, {"data": {"train": [{"path": str(train_file)}]}})
     code = train(table, folder / "run", resume=False)
     if code:

@@ -17,7 +17,7 @@ from seqsmith.data.columns import placed
 from seqsmith.data.corpus import Counts, read_rows
 from seqsmith.data.files import shown
 from seqsmith.data.printable import printable
-from seqsmith.errors import UserError, nearest
+from seqsmith.errors import UserError
 from seqsmith.evaluate.answers import bleu_words, score_answers
 from seqsmith.evaluate.report import Example, as_dict, render, render_paired, worst
 from seqsmith.evaluate.scores import NAMES, Paired, paired_test
@@ -50,7 +50,7 @@ def evaluate(
     """Answer the sources, score against the targets, print a table; `report` takes it all as JSON."""
     for name in names:
         if name not in NAMES:
-            raise UserError(f"--score {name}: no such score.{nearest(name, NAMES)}")
+            raise UserError(f"--score {name}: no such score, expected one of {', '.join(NAMES)}.")
     runtime.keep_memory()
     options: dict[str, Any] = {"engine": engine, "threads": runtime.threads(None), "say": note}
     predictor = Predictor.open(*folders, **options).with_search(**search).with_longest(data)
@@ -61,7 +61,8 @@ def evaluate(
         others = None if other is None else _outputs(other, given)
         chosen = tuple(names) or final_scores(predictor.settings)
         scores = score_answers(predictor.settings, outputs, given.texts["target"], chosen, resamples=1000)
-        print(f"{len(outputs):,} pairs of {_name(corpus)}, answered with beam {predictor.settings.search.beam}")
+        beam = predictor.settings.search.beam
+        print(f"{len(outputs):,} pair{'s' * (len(outputs) != 1)} of {_name(corpus)}, answered with beam {beam}")
         print(render(scores))
         found: dict[str, Any] = {
             "models": [str(folder) for folder in folders],

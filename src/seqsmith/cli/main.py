@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from seqsmith import __version__
-from seqsmith.cli.options import PAIRS, Beam, Engine, Model, Models, Pairs, Set, SetData, SetTrain, Target
+from seqsmith.cli.options import PAIRS, Beam, Engine, Model, Models, Pairs, Scores, Set, SetData, SetTrain, Target
 from seqsmith.errors import Diverged, UserError, nearest
 
 _SUMMARY = "Forge a sequence-to-sequence model from a file of pairs, and use it."
@@ -187,10 +187,7 @@ def evaluate(
         list[Path] | None,
         typer.Option(metavar="MODEL", help="Another model, for a paired test. Repeatable: an ensemble."),
     ] = None,
-    score: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="bleu, chrf, ter, exact_match, wer, cer, rouge_l, ... Repeatable."),
-    ] = None,
+    score: Scores = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write everything as JSON.")] = None,
     worst: Annotated[int, typer.Option(metavar="N", min=0, help="Show so many of the worst answers.")] = 0,
     part: Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from seqsmith import config
@@ -57,3 +58,16 @@ def refuse_meaningless(settings: config.Settings) -> None:
         if found:
             whole = f"{place}.{next(iter(found))}" if isinstance(found, dict) else place
             raise UserError(f"{whole}: means nothing where {_WHY[kind]}. Leave it out.")
+
+
+def settled(table: Mapping[str, Any]) -> config.Settings:
+    """The settings when every choice is made. Raises UserError for heads where the attention has none."""
+    settings = config.build(table, where="settings")
+    decoder = settings.model.decoder
+    recurrent = decoder if isinstance(decoder, config.RecurrentDecoder) else config.RecurrentDecoder()
+    if recurrent.attention != "multihead" and recurrent.heads != config.RecurrentDecoder().heads:
+        raise UserError(
+            f"model.decoder.heads: means nothing with attention = {recurrent.attention!r}. "
+            "Set model.decoder.attention=multihead as well, or leave it out."
+        )
+    return settings

@@ -17,6 +17,8 @@ Models = Annotated[
     typer.Option("--with", metavar="MODEL", help="A further model of the same data: an ensemble. Repeatable."),
 ]
 Beam = Annotated[int | None, typer.Option(metavar="WIDTH", min=1, help="Width of the beam; 1 is greedy.")]
+_SCORES = "bleu, chrf, ter, exact_match, ser, wer, cer, per, rouge_1, rouge_2 or rouge_l. Repeatable."
+Scores = Annotated[list[str] | None, typer.Option(metavar="NAME", help=_SCORES)]
 Engine = Annotated[
     Literal["auto", "torch", "torch-bf16", "ctranslate2", "onnx"],
     typer.Option(metavar="NAME", help="Who answers: auto (the fastest that answers as torch does), torch, ..."),

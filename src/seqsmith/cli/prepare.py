@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from seqsmith import config, runtime
 from seqsmith.bundle import Bundle
 from seqsmith.cli.kind import kind_of
+from seqsmith.cli.meaningless import settled
 from seqsmith.data.files import shown
 from seqsmith.data.prepare import Encoded, Gathered, NoneShort, encode, gather
 from seqsmith.data.split import Hashes, default_dev_pairs, hash_texts, split_dev
@@ -196,7 +197,7 @@ def resolve(table: Mapping[str, Any], pairs: Pairs, say: Say) -> config.Settings
         recipe = choose(source, target, pairs=len(pairs.train_rows), table=table)
     for line in recipe_lines(recipe):
         say(f"  {line}")
-    return config.build(recipe.resolved(), where="settings")
+    return settled(recipe.resolved())
 
 
 def learn_codecs(settings: config.Settings, pairs: Pairs) -> Featuriser:
@@ -265,8 +266,9 @@ def encode_pairs(settings: config.Settings, pairs: Pairs, featuriser: Featuriser
     for name, column in (("training", encoded[0]), ("dev", encoded[1])):
         for side, tally in column.counts.items():
             if tally.count:
+                left_out = f"{name} pair left out: its" if tally.count == 1 else f"{name} pairs left out: their"
                 say(
-                    f"  {tally.count:,} {name} pairs left out: their {side} is over {columns[side].longest:,} "
+                    f"  {tally.count:,} {left_out} {side} is over {columns[side].longest:,} "
                     f"{'frames' if columns[side].channels else 'tokens'} (data.longest_{side}), "
                     f"the first at {tally.places[0]}."
                 )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from seqsmith import config
-from seqsmith.cli.meaningless import refuse_meaningless
+from seqsmith.cli.meaningless import refuse_meaningless, settled
 from seqsmith.data.files import shown
 from seqsmith.data.printable import printable
 from seqsmith.errors import UserError
@@ -173,7 +173,7 @@ def _resolved(
     say("Chosen from the data (whatever is set is left as it is):")
     for line in recipe_lines(recipe):
         say(f"  {line}")
-    return config.build(recipe.resolved(), where="settings")
+    return settled(recipe.resolved())
 
 
 def _check_names(table: Table) -> None:

@@ -24,6 +24,7 @@ from seqsmith.cli.vector_task import open_vector_task
 from seqsmith.cli.write import replacing
 from seqsmith.data.files import suffix
 from seqsmith.errors import Diverged, UserError
+from seqsmith.folder import NotWritten
 from seqsmith.train.checkpoint import latest_checkpoint, tensors_of
 from seqsmith.train.journal import Event, Journal
 from seqsmith.train.loop import Trainer
@@ -43,14 +44,26 @@ def train(table: Mapping[str, Any], run: Path, *, resume: bool, quiet: bool = Fa
         if not rank.leads:
             return _follow(run, rank, resume=resume)
         display = Display(quiet=quiet)
-        with run_lock(run):
-            _check_run_folder(run, resume=resume)
-            if resume:
-                table = config.read_table(run / "config.toml")
-                _check_folder_of_paths(table, run)
-                return _lead(table, run, rank, display, resume=True)
-            with _unbegun_again(run):
-                return _lead(_shared(table, rank, display.say), run, rank, display, resume=False)
+        try:
+            with run_lock(run):
+                _check_run_folder(run, resume=resume)
+                if resume:
+                    table = config.read_table(run / "config.toml")
+                    _check_folder_of_paths(table, run)
+                    return _lead(table, run, rank, display, resume=True)
+                with _unbegun_again(run):
+                    return _lead(_shared(table, rank, display.say), run, rank, display, resume=False)
+        except NotWritten as error:
+            raise UserError(f"{error} {_what_is_left(run)}") from error
+        except KeyboardInterrupt:  # outside the loop, where signals are noted and all is saved
+            display.say(f"Stopped. {_what_is_left(run)}")
+            return 128 + signal.SIGINT
+
+
+def _what_is_left(run: Path) -> str:
+    if not (run / "config.toml").exists():
+        return "Nothing was begun: start again with the same command."
+    return f"What was saved before is untouched. Go on with: {command('train', '--resume', '--out', run)}"
 
 
 def _lead(table: Mapping[str, Any], run: Path, rank: Rank, display: Display, *, resume: bool) -> int:
@@ -178,10 +191,15 @@ def _check_folder_of_paths(table: Mapping[str, Any], run: Path) -> None:
 
 @contextmanager
 def _unbegun_again(run: Path) -> Iterator[None]:
-    """A user's mistake that shows before anything is saved must not keep the corrected command out of the folder."""
+    """What ends a run before anything is saved must not keep the corrected command out of the folder."""
     try:
         yield
-    except (UserError, MemoryError, RuntimeError):  # the last is how torch says that memory is short
+    except (
+        UserError,
+        MemoryError,
+        RuntimeError,
+        KeyboardInterrupt,
+    ):  # the third is how torch says that memory is short
         if not any((run / "checkpoints").glob("step-*")):
             for name in ("config.toml", *_WRITTEN):
                 place = run / name

@@ -16,7 +16,7 @@ from seqsmith.batch import SeriesBatch
 from seqsmith.cli.card import describe, vectors_card
 from seqsmith.cli.display import Display
 from seqsmith.cli.finish import best_weights
-from seqsmith.cli.meaningless import refuse_meaningless_for_vectors
+from seqsmith.cli.meaningless import refuse_meaningless_for_vectors, settled
 from seqsmith.cli.program import command
 from seqsmith.data.plan import plan_epoch
 from seqsmith.engine.values import new_engine
@@ -124,7 +124,7 @@ def open_vector_task(table: Mapping[str, Any], device: torch.device, *, resume: 
         say("Chosen from the data (whatever is set is left as it is):")
         for line in recipe_lines(recipe):
             say(f"  {line}")
-        settings = config.build(recipe.resolved(), where="settings")
+        settings = settled(recipe.resolved())
     assert settings.series is not None
     featuriser = VectorFeaturiser.fit(train.source, train.target, patch=settings.series.patch or 1)
     runtime.seed_everything(settings.seed)

@@ -44,7 +44,7 @@ def evaluate_vectors(folder: Path, path: str, *, report: Path | None) -> None:
     if found != expected:
         raise UserError(f"{path}: its targets have {found} numbers a step; the model says {expected}.")
     rows = score_vectors(mapper, given)
-    print(f"{len(given.source):,} pairs of {path}\n{render_forecasts(rows)}")
+    print(f"{len(given.source):,} pair{'s' * (len(given.source) != 1)} of {path}\n{render_forecasts(rows)}")
     if report is not None:
         with replacing(report) as file:
             json.dump({"models": [str(folder)], "data": [path], "pairs": len(given.source), "rows": dict(rows)}, file)

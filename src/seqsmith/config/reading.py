@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import tomllib
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -157,8 +158,10 @@ def _explain(error: ValidationError, where: str) -> str:
             return f"{where}: {key}: {told}." if key else f"{where}: {told}."
         case "union_tag_invalid":
             expected, tag = first["ctx"]["expected_tags"], first["ctx"]["tag"]
-            algorithm = tag in ("bpe", "unigram") and keys[-1] == "tokeniser"
-            hint = f" Say {key}.kind=sentencepiece and {key}.algorithm={tag}." if algorithm else ""
+            near = difflib.get_close_matches(tag, expected.strip("'").split("', '"), n=1)
+            hint = f" Did you mean `{near[0]}`?" if near else ""
+            if tag in ("bpe", "unigram") and keys[-1] == "tokeniser":
+                hint = f" Say {key}.kind=sentencepiece and {key}.algorithm={tag}."
             return f"{where}: {key}.kind: found {tag!r}, expected one of {expected}.{hint}"
         case "union_tag_not_found":
             return f"{where}: {key}: a table here needs its `kind`."

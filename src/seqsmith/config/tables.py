@@ -276,21 +276,26 @@ class Train(Table):
 # ------------------------------------------------------------------------------------------------ search
 
 
+Width = Annotated[int, Field(gt=0, le=10_000)]
+Length = Annotated[int, Field(gt=0, le=1_000_000)]
+Power = Annotated[float, Field(ge=-10.0, le=10.0)]
+
+
 class Search(Table):
-    beam: PositiveInt | None = None  # width; 1 is greedy
-    nbest: PositiveInt = 1  # answers to each source
-    length_penalty: float = 1.0  # score = log p / length ** penalty; 0: plain log p
+    beam: Width | None = None  # width; 1 is greedy
+    nbest: Width = 1  # answers to each source
+    length_penalty: Power = 1.0  # score = log p / length ** penalty; 0: plain log p
     gnmt_penalty: bool = False  # ((5 + length) / 6) ** penalty instead (Wu et al. 2016, equation 14)
-    shortest: Count = 0  # tokens of an answer
-    longest: PositiveInt | None = None  # tokens of an answer and its end; None: longest_ratio * source + longest_extra
-    longest_ratio: Positive | None = None  # tokens of an answer to each of its source
-    longest_extra: Annotated[int, Field(gt=0, le=1_000_000_000)] = 10  # tokens of an answer beyond that
+    shortest: Annotated[int, Field(ge=0, le=1_000_000)] = 0  # tokens of an answer
+    longest: Length | None = None  # tokens of an answer and its end; None: longest_ratio * source + longest_extra
+    longest_ratio: Annotated[float, Field(gt=0.0, le=1000.0)] | None = None  # tokens of an answer to each of its source
+    longest_extra: Length = 10  # tokens of an answer beyond that
     batch_tokens: PositiveInt = 8192  # padded tokens answered at once
     ctc: Fraction | None = None  # weight of the CTC head while answering; 1: the decoder is not asked
     shortlist: bool | None = None  # logits for likely target ids only; None: where an engine's check says it may
     language_model: str | None = None  # a file of texts (n-grams) or a model of texts with a say in answers; None: none
-    language_order: PositiveInt = 6  # tokens of the longest n-grams
-    language_weight: Annotated[float, Field(ge=0.0)] = 0.3  # of its log-probability, beside the model's own
+    language_order: Annotated[int, Field(gt=0, le=100)] = 6  # tokens of the longest n-grams
+    language_weight: Annotated[float, Field(ge=0.0, le=1e6)] = 0.3  # of its log-probability, beside the model's own
 
     @model_validator(mode="after")
     def _enough(self) -> Search:

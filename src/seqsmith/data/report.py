@@ -80,7 +80,7 @@ class Report:
     def lines(self) -> Iterator[str]:
         """The report as plain text, safe to print."""
         for name, part in self.parts.items():
-            yield f"{name}: {printable(part.path, longest=1000)}, {part.pairs:,} pairs"
+            yield f"{name}: {printable(part.path, longest=1000)}, {part.pairs:,} pair{'s' * (part.pairs != 1)}"
             for pair in part.sample:
                 yield "  " + "  |  ".join(pair.values())
             yield from (f"  {printable(sentence, longest=1000)}" for sentence in part.reading)

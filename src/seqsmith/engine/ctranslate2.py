@@ -1,8 +1,9 @@
 """Transformers by CTranslate2, with 8-bit weights.
 
 Differs from our own search: a beam stops as soon as it has twice as many ended answers as it is wide, so that a few
-answers are not the ones that `search/beam` would find; the self-check says how many. And a source may be answered with
-the shortlists of its neighbours in the batch, for it knows one for all of them.
+answers are not the ones that `search/beam` would find; the self-check says how many. At the longest length an end
+counts only where it ranks as high as elsewhere. And a source may be answered with the shortlists of its neighbours in
+the batch, for it knows one for all of them.
 """
 
 from __future__ import annotations

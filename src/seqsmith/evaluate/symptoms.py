@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
 _SHARE = 0.05  # of the answers, beyond what the references show
+_SHORT = 200  # characters
+_RUN = re.compile(r"(.{1,50}?)\1{3,}", re.DOTALL)
 
 
 def symptoms(sources: Sequence[str], outputs: Sequence[str], references: Sequence[str]) -> Iterator[str]:
@@ -30,7 +33,11 @@ def _is_copy(source: str, text: str) -> bool:
 
 
 def _repeats(_source: str, text: str) -> bool:
-    """Whether one run of three words (of six characters, where there are few words) makes up half of the text."""
+    """Whether some characters, four times or more on end, make up most of a short text; or one run of three words (of
+    six characters, where there are few words) half of any text."""
+    text = text.strip()
+    if len(text) <= _SHORT and any(len(run[0]) > len(text) / 2 for run in _RUN.finditer(text + " ")):
+        return True
     units: Sequence[str] = text.split()
     size = 3
     if len(units) < 9:

@@ -35,9 +35,13 @@ def divisors(longest: int, *, length_penalty: float, gnmt_penalty: bool) -> list
     return [1.0, *(base**length_penalty for base in bases)]
 
 
+_MOST = 1_000_000
+"""Tokens of an answer, as many as `search.longest` may be: what they are divided by is a table."""
+
+
 def longest_answers(lengths: Sequence[int], settings: config.Search) -> list[int]:
     """How many tokens an answer may have, END included, for sources of these lengths, theirs included."""
     if settings.longest is not None:
         return [settings.longest] * len(lengths)
     ratio = settings.longest_ratio or 2.0
-    return [math.ceil(length * ratio) + settings.longest_extra for length in lengths]
+    return [min(math.ceil(length * ratio) + settings.longest_extra, _MOST) for length in lengths]

@@ -23,6 +23,9 @@ NEVER = (PAD, UNKNOWN, BEGIN)
 SPARE = len(NEVER) + 1
 """How many of a row's best tokens an answer may not hold: these three, and END where it comes too soon."""
 
+ALL = 2**31
+"""More tokens than any row has."""
+
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -91,13 +94,15 @@ def array_search(
     id_N, length = np.full(len(sources), BEGIN, np.int64), 0
     while sources:
         length += 1
-        best, state = step(id_N, state, 2 * beam + SPARE)
+        last = any(source.longest == length for source in sources)  # and END may be the last of all tokens
+        best, state = step(id_N, state, ALL if last else 2 * beam + SPARE)
         candidates = _candidates(best, sources, most=2 * beam, length=length, ends=length > shortest)
+        ends = _ends(best, sources, length)
         rows: list[int] = []
         ids: list[int] = []
         stay: list[int] = []
         for index, (source, ranked) in enumerate(zip(sources, candidates, strict=True)):
-            if _advance(source, ranked, divisor, length, beam=beam, nbest=nbest, rows=rows, ids=ids):
+            if _advance(source, ranked, ends[index], divisor, length, beam=beam, nbest=nbest, rows=rows, ids=ids):
                 answers[source.number] = _answers(source, divisor[length], nbest)
                 del rows[-beam:], ids[-beam:]
             else:
@@ -127,9 +132,20 @@ def _candidates(
     return [list(zip(*rows, strict=True)) for rows in zip(*(column.tolist() for column in columns), strict=True)]
 
 
+def _ends(best: Best, sources: list[_Source], length: int) -> list[list[float]]:
+    """The log-probability of END after each hypothesis of those sources for which this length is the longest."""
+    if all(source.longest > length for source in sources):
+        return [[]] * len(sources)
+    rows = np.array_split(
+        np.subtract(best.logit_NK[best.id_NK == END], best.normaliser_N, dtype=np.float64), len(sources)
+    )
+    return [row.tolist() if source.longest == length else [] for source, row in zip(sources, rows, strict=True)]
+
+
 def _advance(
     source: _Source,
     ranked: list[tuple[float, float, int, int]],
+    ends: list[float],
     divisor: list[float],
     length: int,
     *,
@@ -138,8 +154,12 @@ def _advance(
     rows: list[int],
     ids: list[int],
 ) -> bool:
-    """Go down the ranking until `beam` hypotheses go on; returns whether the source is done."""
-    before, first_row = source.live, ranked[0][3] - ranked[0][3] % len(source.live)
+    """Go down the ranking until `beam` hypotheses go on; returns whether the source is done.
+
+    `ends` are of the hypotheses at their longest length, where all of them count if one has come by itself.
+    """
+    before, earlier = source.live, list(source.ended)
+    first_row = ranked[0][3] - ranked[0][3] % len(before)
     source.live = []
     for log_p, token_log_p, id, row in ranked:
         node = (before[row - first_row][1], id, token_log_p)
@@ -155,6 +175,9 @@ def _advance(
         source.live.append((-np.inf, None))
         rows.append(ranked[0][3])
         ids.append(PAD)
+    if ends and source.ended:
+        nodes = [(log_p + end, (node, END, end)) for (log_p, node), end in zip(before, ends, strict=True)]
+        source.ended = earlier + [(log_p / divisor[length], node) for log_p, node in nodes if log_p > -np.inf]
     source.ended.sort(key=lambda ended: -ended[0])
     del source.ended[nbest:]
     worst = source.ended[-1][0] if len(source.ended) == nbest else -np.inf

@@ -1,13 +1,14 @@
 """Beam search over all sources of a batch at once (Lowerre 1976; for neural models Sutskever et al. 2014, section 3.2).
 
 Every step ranks all continuations of a source's hypotheses by log-probability and goes down the ranking until W live
-ones are found; those met on the way that end are put aside, and the best E of them by score are kept. A source is done
-when no live hypothesis can still reach a better score than the worst of these (Huang et al. 2017, section 3, here with
-the divisors of `answer`), so stopping early never changes an answer. Hypotheses cut at the longest length are answers
-only where fewer than E ended.
+ones are found; those met on the way that end are put aside, and the best E of them by score are kept. At the longest
+length nothing is left to live for: there every hypothesis may end, if one has ended by itself. A source is done when no
+live hypothesis can still reach a better score than the worst of these (Huang et al. 2017, section 3, here with the
+divisors of `answer`), so stopping early never changes an answer. Hypotheses cut at the longest length are answers only
+where fewer than E ended.
 
-Axes: A candidates of a source, at most 2W; E best answers of a source, X, Y with others beside them; of the sources, O
-leave and I stay.
+Axes: A candidates of a source, at most 2W, or 3W at the longest length; E best answers of a source, X, Y with others
+beside them; of the sources, O leave and I stay.
 """
 
 from __future__ import annotations
@@ -53,6 +54,14 @@ class Live:
         )
 
 
+@dataclass(frozen=True)
+class Ranked:
+    """The best continuations, and which of them end an answer: those ranked above the last of the best W that go on."""
+
+    candidates: Candidates
+    counts_BA: Tensor
+
+
 @torch.no_grad()
 def beam_search(
     step: Step,
@@ -82,17 +91,20 @@ def beam_search(
     divisor_L = divisor_table(longest_B, length_penalty=length_penalty, gnmt_penalty=gnmt_penalty)
     trellis = Trellis()
     rankings: list[Ranking] = []
-    live, length = _start(longest_B, nbest), 0
+    live, length, longest = _start(longest_B, nbest), 0, set(longest_B.tolist())
     while len(live.longest_B):
         length += 1
         logit_NV, state = step(live.id_BW.flatten(), state)
-        candidates = _candidates(logit_NV, live.log_p_BW, most=2 * beam, length=length, shortest=shortest)
+        ranked = _ranked(live, logit_NV, beam=beam, length=length, shortest=shortest)
+        if length in longest:
+            ranked = _with_all_ends(live, ranked, exact(logit_NV), length=length)
+        candidates = ranked.candidates
         trellis.add(
             parent_Y=live.node_BW.flatten()[candidates.row_BA.flatten()],
             id_Y=candidates.id_BA.flatten(),
             log_p_Y=candidates.token_log_p_BA.flatten(),
         )
-        live = _chosen(live, candidates, divisor_L[length], beam=beam, length=length)
+        live = _chosen(live, ranked, divisor_L[length], beam=beam, length=length)
         done, moved = _flags(live, candidates, divisor_L, length=length, rows=len(logit_NV))
         stay_I = None
         if any(done):
@@ -112,16 +124,34 @@ def _start(longest_B: Tensor, nbest: int) -> Live:
     return Live(longest_B, zero_BW, torch.full_like(zero_BW, BEGIN), zero_BW, zero_BW.double(), ended)
 
 
-def _candidates(logit_NV: Tensor, log_p_BW: Tensor, *, most: int, length: int, shortest: int) -> Candidates:
+def _ranked(live: Live, logit_NV: Tensor, *, beam: int, length: int, shortest: int) -> Ranked:
     logit_NV = exact(logit_NV)
     allowed_NV = answer_only(logit_NV, length=length, shortest=shortest)
-    return best_candidates(allowed_NV, logit_NV.logsumexp(1), log_p_BW, most=most)
-
-
-def _chosen(live: Live, candidates: Candidates, divisor: Tensor, *, beam: int, length: int) -> Live:
-    """The best `beam` candidates that go on; of those that end, the ones ranked above the last of these count."""
+    candidates = best_candidates(allowed_NV, logit_NV.logsumexp(1), live.log_p_BW, most=2 * beam)
     ends_BA = candidates.id_BA == END
-    counts_BA = ends_BA & ((~ends_BA).cumsum(1) < beam)
+    return Ranked(candidates, ends_BA & ((~ends_BA).cumsum(1) < beam))
+
+
+def _with_all_ends(live: Live, ranked: Ranked, logit_NV: Tensor, *, length: int) -> Ranked:
+    """And behind them the ends of all hypotheses, which count instead where the length is the longest.
+
+    Where no answer has ended by itself they do not: it is cut and said to be, and a beam of 1 is greedy search.
+    """
+    ended_BA = ranked.counts_BA & ranked.candidates.log_p_BA.isfinite()
+    by_itself_B = ended_BA.any(1) | live.ended.score_BE[:, 0].isfinite()
+    last_B1 = (by_itself_B & (live.longest_B == length))[:, None]
+    token_log_p_BW = (logit_NV[:, END] - logit_NV.logsumexp(1).double()).view_as(live.log_p_BW)
+    row_BW = torch.arange(len(logit_NV), device=last_B1.device).view_as(token_log_p_BW)
+    ends = Candidates(live.log_p_BW + token_log_p_BW, token_log_p_BW, row_BW, torch.full_like(row_BW, END))
+    return Ranked(
+        ranked.candidates.beside(ends), torch.cat([ranked.counts_BA & ~last_B1, last_B1.expand_as(row_BW)], 1)
+    )
+
+
+def _chosen(live: Live, ranked: Ranked, divisor: Tensor, *, beam: int, length: int) -> Live:
+    """The best `beam` candidates that go on, and the best of the ends that count."""
+    candidates, counts_BA = ranked.candidates, ranked.counts_BA
+    ends_BA = candidates.id_BA == END
     score_BA = (candidates.log_p_BA / divisor).where(counts_BA, -float("inf"))
     node_BA = torch.arange(ends_BA.numel(), device=ends_BA.device).view_as(ends_BA)
     ended = live.ended.beside(Ranking(live.ended.source_B, score_BA, node_BA, torch.full_like(node_BA, length)))

@@ -25,6 +25,15 @@ class Candidates:
     row_BA: Tensor  # the search row, 0 to N, that is continued
     id_BA: Tensor
 
+    def beside(self, other: Candidates) -> Candidates:
+        """These and, behind them, others of the same sources."""
+        return Candidates(
+            torch.cat([self.log_p_BA, other.log_p_BA], 1),
+            torch.cat([self.token_log_p_BA, other.token_log_p_BA], 1),
+            torch.cat([self.row_BA, other.row_BA], 1),
+            torch.cat([self.id_BA, other.id_BA], 1),
+        )
+
 
 def best_candidates(logit_NV: Tensor, normaliser_N: Tensor, log_p_BW: Tensor, *, most: int) -> Candidates:
     """The best `most` continuations of each source; all, where there are fewer.
