@@ -96,8 +96,10 @@ def _rounded(x_PD: Tensor) -> Tensor:
 
 
 def side_by_side(x: Tensor, layers: Sequence[Linear]) -> Sequence[Tensor]:
-    """Apply several layers to one input; in mixed precision, where rows are many, by one matrix product."""
-    if x.numel() < _MANY_ROWS * x.shape[-1] or not torch.is_autocast_enabled(x.device.type):
+    """Apply several layers to one input, where it pays by one matrix product: in mixed precision, and for rows whose
+    gradients need not be put together (`native.split`), if there are many."""
+    joined = torch.is_autocast_enabled(x.device.type) or (x.dim() == 2 and native.help_train(x))
+    if x.numel() < _MANY_ROWS * x.shape[-1] or not joined:
         return [layer(x) for layer in layers]
     weight = torch.cat([layer.weight for layer in layers])
     bias = torch.cat([layer.bias for layer in layers])
