@@ -194,12 +194,7 @@ def _unbegun_again(run: Path) -> Iterator[None]:
     """What ends a run before anything is saved must not keep the corrected command out of the folder."""
     try:
         yield
-    except (
-        UserError,
-        MemoryError,
-        RuntimeError,
-        KeyboardInterrupt,
-    ):  # the third is how torch says that memory is short
+    except (UserError, MemoryError, RuntimeError, KeyboardInterrupt):  # the third is torch's, where memory is short
         if not any((run / "checkpoints").glob("step-*")):
             for name in ("config.toml", *_WRITTEN):
                 place = run / name
