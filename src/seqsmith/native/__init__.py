@@ -26,6 +26,9 @@ _LONGEST, _WIDEST = 256, 128  # steps and numbers of a head's attention: what fi
 Sizes = tuple[int, int, int, int]
 """B sequences, H heads, T queries, S keys."""
 
+Noise = tuple[c_uint32, c_uint32, c_float]
+"""A seed, how many of 2^32 are dropped, and what scales the others up."""
+
 _library: ctypes.CDLL | None = None
 
 
@@ -53,35 +56,37 @@ def _call(name: str, dtype: torch.dtype, *arguments: Any) -> None:
     kernel(*(ctypes.c_void_p(x.data_ptr()) if isinstance(x, Tensor) else x for x in arguments))
 
 
-def _noise(rate: float) -> tuple[c_uint32, c_uint32, c_float]:
-    """A seed from torch's generator, how many of 2^32 are dropped, and what scales the others up."""
+def _noise(rate: float) -> Noise:
+    """With a seed from torch's generator."""
     seed = torch.randint(2**32, ()).item() if rate else 0
     return c_uint32(int(seed)), c_uint32(int(rate * 2**32)), c_float(1 / (1 - rate))
+
+
+def _of_each(name: str, x: Tensor, noise: Noise) -> Tensor:
+    """What a kernel makes of each element of x, with this noise."""
+    x = x.contiguous()
+    y = torch.empty_like(x)
+    _call(name, x.dtype, x, y, c_long(x.numel()), *noise)
+    return y
 
 
 class _Dropped(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, rate: float) -> Tensor:
-        x, ctx.noise = x.contiguous(), _noise(rate)
-        y = torch.empty_like(x)
-        _call("dropped", x.dtype, x, y, c_long(x.numel()), *ctx.noise)
-        return y
+        ctx.noise = _noise(rate)
+        return _of_each("dropped", x, ctx.noise)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        grad = grad.contiguous()
-        grad_x = torch.empty_like(grad)
-        _call("dropped", grad.dtype, grad, grad_x, c_long(grad.numel()), *ctx.noise)
-        return grad_x, None
+        return _of_each("dropped", grad, ctx.noise), None
 
 
 class _ReluDropped(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, rate: float) -> Tensor:
-        x, ctx.noise = x.contiguous(), _noise(rate)
-        y = torch.empty_like(x)
-        _call("relu_dropped", x.dtype, x, y, c_long(x.numel()), *ctx.noise)
+        ctx.noise = _noise(rate)
+        y = _of_each("relu_dropped", x, ctx.noise)
         ctx.save_for_backward(y)
         return y
 

@@ -297,9 +297,8 @@ static void NAMED(weigh)(const float *query, const float *key_KS, const float *b
     product(T, lane_S, K, query, lane_K, 1, key_KS, lane_S, weight, lane_S);
     for (long t = 0; t < T; t++) {
         float *w = weight + t * lane_S, most = -INFINITY, sum = 0;
-        if (bias)
-            for (long s = 0; s < S; s++)
-                w[s] += bias[t * bias_t + s];
+        for (long s = 0; s < S; s++)
+            w[s] += bias[t * bias_t + s];
         for (long s = S; s < lane_S; s++)
             w[s] = -INFINITY;
 #pragma omp simd reduction(max : most)
@@ -332,7 +331,7 @@ void NAMED(attend)(const ITEM *query, const ITEM *key, const ITEM *value, const 
             NAMED(load)(key + b * S * z->key + h * K, z->key, S, K, lane_K, cosine, sine, 1, k);
             transpose(lane_S, lane_K, k, k_KS);
             NAMED(load)(value + b * S * z->value + h * K, z->value, S, K, lane_K, 0, 0, 1, v);
-            NAMED(weigh)(q, k_KS, bias ? bias + b * z->bias_b : 0, z->bias_t, T, S, K, lane_K, lane_S, w);
+            NAMED(weigh)(q, k_KS, bias + b * z->bias_b, z->bias_t, T, S, K, lane_K, lane_S, w);
             product(T, lane_K, S, w, lane_S, 1, v, lane_K, out, lane_K);
             NAMED(store)(out, T, K, lane_K, 0, 0, 1, y + (b * T * z->H + h) * K, z->H * K);
         }
@@ -358,7 +357,7 @@ void NAMED(attend_back)(const ITEM *grad, const ITEM *query, const ITEM *key, co
             transpose(lane_S, lane_K, k, k_KS);
             NAMED(load)(value + b * S * z->value + h * K, z->value, S, K, lane_K, 0, 0, 1, v);
             transpose(lane_S, lane_K, v, v_KS);
-            NAMED(weigh)(q, k_KS, bias ? bias + b * z->bias_b : 0, z->bias_t, T, S, K, lane_K, lane_S, w);
+            NAMED(weigh)(q, k_KS, bias + b * z->bias_b, z->bias_t, T, S, K, lane_K, lane_S, w);
             product(S, lane_K, T, w, 1, lane_S, dy, lane_K, out_S, lane_K);
             NAMED(store)(out_S, S, K, lane_K, 0, 0, 1, grad_value + b * S * memory_step + h * K, memory_step);
             product(T, lane_S, K, dy, lane_K, 1, v_KS, lane_S, dw, lane_S);
