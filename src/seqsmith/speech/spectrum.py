@@ -2,8 +2,9 @@
 
 Each frame loses its mean, is pre-emphasised, windowed and turned into a power spectrum; triangles that overlap by half
 and stand evenly on the mel scale (1127 ln(1 + f / 700), O'Shaughnessy 1987) sum it up; then the logarithm. Equal to
-kaldi-native-fbank without dither. Nothing is measured against a maximum over the recording or the batch, so a frame
-depends on its own 25 ms alone.
+kaldi-native-fbank without dither, within 1e-3 where a bin holds more than the rounding of single precision: some 80 dB
+below the loudest of the frame. Here the transform is of double precision, so that empty bins are empty. Nothing is
+measured against a maximum over the recording or the batch, so a frame depends on its own 25 ms alone.
 
 Axes: X samples, W samples of a window, P points of the spectrum.
 """
@@ -67,8 +68,8 @@ def _log_mel(sample_X: NDArray[np.float32], bank: FilterBank) -> NDArray[np.floa
     wave_LW = wave_LW - wave_LW.mean(1, keepdim=True)
     before_LW = torch.cat([wave_LW[:, :1], wave_LW[:, :-1]], dim=1)
     wave_LW = (wave_LW - PREEMPHASIS * before_LW) * _window(bank)
-    power_LP = torch.fft.rfft(wave_LW, n=bank.points).abs().square()
-    mel_LC = power_LP[:, :-1] @ triangles(bank)
+    power_LP = torch.fft.rfft(wave_LW.double(), n=bank.points).abs().square()
+    mel_LC = power_LP[:, :-1].float() @ triangles(bank)
     frames: NDArray[np.float32] = mel_LC.clamp_min(SMALLEST).log().numpy()
     return frames
 
@@ -78,26 +79,25 @@ def _window(bank: FilterBank) -> Tensor:
     """Povey's window is a Hann window to the power of 0.85, so that it reaches zero at its ends."""
     match bank.window:
         case "povey":
-            return torch.hann_window(bank.window_samples, periodic=False).pow(0.85)
+            return torch.hann_window(bank.window_samples, periodic=False, dtype=torch.float64).pow(0.85).float()
         case "hamming":
-            return torch.hamming_window(bank.window_samples, periodic=False)
+            return torch.hamming_window(bank.window_samples, periodic=False, dtype=torch.float64).float()
     assert_never(bank.window)
 
 
 @lru_cache(8)
 def triangles(bank: FilterBank) -> Tensor:
     """What each point of the spectrum gives to each mel bin -> weight_PC, without the point at half the rate."""
-    half = bank.rate_hz / 2
-    point_P1 = _mel(torch.arange(bank.points // 2, dtype=torch.float64) * bank.rate_hz / bank.points)[:, None]
-    low, high = (float(_mel(torch.tensor(hz, dtype=torch.float64))) for hz in (LOWEST_HZ, half))
-    step = (high - low) / (bank.bins + 1)
-    left_C = low + step * torch.arange(bank.bins, dtype=torch.float64)
-    weight_PC = torch.minimum((point_P1 - left_C) / step, (left_C + 2 * step - point_P1) / step).clamp_min(0.0)
-    return weight_PC.float()
+    point_P1 = _mel(torch.arange(bank.points // 2) * (bank.rate_hz / bank.points))[:, None]
+    low, high = _mel(torch.tensor([LOWEST_HZ, bank.rate_hz / 2]))
+    edge_E = low + (high - low) / (bank.bins + 1) * torch.arange(bank.bins + 2)
+    left_C, peak_C, right_C = edge_E[:-2], edge_E[1:-1], edge_E[2:]
+    rise_PC, fall_PC = (point_P1 - left_C) / (peak_C - left_C), (right_C - point_P1) / (right_C - peak_C)
+    return torch.minimum(rise_PC, fall_PC).clamp_min(0.0)
 
 
 def _mel(hz: Tensor) -> Tensor:
-    return 1127.0 * torch.log1p(hz / 700.0)
+    return 1127.0 * torch.log(1.0 + hz / 700.0)
 
 
 def mel_bin(hz: float, bank: FilterBank) -> int:
