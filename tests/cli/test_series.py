@@ -177,7 +177,7 @@ def test_score_prints_a_line_for_each_window_and_says_what_it_is(seqsmith, folde
     assert [row[name] == "nan" for row in table] == [False] * 8 + [True] * 2 + [False]
     assert "2 of 11 windows have no number in their horizon" in found.err
     assert ("the log of their density in the units of the table, in nats" in found.err) == (loss == "gaussian")
-    assert ("minus the mae loss, in the units of the training, of the forecast" in found.err) == (loss == "mae")
+    assert ("minus the mae loss, in the units of the training, of what is said of" in found.err) == (loss == "mae")
     wrong = seqsmith("score", "r/model", "few.csv", "--set", "series.horizon=3")
     assert (wrong.code, "series.horizon: belongs to the model" in wrong.err) == (2, True)
 

@@ -58,12 +58,44 @@ def test_vectors_go_the_whole_road(seqsmith, folder):
     assert "steps of 2 numbers to steps of 1, 2 times as many" in seqsmith("inspect", model).out
     assert "source: 2 numbers a step, 3 to 6 steps" in seqsmith("inspect", pairs).out
     assert "--format: means nothing to this model" in seqsmith("predict", model, pairs, "--format", "csv").err
-    for verb in ("predict", "evaluate"):
+    likely = seqsmith("score", model, folder / "test.npz")
+    with np.load(folder / "y.npz") as said, np.load(folder / "test.npz") as given:
+        deviation = opened.featuriser.target_scaling.deviation_C
+        squared = [float((((said[f"target/{n}"] - given[f"target/{n}"]) / deviation) ** 2).mean()) for n in range(40)]
+    head, *lines = likely.out.splitlines()
+    assert (head, [line.split(",")[0] for line in lines]) == ("name,minus_loss", list(map(str, range(40))))
+    np.testing.assert_allclose([-float(line.split(",")[1]) for line in lines], squared, rtol=1e-3, atol=1e-5)
+    assert (
+        "minus the mse loss, in the units of the training, of what is said of the numbers of the target" in likely.err
+    )
+    for verb in ("predict", "evaluate", "score"):
         assert "--with: means nothing to this model" in seqsmith(verb, model, pairs, "--with", model).err
     with pytest.raises(UserError, match="a model of vector sequences answers alone"):
         package.load(model, model)
     assert "--score: means nothing to this model" in seqsmith("evaluate", model, pairs, "--score", "mse").err
     assert "ends in .npz: --out ANSWERS.npz" in seqsmith("predict", model, pairs).err
+
+
+@pytest.mark.unwatched
+@pytest.mark.parametrize("decoding", ["direct", "autoregressive"])
+def test_what_is_scored_is_a_density_of_the_next_number(seqsmith, folder, decoding):
+    settings = ("--set", "series.loss=gaussian", "--set", f"series.decoding={decoding}")
+    found = seqsmith("train", write(folder / "pairs.npz"), "--out", "r", *SMALL, *settings)
+    assert found.code == 0, found.err
+    mapper = Mapper.open(folder / "r" / "model")
+    source, deviation = np.array([[0.3, -1.0], [0.5, 0.2], [1.5, 0.1]], np.float32), mapper.featuriser.target_scaling
+    grid = np.linspace(-150, 150, 3001) * float(deviation.deviation_C[0]) / 10 + float(deviation.mean_C[0])
+    (begun,) = mapper.score([source], [np.array([[2.0]], np.float32)])
+    ends = [np.array([[2.0], [value]], np.float32) for value in grid]
+    density = np.exp(2 * np.array(mapper.score([source] * len(grid), ends)) - begun)
+    assert np.trapezoid(density, grid) == pytest.approx(1.0, abs=1e-2)
+    likely = seqsmith("score", folder / "r" / "model", folder / "pairs.npz")
+    assert likely.out.startswith("name,log_likelihood\n0,")
+    assert "their density in the units of the target, in nats" in likely.err
+    with pytest.raises(UserError, match="score: 1 sources, but 0 targets"):
+        mapper.score([source], [])
+    with pytest.raises(UserError, match=r"target 1: found the shape \(3, 2\); the model takes steps of 1 numbers"):
+        mapper.score([source], [source])
 
 
 def test_one_pair_is_too_few(seqsmith, folder):

@@ -155,6 +155,12 @@ def score(folders: Sequence[Path], data: str, target: str | None, *, sections: d
         return
     if sections["series"]:
         raise UserError("series: its settings belong to models that forecast tables; this one does not.")
+    if is_vector_model(folders[0]):
+        from seqsmith.cli.vector_verbs import score_pairs
+
+        _refuse({"TARGET": target, "data": sections["data"], "--with": folders[1:]})
+        score_pairs(folders[0], data)
+        return
     from seqsmith import config
     from seqsmith.cli.evaluate import score as run
 

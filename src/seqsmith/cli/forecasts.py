@@ -1,9 +1,10 @@
-"""Forecasts of many windows beside the naive ones: the rows of every table that is shown of a model of series."""
+"""Scores of numbers as they are shown: how likely they are, and forecasts of many windows beside the naive ones."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from seqsmith.engine.values import ValueEngine
 from seqsmith.evaluate.forecast import Sums, score_block
 from seqsmith.evaluate.naive import repeat_last, repeat_season
 from seqsmith.featurise_series import Encoded, Numbers
@@ -18,6 +19,15 @@ def coverage_remark(forecaster: Forecaster, part: str) -> str | None:
     """What is to be said of the coverage, where it is of the errors that made the intervals."""
     learnt = forecaster.baselines.error_TCQ is not None and part == "dev"
     return "Intervals are made of the errors on dev, so that coverage there says little." if learnt else None
+
+
+def likelihood(engine: ValueEngine, *, truth: str, units: str) -> tuple[str, str]:
+    """What a score of true numbers is called, and what it is."""
+    if engine.says_density:
+        said = f"of {truth}: the log of their density in the units of the {units}, in nats, the mean over the numbers."
+        return "log_likelihood", f"log_likelihood is {said}"
+    said = f"minus the {engine.kind.kind} loss, in the units of the training, of what is said of {truth}"
+    return "minus_loss", f"minus_loss is {said}, the mean over the numbers: this model says no density."
 
 
 def score_windows(forecaster: Forecaster, encoded: Encoded, windows: Windows) -> Sums:

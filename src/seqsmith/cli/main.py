@@ -238,8 +238,8 @@ def evaluate(
 
 @app.command(short_help="Print how likely given pairs are.")
 def score(model: Model, data: Pairs, target: Target = None, also: Models = None, set_: SetData = None) -> None:
-    """Print the log-probability of each target given its source, in nats, a line each; of a table of series, that of
-    the numbers of each window."""
+    """Print the log-probability of each target given its source, in nats, a line each; of numbers, the mean log of
+    their density in each window of a table, or in each pair of vector sequences."""
     from seqsmith.cli.answering import score as run
 
     run([model, *(also or [])], data, target, sections=_sections(set_, "data", "series"))

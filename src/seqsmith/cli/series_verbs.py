@@ -16,7 +16,7 @@ from typing import Any, Literal, TextIO
 import numpy as np
 
 from seqsmith import __version__, config, runtime
-from seqsmith.cli.forecasts import coverage_remark, score_rows
+from seqsmith.cli.forecasts import coverage_remark, likelihood, score_rows
 from seqsmith.cli.program import note
 from seqsmith.cli.series_data import part_windows, splits_of
 from seqsmith.cli.write import replacing
@@ -159,21 +159,12 @@ def score_series(folders: Sequence[Path], data: str, *, series: dict[str, Any]) 
     """Print how likely the true numbers of each window of a table are, or how far off their forecast."""
     forecaster, table = _opened(folders, data, series)
     scores = forecaster.score(table)
-    density = forecaster.engine.says_density
-    name = "log_likelihood" if density else "minus_loss"
+    name, meaning = likelihood(forecaster.engine, truth="the true numbers that begin at the time", units="table")
     _write(sys.stdout, [{"group": one.group, "time": one.time, name: one.score} for one in scores], table, "csv")
     unknown = sum(math.isnan(one.score) for one in scores)
     if unknown:
         note(f"{unknown:,} of {len(scores):,} windows have no number in their horizon, and the score nan.")
-    loss = _series(forecaster).loss
-    assert loss is not None
-    note(
-        "log_likelihood is of the true numbers that begin at the time: the log of their density in the units of the "
-        "table, in nats, the mean over the numbers."
-        if density
-        else f"minus_loss is minus the {loss.kind} loss, in the units of the training, of the forecast of the numbers "
-        "that begin at the time, the mean over the numbers: this model says no density."
-    )
+    note(meaning)
 
 
 def _opened(folders: Sequence[Path], data: str, series: dict[str, Any]) -> tuple[Forecaster, Table]:

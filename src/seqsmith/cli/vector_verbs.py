@@ -1,21 +1,25 @@
-"""The verbs for models of vector sequences: predict writes answers, evaluate scores them."""
+"""The verbs for models of vector sequences: predict writes answers, evaluate and score say how good and how likely."""
 
 from __future__ import annotations
 
+import csv
 import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
 
 from seqsmith import runtime
+from seqsmith.cli.forecasts import likelihood
 from seqsmith.cli.program import note
 from seqsmith.cli.vector_task import score_vectors
 from seqsmith.cli.write import replacing
+from seqsmith.data.printable import printable
 from seqsmith.errors import UserError
 from seqsmith.evaluate.forecast import render_forecasts
 from seqsmith.mapper import Mapper
-from seqsmith.series.vectors import read_vectors
+from seqsmith.series.vectors import Vectors, read_vectors
 
 
 def predict_vectors(folder: Path, path: str, *, output: Path | None, threads: int | None) -> None:
@@ -39,13 +43,31 @@ def predict_vectors(folder: Path, path: str, *, output: Path | None, threads: in
 def evaluate_vectors(folder: Path, path: str, *, report: Path | None) -> None:
     """Score the answers beside the mean of the training targets."""
     runtime.use_threads(None)
-    mapper, given = Mapper.open(folder), read_vectors(path)
-    found, expected = given.target[0].shape[1], mapper.featuriser.widths[1]
-    if found != expected:
-        raise UserError(f"{path}: its targets have {found} numbers a step; the model says {expected}.")
+    mapper, given = _opened(folder, path)
     rows = score_vectors(mapper, given)
     print(f"{len(given.source):,} pair{'s' * (len(given.source) != 1)} of {path}\n{render_forecasts(rows)}")
     if report is not None:
         with replacing(report) as file:
             json.dump({"models": [str(folder)], "data": [path], "pairs": len(given.source), "rows": dict(rows)}, file)
             file.write("\n")
+
+
+def score_pairs(folder: Path, path: str) -> None:
+    """Print how likely the target of each pair is, or how far off the answer to its source."""
+    runtime.use_threads(None)
+    mapper, given = _opened(folder, path)
+    name, meaning = likelihood(mapper.engine, truth="the numbers of the target", units="target")
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(("name", name))
+    for pair, score in zip(given.names, mapper.score(given.source, given.target), strict=True):
+        writer.writerow((printable(pair, longest=None), f"{score:.8g}"))
+    note(meaning)
+
+
+def _opened(folder: Path, path: str) -> tuple[Mapper, Vectors]:
+    """The model, and pairs as wide as its own."""
+    mapper, given = Mapper.open(folder), read_vectors(path)
+    found, expected = given.target[0].shape[1], mapper.featuriser.widths[1]
+    if found != expected:
+        raise UserError(f"{path}: its targets have {found} numbers a step; the model says {expected}.")
+    return mapper, given
