@@ -311,7 +311,7 @@ def test_nothing_to_score_is_said(seqsmith, trained, folder):
 
 def test_rollouts_alone_ask_for_a_model_that_is_fed(seqsmith, folder):
     decoder = "model.decoder={kind='gru',variational=true,dropout=0.3}"  # with a mask for all steps of a roll-out
-    words = ("--set", "series.rollouts=true", "--set", "train.updates=2", "--set", decoder)
+    words = ("--set", "series.rollouts=true", "--set", "series.patch=2", "--set", "train.updates=2", "--set", decoder)
     found = seqsmith("train", write(folder / "t.csv"), "--out", "r", *SMALL, *words)
     assert found.code == 0
     assert "series.decoding=autoregressive  (the model is to learn from its own steps)" in found.err
@@ -370,6 +370,10 @@ def test_a_series_without_numbers_takes_no_forecast_from_others(seqsmith, traine
         (
             ("series.rollouts=true", "train.scheduled_sampling=0.5"),
             "train.scheduled_sampling: with series.rollouts all that is fed is the model's own. Leave it out.",
+        ),
+        (
+            ("series.rollouts=true", "series.horizon=6", "series.patch=6"),
+            "series.rollouts: a horizon of 6 is one step of the model where series.patch = 6, and it is fed nothing",
         ),
         (("series.split_rows=[80, 40]",), "series.split_rows.2: found (80, 40), expected a value for it."),
     ],
@@ -443,13 +447,19 @@ def test_the_shops_of_the_demo_are_the_same_for_the_same_seed_and_shut_on_holida
 @pytest.mark.parametrize(
     "settings",
     [
-        ("series.decoding=autoregressive", "series.loss=gaussian", "series.samples=20"),
-        ("series.decoding=autoregressive", "series.rollouts=true", "series.window_scaling=mean_std"),
-        ("series.decoding=autoregressive", "train.scheduled_sampling=0.5", "series.loss=huber"),
+        ("series.decoding=autoregressive", "series.patch=2", "series.loss=gaussian", "series.samples=20"),
+        ("series.decoding=autoregressive", "series.patch=2", "series.rollouts=true", "series.window_scaling=mean_std"),
+        ("series.decoding=autoregressive", "series.patch=2", "train.scheduled_sampling=0.5", "series.loss=huber"),
         ("series.channels=joint", "series.targets=['load']", "series.loss=quantiles", "train.updates=160"),
         ("series.channels=joint", "series.loss=student_t", "model.family=lstm"),
         ("model.family=transformer", "series.loss=mae", "series.calendar=['hour','weekday']"),
-        ("train.precision=bf16", "series.decoding=autoregressive", "series.loss=gaussian", "series.samples=20"),
+        (
+            "train.precision=bf16",
+            "series.decoding=autoregressive",
+            "series.patch=2",
+            "series.loss=gaussian",
+            "series.samples=20",
+        ),
         ("train.precision=bf16", "series.channels=joint", "series.loss=quantiles", "train.updates=160"),
     ],
 )

@@ -38,6 +38,14 @@ def test_a_patch_is_a_season_or_a_part_of_it(season, patch):
     assert series.context % patch == 0
 
 
+@pytest.mark.parametrize(("horizon", "patch"), [(24, 6), (96, 24), (12, 3), (3, 1), (1, 1)])
+@pytest.mark.parametrize("asked", [{"series": {"rollouts": True}}, {"train": {"scheduled_sampling": 0.5}}])
+def test_what_is_fed_its_own_answers_has_steps_to_be_fed(horizon, patch, asked):
+    asked = {**asked, "series": {"horizon": horizon, **asked.get("series", {})}}
+    series = chosen(facts(), **asked).series
+    assert (series.decoding, series.patch, series.context % patch) == ("autoregressive", patch, 0)
+
+
 @given(st.integers(4, 3_000), st.integers(2, 1_000), st.sampled_from([1, 4, 7, 12, 24, 96, 1440]), st.integers(1, 9))
 def test_a_window_fits_into_any_table(steps, dev, season, columns):
     settings = chosen(facts(steps=steps, dev=dev, season=season, columns=columns))

@@ -48,6 +48,13 @@ def refuse_meaningless(settings: config.Settings) -> None:
         raise UserError(
             "train.scheduled_sampling: with series.rollouts all that is fed is the model's own. Leave it out."
         )
+    if series is not None and series.patch and series.horizon and series.patch >= series.horizon:
+        fed = {"series.rollouts": series.rollouts, "train.scheduled_sampling": settings.train.scheduled_sampling}
+        for name in (name for name, said in fed.items() if said):
+            raise UserError(
+                f"{name}: a horizon of {series.horizon:,} is one step of the model where series.patch = "
+                f"{series.patch:,}, and it is fed nothing of its own. Take a smaller patch."
+            )
     if settings.model.ctc == 1.0 and settings.search.ctc not in (None, 1.0):
         raise UserError("search.ctc: where model.ctc = 1, only the CTC head is trained. Leave search.ctc out.")
     said = settings.model_dump(exclude_defaults=True)

@@ -12,6 +12,7 @@ from typing import Any
 from seqsmith.train.recipe import Recipe, spelt_out
 
 _LONGEST_PATCH = 128
+_FEWEST_FED = 4  # steps of an autoregressive model: one alone would be fed nothing
 _SEASONS = 14  # of context: two weeks of days
 _CONTEXT = 336  # steps at most where seasons are long, and the context where there are none
 _EPOCHS = 2  # neighbouring windows are nearly the same, so that few passes are enough
@@ -35,6 +36,7 @@ def choose_series(facts: SeriesFacts, table: Mapping[str, Any]) -> Recipe:
     """All choices for a model of series."""
     recipe = Recipe(spelt_out(table))
     season = recipe.take("series.season", facts.season, facts.season_reason)
+    _decoding(recipe, "horizon")
     _windows(recipe, facts, season)
     if facts.scales_differ:
         recipe.take("series.scaling", "group", "some series vary far less than others: each has its own scale")
@@ -42,7 +44,6 @@ def choose_series(facts: SeriesFacts, table: Mapping[str, Any]) -> Recipe:
         recipe.take("series.scaling", "standard", "by mean and deviation of the training part")
     recipe.take("series.window_scaling", "last", "what matters is the change from the last number")
     recipe.take("series.channels", "independent", "all columns share one model of a single column")
-    _decoding(recipe, "horizon")
     _model(recipe, width=192)
     if _recurrent(recipe):
         recipe.take("series.loss.kind", "huber", "nearly the mean is forecast, and what is far off counts less")
@@ -83,12 +84,16 @@ def _windows(recipe: Recipe, facts: SeriesFacts, season: int) -> None:
     horizon = recipe.take(
         "series.horizon", min(shortest, max(12, season if season <= _LONGEST_PATCH else 24)), "about a season"
     )
+    fed = recipe.value("series.decoding") == "autoregressive"
+    longest = max(1, horizon // _FEWEST_FED) if fed else _LONGEST_PATCH
     if season > 1:
-        patch = max(size for size in range(1, _LONGEST_PATCH + 1) if season % size == 0)
+        patch = max(size for size in range(1, longest + 1) if season % size == 0)
         reason = "a season" if patch == season else "a part of a season"
         patch = recipe.take("series.patch", patch, f"{reason} is one step of the model: each knows its place in it")
     else:
-        patch = recipe.take("series.patch", max(1, min(16, horizon // 4)), "a quarter of the horizon, at most 16 steps")
+        patch = recipe.take(
+            "series.patch", max(1, min(16, horizon // _FEWEST_FED)), "a quarter of the horizon, at most 16 steps"
+        )
     wanted = min(_SEASONS * season, _CONTEXT) if season > 1 else _CONTEXT
     room = max(1, facts.steps - horizon - max(horizon, facts.steps // 4))
     context = max(patch, wanted // patch * patch)
