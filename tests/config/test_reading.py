@@ -23,6 +23,12 @@ def message(table: dict) -> str:
     ("table", "expected"),
     [
         ({"trian": {}}, "unknown setting `trian`. Did you mean `train`?"),
+        ({"train": {"seed": 1}}, "unknown setting `train.seed`. Did you mean `seed`?"),
+        ({"train": {"beam": 1}}, "unknown setting `train.beam`. Did you mean `search.beam`?"),
+        (
+            {"model": {"dropout": 0.1}},
+            "unknown setting `model.dropout`. Did you mean `model.encoder.dropout` or `model.decoder.dropout`?",
+        ),
         ({"model": {"encodr": "lstm"}}, "unknown setting `model.encodr`. Did you mean `encoder`?"),
         ({"model": {"encoder": {"widht": 8}}}, "unknown setting `model.encoder.widht`. Did you mean `width`?"),
         ({"model": {"encoder": "lstn"}}, "model.encoder.kind: found 'lstn', expected one of 'lstm', 'gru'"),

@@ -152,7 +152,7 @@ def _explain(error: ValidationError, where: str) -> str:
     key = ".".join(keys)
     match first["type"]:
         case "extra_forbidden":
-            return f"{where}: unknown setting `{key}`.{nearest(keys[-1], model.model_fields)}"
+            return f"{where}: unknown setting `{key}`.{_elsewhere(key) or nearest(keys[-1], model.model_fields)}"
         case "value_error":
             told = first["msg"].removeprefix("Value error, ")
             return f"{where}: {key}: {told}." if key else f"{where}: {told}."
@@ -168,6 +168,17 @@ def _explain(error: ValidationError, where: str) -> str:
     of_this_key = [each for each in errors if _descend([str(part) for part in each["loc"]])[1] == keys]
     expected = " or ".join(dict.fromkeys(_expected(each) for each in of_this_key))
     return f"{where}: {key}: found {first['input']!r}, expected {expected}."
+
+
+def _elsewhere(key: str) -> str:
+    """What is to be said of a setting that other tables have, and this one has in no kind."""
+    from seqsmith.config import manual
+
+    name = key.rpartition(".")[2]
+    homes = dict.fromkeys(entry.key for entry in manual.entries() if entry.key.rpartition(".")[2] == name)
+    if not homes or key in homes:
+        return ""
+    return f" Did you mean {' or '.join(f'`{home}`' for home in list(homes)[:3])}?"
 
 
 def _expected(error: Any) -> str:
