@@ -38,14 +38,10 @@ class VectorFeaturiser:
         """How long the answer to a source is."""
         return max(1, round(len(source) * self.ratio))
 
-    def batch(self, source: Sequence[Matrix], target: Sequence[Matrix] | None, rows: NDArray[np.int64]) -> SeriesBatch:
-        """Pairs as a batch; without targets, as many steps as the longest answer has."""
+    def batch(self, source: Sequence[Matrix], target: Sequence[Matrix], rows: NDArray[np.int64]) -> SeriesBatch:
+        """Pairs as a batch."""
         x, valid = self._padded([self.source_scaling.scale(one) for one in source])
-        if target is None:
-            steps = -(-max(map(self.steps, source)) // self.patch) * self.patch
-            y, real = np.zeros((len(source), steps, self.widths[1]), np.float32), np.zeros((len(source), steps), bool)
-        else:
-            y, real = self._padded([self.target_scaling.scale(one) for one in target])
+        y, real = self._padded([self.target_scaling.scale(one) for one in target])
         nothing = [torch.zeros(len(source), part.shape[1], 0) for part in (x, y)]
         seen = np.repeat(real[..., None], y.shape[2], axis=2)
         values = Values(

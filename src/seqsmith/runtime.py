@@ -79,7 +79,7 @@ def may_have_gpu() -> bool:
 
 
 def use_threads(count: int | None) -> int:
-    """Set and return the number of threads inside an operator; None takes every core this process may use."""
+    """Set and return the number of `threads` inside an operator."""
     import torch
 
     count = threads(count)
@@ -149,6 +149,11 @@ def place_among_processes() -> tuple[int, int]:
     return int(os.environ.get("RANK") or 0), int(os.environ.get("WORLD_SIZE") or 1)
 
 
+def place_on_this_machine() -> tuple[int, int]:
+    """The same, of the processes on this machine."""
+    return int(os.environ.get("LOCAL_RANK") or 0), int(os.environ.get("LOCAL_WORLD_SIZE") or 1)
+
+
 def leave(code: int) -> NoReturn:
     """End this process.
 
@@ -161,11 +166,6 @@ def leave(code: int) -> NoReturn:
                 stream.flush()
         os._exit(code)
     sys.exit(code)
-
-
-def place_on_this_machine() -> tuple[int, int]:
-    """The same, of the processes on this machine."""
-    return int(os.environ.get("LOCAL_RANK") or 0), int(os.environ.get("LOCAL_WORLD_SIZE") or 1)
 
 
 def seed_everything(seed: int) -> None:

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqsmith.batch import END, Aligned, Projection, tokens
-from seqsmith.objective.alignment import alignment_loss, mixed, steps_needed
+from seqsmith.data.ragged import Ragged
+from seqsmith.objective.alignment import alignment_loss, fewest_steps, mixed, steps_needed
 from seqsmith.objective.token import Loss
 
 
@@ -80,3 +81,11 @@ def test_a_mixture_weighs_both_losses_and_keeps_the_decoders_truth_and_count():
     found = mixed(attention, ctc, weight=0.25)
     assert float(found.loss_nats.detach()) == pytest.approx(0.75 * 6.0 + 0.25 * float(ctc.detach()))
     assert (float(found.truth_nats), found.count) == (5.0, 3)
+
+
+@given(st.lists(st.lists(st.integers(4, 6), max_size=6), min_size=1, max_size=5))
+def test_both_ways_to_count_the_steps_that_are_needed_agree(targets):
+    rows = [[*target, END] for target in targets]
+    length_B = torch.tensor([len(row) - 1 for row in rows])
+    id_BL = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
+    assert fewest_steps(Ragged.of(rows)).tolist() == steps_needed(id_BL, length_B).tolist()

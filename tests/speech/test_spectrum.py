@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from seqsmith.errors import UserError
-from seqsmith.speech.spectrum import FilterBank, log_mel, mel_bin, triangles
+from seqsmith.speech.spectrum import LOWEST_HZ, FilterBank, log_mel, triangles
 
 BANKS = [
     FilterBank(),
@@ -37,6 +37,12 @@ def kaldi(sample_X: np.ndarray, bank: FilterBank) -> np.ndarray:
     computer.accept_waveform(bank.rate_hz, (sample_X * 32_768).tolist())
     computer.input_finished()
     return np.stack([computer.get_frame(index) for index in range(computer.num_frames_ready)])
+
+
+def mel_bin(hz: float, bank: FilterBank) -> int:
+    """The bin whose triangle peaks nearest to a frequency."""
+    low, high, at = (1127.0 * math.log1p(x / 700.0) for x in (LOWEST_HZ, bank.rate_hz / 2, hz))
+    return round((at - low) / (high - low) * (bank.bins + 1)) - 1
 
 
 def differences(sample_X: np.ndarray, bank: FilterBank) -> np.ndarray:

@@ -151,6 +151,10 @@ def test_a_rule_chooses_by_the_data_and_says_why(
     assert re.match(reason, found[1]), found[1]
 
 
+def test_a_bare_word_for_the_source_leaves_its_choices_open() -> None:
+    assert resolved(recipe(ENGLISH, GREEK, source="text")) == resolved(recipe(ENGLISH, GREEK))
+
+
 @pytest.mark.parametrize("kind", ["characters", "bytes", "words"])
 def test_running_text_is_scored_as_such_however_it_is_cut(kind: str) -> None:
     table = {"source": {"tokeniser": {"kind": kind}}, "target": {"tokeniser": {"kind": kind}}}

@@ -65,6 +65,24 @@ def test_what_was_said_stays_and_every_choice_has_a_reason():
     assert any(line.startswith("series.patch=24  (a season") for line in lines(recipe))
 
 
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        ("gaussian", config.Gaussian()),
+        ({"threshold": 0.5}, config.HuberError(threshold=0.5)),
+        ({"levels": [0.1, 0.5, 0.9]}, config.Quantiles(levels=(0.1, 0.5, 0.9))),
+    ],
+)
+@pytest.mark.parametrize("family", ["gru", "transformer"])
+def test_the_loss_that_was_asked_for_is_the_one_that_is_told(loss, expected, family):
+    table = {"source": "series", "series": {"loss": loss}, "model": {"family": family}}
+    assert config.draft(table, where="test").series.loss == expected
+    recipe = choose_series(facts(), table)
+    assert config.build(recipe.resolved(), where="test").series.loss == expected
+    told = [choice.value for choice in recipe.choices if choice.key == "series.loss.kind"]
+    assert told == ([] if loss == "gaussian" else [expected.kind])
+
+
 def test_epochs_of_vectors_are_not_cut_short():
     table = {"source": {"kind": "series"}, "train": {"epochs": 100}}
     assert (

@@ -147,7 +147,8 @@ def predict(
     set_: Set = None,
     engine: Engine = "auto",
     threads: Annotated[
-        int | None, typer.Option(metavar="N", min=1, max=1024, help="Threads; all cores if left out.")
+        int | None,
+        typer.Option(metavar="N", min=1, max=1024, help="Threads; OMP_NUM_THREADS or all cores if left out."),
     ] = None,
 ) -> None:
     """Answer each line of the input with a line of output, in order; an empty line with an empty one.

@@ -20,7 +20,7 @@ from seqsmith.data.prepare import Encoded, Gathered, NoneShort, encode, gather
 from seqsmith.data.split import Hashes, default_dev_pairs, hash_texts, split_dev
 from seqsmith.errors import UserError
 from seqsmith.featurise import Featuriser, roles
-from seqsmith.objective.alignment import steps_of
+from seqsmith.objective.alignment import fewest_steps, steps_of
 from seqsmith.speech.codec import learn_codec, recordings_digest
 from seqsmith.speech.names import parse
 from seqsmith.speech.survey import some_of, survey, tell_rates
@@ -294,20 +294,13 @@ def tell_impossible(settings: config.Settings, train: Encoded, say: Say) -> None
     if not settings.model.ctc:
         return
     steps = steps_of(train.source.lengths, settings.model)
-    needed = np.array([_steps_needed(train.target[example]) for example in range(len(train))])
-    short = np.flatnonzero(steps < needed)
+    short = np.flatnonzero(steps < fewest_steps(train.target))
     if len(short):
         say(
             f"  {len(short):,} of {len(train):,} training targets are longer than their recordings after subsampling, "
             f"the first at {train.gathered.where(int(train.row[short[0]]), 'target')}: CTC learns nothing from these. "
             "Are transcripts and recordings mixed up? If not, lower model.subsample."
         )
-
-
-def _steps_needed(ids: NDArray[np.integer[Any]]) -> int:
-    """A step for each id but END, and one between equal neighbours."""
-    said = ids[:-1]
-    return len(said) + int((said[1:] == said[:-1]).sum())
 
 
 def with_answer_length(settings: config.Settings, train: Encoded) -> config.Settings:

@@ -1,6 +1,6 @@
 """Settings: the tables, and how they are read and written."""
 
-from seqsmith.config.reading import build, draft, dump, merge, override, read_table, told_of
+from seqsmith.config.reading import CHOICES, build, draft, dump, merge, override, read_table, told_of
 from seqsmith.config.series import (
     AbsoluteError,
     Gaussian,
@@ -43,6 +43,7 @@ from seqsmith.config.tables import (
 )
 
 __all__ = [
+    "CHOICES",
     "AbsoluteError",
     "Augment",
     "Bytes",

@@ -15,6 +15,16 @@ from pydantic import BaseModel, ValidationError
 from seqsmith.config.tables import Settings
 from seqsmith.errors import UserError, nearest
 
+CHOICES = (
+    ("source", "tokeniser"),
+    ("target", "tokeniser"),
+    ("model", "encoder"),
+    ("model", "decoder"),
+    ("train", "schedule"),
+    ("series", "loss"),
+)
+"""Settings of which there are several kinds, and of which rules may choose one."""
+
 
 def read_table(path: Path) -> dict[str, Any]:
     """The TOML file as nested dicts. Raises UserError with the line where it does not parse."""
@@ -82,7 +92,7 @@ def build(table: Mapping[str, Any], *, where: str) -> Settings:
 
 def draft(table: Mapping[str, Any], *, where: str) -> Settings:
     """Like `build`, before the data is known: a choice that has no kind yet must only fit one of its kinds."""
-    for section, name in _CHOICES:
+    for section, name in CHOICES:
         part = table.get(section)
         choice = part.get(name) if isinstance(part, Mapping) else None
         if isinstance(choice, Mapping) and "kind" not in choice:
@@ -90,15 +100,6 @@ def draft(table: Mapping[str, Any], *, where: str) -> Settings:
             fits = [one for one in choices if choice.keys() <= one.model_fields.keys()]
             table = merge(table, {section: {name: {"kind": kinds((fits or choices)[0])[0]}}})
     return build(table, where=where)
-
-
-_CHOICES = (
-    ("source", "tokeniser"),
-    ("target", "tokeniser"),
-    ("model", "encoder"),
-    ("model", "decoder"),
-    ("train", "schedule"),
-)
 
 
 def _annotation(section: str, name: str) -> Any:

@@ -39,7 +39,7 @@ class Lexicon:
     probability_Y: NDArray[np.float32]  # of the target id, given the source id
 
     def best(self, most: int, *, beside_V: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """The likeliest `most` target ids of each source id, not counting those `beside_V`, and these source ids."""
+        """Source ids, and beside each one of its likeliest `most` target ids, not counting those `beside_V`."""
         others_Y = ~beside_V[self.target_Y]
         source_Z, target_Z = self.source_Y[others_Y], self.target_Y[others_Y]
         kept_Z = np.arange(len(source_Z)) - np.searchsorted(source_Z, source_Z) < most

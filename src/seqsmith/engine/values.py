@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from seqsmith import config
-from seqsmith.batch import Future, SeriesBatch
+from seqsmith.batch import Future, SeriesBatch, State
 from seqsmith.errors import UserError
 from seqsmith.model.forecast import Forecast
 from seqsmith.model_folder import WEIGHTS, check_model_folder
@@ -48,8 +48,9 @@ class ValueEngine:
         -> mean_BLC, and with the levels as a last axis."""
         batch = batch.to(self.device)
         said = [self._said(model, batch, levels) for model in self.models]
-        quantiles = [at_levels for _, at_levels in said if at_levels is not None]
-        return torch.stack([mean for mean, _ in said]).mean(0), torch.stack(quantiles).mean(0) if quantiles else None
+        levels_said = [at_levels for _, at_levels in said if at_levels is not None]
+        at_levels = torch.stack(levels_said).mean(0) if levels_said else None
+        return torch.stack([mean for mean, _ in said]).mean(0), at_levels
 
     @property
     def says_density(self) -> bool:
@@ -78,33 +79,27 @@ class ValueEngine:
         if self.model.is_direct:
             path_BLC = sample(self.model(batch)[None], self.kind)[0]
         else:
-            future = {"begin_BMC": batch.target.begin_BMC, "known_BLE": batch.target.known_BLE}
-            path_BLC = draw(self.model.step, self.model.start(batch.source), **future, kind=self.kind)
+            path_BLC = draw(self.model.step, self.model.start(batch.source), **_future(batch), kind=self.kind)
         return _unscaled(path_BLC, batch.target).cpu()
 
-    def _numbers(self, model: Forecast, batch: SeriesBatch) -> Tensor:
-        """What is said of the horizon where nothing of it is known -> number_BLCQ."""
+    def _numbers(self, model: Forecast, batch: SeriesBatch, state: State | None = None) -> Tensor:
+        """What is said of the horizon where nothing of it is known, from this state or a new one -> number_BLCQ."""
         if model.is_direct:
             return model(batch)  # type: ignore[no-any-return]
-        future = {"begin_BMC": batch.target.begin_BMC, "known_BLE": batch.target.known_BLE}
-        return mean_rollout(model.step, model.start(batch.source), **future, kind=self.kind)
+        return mean_rollout(model.step, state or model.start(batch.source), **_future(batch), kind=self.kind)
 
     def _said(self, model: Forecast, batch: SeriesBatch, levels: tuple[float, ...]) -> tuple[Tensor, Tensor | None]:
-        target = batch.target
-        if model.is_direct:
-            number_BLCQ = model(batch)
+        state = None if model.is_direct else model.start(batch.source)
+        number_BLCQ, at_levels = self._numbers(model, batch, state), None
+        if state is None:
             at_levels = quantiles(number_BLCQ, self.kind, levels)
-        else:
-            state = model.start(batch.source)
-            future = {"begin_BMC": target.begin_BMC, "known_BLE": target.known_BLE}
-            number_BLCQ = mean_rollout(model.step, state, **future, kind=self.kind)
-            at_levels = None
-            if self.kind.outputs > 1:
-                paths = sample_paths(model.step, state, **future, kind=self.kind, paths=self.paths, seed=self.seed)
-                at_levels = path_quantiles(paths, levels)
-        mean_BLC = _unscaled(point(number_BLCQ, self.kind), target)
+        elif self.kind.outputs > 1:
+            future, seed = _future(batch), self.seed
+            paths = sample_paths(model.step, state, **future, kind=self.kind, paths=self.paths, seed=seed)
+            at_levels = path_quantiles(paths, levels)
+        mean_BLC = _unscaled(point(number_BLCQ, self.kind), batch.target)
         if at_levels is not None:
-            at_levels = _unscaled(at_levels.transpose(2, 3), target).transpose(2, 3).cpu()
+            at_levels = _unscaled(at_levels.transpose(2, 3), batch.target).transpose(2, 3).cpu()
         return mean_BLC.cpu(), at_levels
 
 
@@ -131,6 +126,11 @@ def new_engine(settings: config.Settings, model: Forecast, device: torch.device)
     assert series is not None
     assert series.loss is not None
     return ValueEngine((model.to(device),), device, series.loss, series.samples, settings.seed)
+
+
+def _future(batch: SeriesBatch) -> dict[str, Tensor]:
+    """What is known beforehand of the horizon."""
+    return {"begin_BMC": batch.target.begin_BMC, "known_BLE": batch.target.known_BLE}
 
 
 def _unscaled(value: Tensor, target: Future) -> Tensor:

@@ -22,7 +22,7 @@ from seqsmith.search.answer import Answer
 from seqsmith.search.language import Said
 
 BLANK = PAD
-_LEAST = -1e4  # of a symbol's log-probability, so that only a prefix that does not exist has none
+LEAST = -1e4  # of a symbol's log-probability, so that only a prefix that does not exist has none
 _FACTOR = 6_364_136_223_846_793_005  # of a linear congruential generator (Knuth, MMIX); overflow is meant
 
 
@@ -71,7 +71,7 @@ def prefix_beam_search(
     `said` is what a language model says of B * W empty prefixes: it is added to the log-probability of each.
     """
     assert 1 <= nbest <= beam, f"{nbest} best answers from a beam of {beam}"
-    log_p_BSV = log_p_BSV.double().clamp_min(_LEAST)
+    log_p_BSV = log_p_BSV.double().clamp_min(LEAST)
     live = _start(len(log_p_BSV), beam, device=log_p_BSV.device)
     for step in range(log_p_BSV.shape[1]):
         real_B = step < length_B

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from seqsmith.batch import BEGIN, END, PAD, UNKNOWN, State, Step, exact
-from seqsmith.search.ctc import BLANK
+from seqsmith.search.ctc import BLANK, LEAST
 
 _NEVER = -1e10  # as good as no probability; finite, so that it can be summed and taken away again
 
@@ -71,9 +71,9 @@ def ctc_state(log_p_BSV: Tensor, length_B: Tensor) -> State:
 
     After a source's end only blanks follow, so what holds at the last step of the batch holds for every source.
     """
-    log_p_BSV = log_p_BSV.double().clamp_min(-1e4)
+    log_p_BSV = log_p_BSV.double().clamp_min(LEAST)
     real_BS1 = (torch.arange(log_p_BSV.shape[1], device=log_p_BSV.device) < length_B[:, None])[..., None]
-    log_p_BSV = log_p_BSV.where(real_BS1, -1e4)
+    log_p_BSV = log_p_BSV.where(real_BS1, LEAST)
     log_p_BSV[:, :, BLANK] = log_p_BSV[:, :, BLANK].where(real_BS1[..., 0], 0.0)
     blank_BS = log_p_BSV[:, :, BLANK].cumsum(1)
     row = {

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from functools import cache
 from threading import Lock
 from typing import Any
 
@@ -35,13 +36,13 @@ _MEMORY_BYTES = 4 << 30  # beyond what the process has before it
 
 def read_header(path: str) -> Header:
     """`audio.read_header`, by the other process."""
-    return Header(**_decoder.ask("header", [path])[0]["header"])
+    return Header(**_decoder().ask("header", [path])[0]["header"])
 
 
 def read_joined(paths: Sequence[str], *, rate_hz: int, longest_seconds: float, stretch: Stretch = WHOLE) -> Samples:
     """`audio.read_joined`, by the other process."""
     options = {"rate_hz": rate_hz, "longest_seconds": longest_seconds, "stretch": asdict(stretch)}
-    return np.frombuffer(_decoder.ask("joined", paths, **options)[1], np.float32)
+    return np.frombuffer(_decoder().ask("joined", paths, **options)[1], np.float32)
 
 
 class _Decoder:
@@ -50,7 +51,6 @@ class _Decoder:
     def __init__(self) -> None:
         self._lock = Lock()
         self._process: subprocess.Popen[bytes] | None = None
-        atexit.register(self.close)
 
     def ask(self, what: str, paths: Sequence[str], **options: Any) -> tuple[dict[str, Any], bytearray]:
         """Its answer, and the bytes that belong to it. Raises UserError, its own or for what became of it."""
@@ -107,7 +107,13 @@ class _Decoder:
             self._process = None
 
 
-_decoder = _Decoder()
+@cache
+def _decoder() -> _Decoder:
+    """One for all who ask in this process: it takes longer to start than to read most recordings."""
+    decoder = _Decoder()
+    atexit.register(decoder.close)
+    return decoder
+
 
 # ------------------------------------------------------------------------------------------------ who answers
 

@@ -11,7 +11,6 @@ Axes: X samples, W samples of a window, P points of the spectrum.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, assert_never
@@ -98,9 +97,3 @@ def triangles(bank: FilterBank) -> Tensor:
 
 def _mel(hz: Tensor) -> Tensor:
     return 1127.0 * torch.log(1.0 + hz / 700.0)
-
-
-def mel_bin(hz: float, bank: FilterBank) -> int:
-    """The bin whose triangle peaks nearest to a frequency."""
-    low, high, at = (1127.0 * math.log1p(x / 700.0) for x in (LOWEST_HZ, bank.rate_hz / 2, hz))
-    return round((at - low) / (high - low) * (bank.bins + 1)) - 1

@@ -23,7 +23,6 @@ from seqsmith.text.scripts import mostly_unspaced
 Kind = Literal["sentencepiece", "characters", "bytes", "words", "symbols"]
 LAYER_NORM = "steps of one scale are learnt from sooner"
 _FEW_WORDS = 300
-_CHOICES = ("source.tokeniser", "target.tokeniser", "model.encoder", "model.decoder", "train.schedule")
 
 
 @dataclass(frozen=True)
@@ -33,9 +32,6 @@ class Choice:
     key: str
     value: Any
     reason: str
-
-    def __str__(self) -> str:
-        return f"{self.key} = {self.value}: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -160,7 +156,9 @@ def choose(source: Side, target: Side, *, pairs: int, table: Mapping[str, Any]) 
 
 def spelt_out(table: Mapping[str, Any]) -> Mapping[str, Any]:
     """The table with `encoder = "gru"` as `encoder = { kind = "gru" }`, so that rules fill in what it leaves open."""
-    for section, name in (pair.split(".") for pair in _CHOICES):
+    if isinstance(table.get("source"), str):
+        table = config.merge(table, {"source": {"kind": table["source"]}})
+    for section, name in config.CHOICES:
         choice = table.get(section, {}).get(name)
         if isinstance(choice, str):
             table = config.merge(table, {section: {name: {"kind": choice}}})

@@ -46,9 +46,9 @@ def choose_series(facts: SeriesFacts, table: Mapping[str, Any]) -> Recipe:
     recipe.take("series.channels", "independent", "all columns share one model of a single column")
     _model(recipe, width=192)
     if _recurrent(recipe):
-        recipe.take("series.loss.kind", "huber", "nearly the mean is forecast, and what is far off counts less")
+        _loss(recipe, "huber", "nearly the mean is forecast, and what is far off counts less")
     else:
-        recipe.take("series.loss.kind", "mse", "the mean is forecast")
+        _loss(recipe, "mse", "the mean is forecast")
     _training(recipe, facts)
     return recipe
 
@@ -58,7 +58,7 @@ def choose_vectors(steps: int, *, pairs: int, table: Mapping[str, Any]) -> Recip
     recipe = Recipe(spelt_out(table))
     recipe.take("series.patch", 1, "each vector is a step of the model")
     _decoding(recipe, "target")
-    recipe.take("series.loss.kind", "mse", "the mean is said")
+    _loss(recipe, "mse", "the mean is said")
     _model(recipe, width=96)
     accumulate = recipe.said("train.accumulate") or 1
     batch = recipe.take("train.batch_tokens", max(1, 4_096 // accumulate), "usual")
@@ -77,6 +77,13 @@ def _decoding(recipe: Recipe, what: str) -> None:
         recipe.take("series.decoding", "autoregressive", "the model is to learn from its own steps")
     else:
         recipe.take("series.decoding", "direct", f"the whole {what} in one call: no error is fed back")
+
+
+def _loss(recipe: Recipe, usual: str, reason: str) -> None:
+    for kind, option in (("huber", "threshold"), ("quantiles", "levels")):
+        if recipe.said(f"series.loss.{option}") is not None:
+            usual, reason = kind, f"the loss that has {option}"
+    recipe.take("series.loss.kind", usual, reason)
 
 
 def _windows(recipe: Recipe, facts: SeriesFacts, season: int) -> None:
