@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "src" / "seqsmith"
 LAYERS = """
-    errors folder config runtime native batch products data text,speech,series
+    errors folder config runtime native batch products,tensors data text,speech,series
     featurise,featurise_series,featurise_vectors batches,model_folder model objective search train evaluate bundle
     engine predictor,forecaster,mapper serve,export,tune,demo cli
 """

@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import Tensor
 
 from seqsmith.errors import UserError
 from seqsmith.folder import check_folder, write_folder
@@ -22,10 +22,8 @@ from seqsmith.train.checkpoint import (
     evaluated_weights,
     latest_checkpoint,
     load_checkpoint,
-    load_tensors,
     prune,
     save_checkpoint,
-    tensors_of,
 )
 
 pytestmark = pytest.mark.unwatched  # no tensor here has named axes
@@ -239,48 +237,6 @@ def test_what_cannot_be_deleted_stops_nothing(tmp_path: Path) -> None:
 
 
 # ------------------------------------------------------------------------------------------------ weights
-
-
-class Layers(nn.Module):
-    """One matrix under two names, and a buffer of each kind."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = nn.Linear(3, 3)
-        self.second = nn.Linear(3, 3, bias=False)
-        self.second.weight = self.first.weight
-        self.register_buffer("kept", torch.arange(4))
-        self.register_buffer("made", torch.zeros(2), persistent=False)
-
-
-def test_a_module_is_its_parameters_once_and_its_saved_buffers() -> None:
-    assert tensors_of(Layers()).keys() == {"first.weight", "first.bias", "kept"}
-
-
-def test_loaded_tensors_are_the_modules_own() -> None:
-    one, other = Layers(), Layers()
-    load_tensors(other, {name: tensor.clone() for name, tensor in tensors_of(one).items()}, where="here")
-    assert torch.equal(one.first.weight, other.second.weight)
-    assert other.second.weight is other.first.weight
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda t: t.pop("first.bias"), "w: the weight first.bias is missing. The settings beside it are not those it"),
-        (lambda t: t.update(more=t["kept"]), "w: the weight more has no place in this model. The settings beside it"),
-        (
-            lambda t: t.update(kept=torch.zeros(5)),
-            "w: the weight kept has shape (5,), expected (4,) by its settings.",
-        ),
-    ],
-)
-def test_weights_that_do_not_fit_are_named(change: Callable[[dict[str, Tensor]], Any], message: str) -> None:
-    tensors = {name: tensor.detach().clone() for name, tensor in tensors_of(Layers()).items()}
-    change(tensors)
-    with pytest.raises(UserError) as error:
-        load_tensors(Layers(), tensors, where="w")
-    assert str(error.value).startswith(message)
 
 
 def test_the_average_is_the_mean_of_the_weights_that_were_scored(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from seqsmith.folder import check_folder
 from seqsmith.model.build import build_model
 from seqsmith.objective.teacher import teacher_forced
 from seqsmith.objective.token import Loss
-from seqsmith.train.checkpoint import Checkpoint, latest_checkpoint, tensors_of
+from seqsmith.tensors import tensors_of
+from seqsmith.train.checkpoint import Checkpoint, latest_checkpoint
 from seqsmith.train.journal import Event
 from seqsmith.train.loop import Trainer, Validation
 from seqsmith.train.optimizer import optimizer_tensors

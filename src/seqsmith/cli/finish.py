@@ -19,7 +19,8 @@ from seqsmith.folder import check_folder
 from seqsmith.model_folder import SAMPLE, SHORTLIST
 from seqsmith.predictor import Prediction
 from seqsmith.search.shortlist import SMALLEST, Shortlist, learn_shortlist
-from seqsmith.train.checkpoint import average_weights, evaluated_weights, load_tensors
+from seqsmith.tensors import load_tensors
+from seqsmith.train.checkpoint import average_weights, evaluated_weights
 from seqsmith.train.loop import Trainer
 
 

@@ -25,7 +25,8 @@ from seqsmith.cli.write import replacing
 from seqsmith.data.files import suffix
 from seqsmith.errors import Diverged, UserError
 from seqsmith.folder import NotWritten
-from seqsmith.train.checkpoint import latest_checkpoint, tensors_of
+from seqsmith.tensors import tensors_of
+from seqsmith.train.checkpoint import latest_checkpoint
 from seqsmith.train.journal import Event, Journal
 from seqsmith.train.loop import Trainer
 from seqsmith.train.ranks import Rank, check_resources, joined

@@ -13,12 +13,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
-from seqsmith.errors import UserError
 from seqsmith.folder import check_folder, write_folder
+from seqsmith.tensors import read_tensors, save_tensors
 
 
 @dataclass
@@ -63,23 +61,15 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     return target
 
 
-def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
-    """Write a safetensors file. Raises OSError where the disk refuses."""
-    try:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
-    except SafetensorError as error:
-        raise OSError(str(error)) from error
-
-
 def load_checkpoint(folder: Path) -> Checkpoint:
     state = json.loads((folder / "state.json").read_text())
     progress = Progress(**state["progress"])
     progress.best = [((score[0], score[1]), update) for score, update in progress.best]
     average = folder / "average.safetensors"
     return Checkpoint(
-        weights=load_file(folder / "weights.safetensors"),
-        optimizer=load_file(folder / "optimizer.safetensors"),
-        average=load_file(average) if average.exists() else {},
+        weights=read_tensors(folder / "weights.safetensors"),
+        optimizer=read_tensors(folder / "optimizer.safetensors"),
+        average=read_tensors(average) if average.exists() else {},
         progress=progress,
         data_digest=state["data_digest"],
     )
@@ -114,27 +104,6 @@ def _update(path: Path) -> int:
     return int(path.name.removeprefix("step-"))
 
 
-def tensors_of(module: nn.Module) -> dict[str, Tensor]:
-    """Parameters, shared ones once, and the buffers that are saved."""
-    persistent = module.state_dict(keep_vars=True)
-    own = dict(module.named_parameters())
-    return {**own, **{name: buffer for name, buffer in module.named_buffers() if name in persistent}}
-
-
-@torch.no_grad()
-def load_tensors(module: nn.Module, tensors: dict[str, Tensor], *, where: str) -> None:
-    """Copy tensors into a module that has just these. Raises UserError where a name or a shape differs."""
-    own = tensors_of(module)
-    for name in own.keys() ^ tensors.keys():
-        side = "is missing" if name in own else "has no place in this model"
-        raise UserError(f"{where}: the weight {name} {side}. The settings beside it are not those it was made with.")
-    for name, tensor in own.items():
-        if tensor.shape != tensors[name].shape:
-            found, expected = tuple(tensors[name].shape), tuple(tensor.shape)
-            raise UserError(f"{where}: the weight {name} has shape {found}, expected {expected} by its settings.")
-        tensor.copy_(tensors[name])
-
-
 def average_weights(folder: Path, updates: list[int]) -> dict[str, Tensor]:
     """The mean of the evaluated weights of several checkpoints (Vaswani et al. 2017, section 6.1)."""
     total: dict[str, Tensor] = {}
@@ -150,6 +119,6 @@ def average_weights(folder: Path, updates: list[int]) -> dict[str, Tensor]:
 
 def evaluated_weights(folder: Path) -> dict[str, Tensor]:
     """The weights that were scored: the moving average's where there is one."""
-    weights = load_file(folder / "weights.safetensors")
+    weights = read_tensors(folder / "weights.safetensors")
     average = folder / "average.safetensors"
-    return {**weights, **(load_file(average) if average.exists() else {})}
+    return {**weights, **(read_tensors(average) if average.exists() else {})}

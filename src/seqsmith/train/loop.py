@@ -21,14 +21,8 @@ from torch import Tensor, nn
 from seqsmith import config, runtime
 from seqsmith.errors import Diverged
 from seqsmith.objective.token import Loss
-from seqsmith.train.checkpoint import (
-    Checkpoint,
-    Progress,
-    load_tensors,
-    prune,
-    save_checkpoint,
-    tensors_of,
-)
+from seqsmith.tensors import load_tensors, tensors_of
+from seqsmith.train.checkpoint import Checkpoint, Progress, prune, save_checkpoint
 from seqsmith.train.journal import Event
 from seqsmith.train.optimizer import MovingAverage, new_optimizer, optimizer_tensors, restore_optimizer
 from seqsmith.train.ranks import Rank
