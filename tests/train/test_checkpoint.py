@@ -22,8 +22,10 @@ from seqsmith.train.checkpoint import (
     evaluated_weights,
     latest_checkpoint,
     load_checkpoint,
+    place_of,
     prune,
     save_checkpoint,
+    updates_in,
 )
 
 pytestmark = pytest.mark.unwatched  # no tensor here has named axes
@@ -62,8 +64,10 @@ def flip(path: Path, position: int) -> None:
 @pytest.mark.parametrize("average", [None, {"weight": torch.ones(2, 3) * 9}])
 def test_what_is_loaded_is_what_was_saved(tmp_path: Path, average: dict[str, Tensor] | None) -> None:
     saved = checkpoint(12, average=average)
-    folder = save_checkpoint(tmp_path, saved)
-    assert folder == tmp_path / "step-00000012"
+    save_checkpoint(tmp_path, saved)
+    folder = tmp_path / "step-00000012"
+    assert place_of(tmp_path, 12) == folder
+    assert updates_in(tmp_path) == [12]
     assert check_folder(folder) is None
     assert same(load_checkpoint(folder), saved)
 
@@ -85,7 +89,7 @@ def test_a_checkpoint_can_be_written_anew(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, checkpoint(5, value=1.0))
     save_checkpoint(tmp_path, checkpoint(5, value=2.0))
     assert names(tmp_path) == ["step-00000005"]
-    assert load_checkpoint(tmp_path / "step-00000005").weights["weight"][0, 0] == 2.0
+    assert load_checkpoint(place_of(tmp_path, 5)).weights["weight"][0, 0] == 2.0
 
 
 # ------------------------------------------------------------------------------------------------ or absent
@@ -146,7 +150,7 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_says_so(tmp_path: Path) -> No
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert names(tmp_path) == ["step-00000001"]
-    assert check_folder(tmp_path / "step-00000001") is None
+    assert check_folder(place_of(tmp_path, 1)) is None
 
 
 def test_an_error_in_between_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -164,7 +168,8 @@ def test_an_error_in_between_leaves_nothing_behind(tmp_path: Path) -> None:
 
 def test_every_flipped_byte_is_detected(tmp_path: Path) -> None:
     saved = checkpoint(3, average={"weight": torch.zeros(2, 3)})
-    folder = save_checkpoint(tmp_path, saved)
+    save_checkpoint(tmp_path, saved)
+    folder = place_of(tmp_path, 3)
     for path in sorted(folder.iterdir()):
         for position in range(path.stat().st_size):
             flip(path, position)
@@ -176,8 +181,10 @@ def test_every_flipped_byte_is_detected(tmp_path: Path) -> None:
 
 
 def test_every_missing_or_cut_file_is_named(tmp_path: Path) -> None:
-    for name in names(save_checkpoint(tmp_path, checkpoint(3))):
-        folder = save_checkpoint(tmp_path, checkpoint(3))
+    save_checkpoint(tmp_path, checkpoint(3))
+    folder = place_of(tmp_path, 3)
+    for name in names(folder):
+        save_checkpoint(tmp_path, checkpoint(3))
         path = folder / name
         path.write_bytes(path.read_bytes()[:-3])
         wrong = "MANIFEST.json cannot be read" if name == "MANIFEST.json" else f"{name} is not what was saved"
@@ -188,7 +195,8 @@ def test_every_missing_or_cut_file_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("manifest", ["", "[]", "{}", '{"files": []}', '{"files": 3}', "\xff"])
 def test_a_manifest_of_another_form_is_damage(tmp_path: Path, manifest: str) -> None:
-    folder = save_checkpoint(tmp_path, checkpoint(3))
+    save_checkpoint(tmp_path, checkpoint(3))
+    folder = place_of(tmp_path, 3)
     (folder / "MANIFEST.json").write_bytes(manifest.encode("latin-1"))
     assert check_folder(folder) == "MANIFEST.json cannot be read"
 
@@ -196,15 +204,15 @@ def test_a_manifest_of_another_form_is_damage(tmp_path: Path, manifest: str) -> 
 def test_a_damaged_checkpoint_is_set_aside_loudly_and_the_one_before_is_taken(tmp_path: Path) -> None:
     for update in (1, 2, 3):
         save_checkpoint(tmp_path, checkpoint(update))
-    flip(tmp_path / "step-00000003" / "weights.safetensors", -1)
-    (tmp_path / "step-00000002" / "state.json").unlink()
+    flip(place_of(tmp_path, 3) / "weights.safetensors", -1)
+    (place_of(tmp_path, 2) / "state.json").unlink()
     told: list[str] = []
     found = latest_checkpoint(tmp_path, told.append)
     assert found is not None
     assert found.progress.update == 1
     aside = f".corrupt-step-00000003-{os.getpid()}"
     assert told[0] == (
-        f"{tmp_path / 'step-00000003'}: weights.safetensors is not what was saved (its SHA-256 differs); "
+        f"{place_of(tmp_path, 3)}: weights.safetensors is not what was saved (its SHA-256 differs); "
         f"set aside as {aside}, going on from the checkpoint before it."
     )
     assert "state.json is missing" in told[1]
@@ -223,15 +231,14 @@ def test_pruning_removes_all_but_the_kept_and_the_newest_two(
     folder = tmp_path / "checkpoints"
     shutil.rmtree(folder, ignore_errors=True)
     for update in updates:
-        (folder / f"step-{update:08d}").mkdir(parents=True)
+        place_of(folder, update).mkdir(parents=True)
     prune(folder, keep=keep)
-    left = {int(path.name.removeprefix("step-")) for path in folder.glob("step-*")}
-    assert left == keep | set(sorted(updates)[-2:])
+    assert set(updates_in(folder)) == keep | set(sorted(updates)[-2:])
 
 
 def test_what_cannot_be_deleted_stops_nothing(tmp_path: Path) -> None:
     for update in (1, 2, 3):
-        (tmp_path / f"step-{update:08d}").write_text("a file where a folder is expected")
+        place_of(tmp_path, update).write_text("a file where a folder is expected")
     prune(tmp_path, keep=[])
     assert len(names(tmp_path)) == 3
 
@@ -246,8 +253,8 @@ def test_the_average_is_the_mean_of_the_weights_that_were_scored(tmp_path: Path)
         average = {"weight": torch.randn(4, 3)} if update % 2 else {}
         scored.append(average.get("weight", own))
         saved = Checkpoint({"weight": own, "ids": ids}, {}, average, Progress(update), "digest")
-        folder = save_checkpoint(tmp_path, saved)
-        assert torch.equal(evaluated_weights(folder)["weight"], scored[-1])
+        save_checkpoint(tmp_path, saved)
+        assert torch.equal(evaluated_weights(tmp_path, update)["weight"], scored[-1])
     mean = average_weights(tmp_path, [1, 2, 4, 5])
     expected = torch.stack([scored[i].double() for i in (0, 1, 3, 4)]).mean(0).float()
     torch.testing.assert_close(mean["weight"], expected, rtol=0, atol=1e-7)

@@ -45,8 +45,18 @@ class Checkpoint:
     data_digest: str
 
 
-def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Write `folder/step-<update>`; returns it."""
+def place_of(folder: Path, update: int) -> Path:
+    """Where the checkpoint of this update is, or would be."""
+    return folder / f"step-{update:08d}"
+
+
+def updates_in(folder: Path) -> list[int]:
+    """The updates whose checkpoints are there, oldest first."""
+    return sorted(int(path.name.removeprefix("step-")) for path in folder.glob("step-*"))
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write it whole to its place in the folder."""
 
     def fill(temporary: Path) -> None:
         save_tensors(checkpoint.weights, temporary / "weights.safetensors")
@@ -56,9 +66,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
         state = {"progress": asdict(checkpoint.progress), "data_digest": checkpoint.data_digest}
         (temporary / "state.json").write_text(json.dumps(state, indent=1) + "\n")
 
-    target = folder / f"step-{checkpoint.progress.update:08d}"
-    write_folder(target, fill)
-    return target
+    write_folder(place_of(folder, checkpoint.progress.update), fill)
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
@@ -77,7 +85,8 @@ def load_checkpoint(folder: Path) -> Checkpoint:
 
 def latest_checkpoint(folder: Path, tell: Callable[[str], None]) -> Checkpoint | None:
     """The newest whole checkpoint. A damaged one is renamed out of the way, loudly, and the one before is taken."""
-    for path in reversed(_checkpoints(folder)):
+    for update in reversed(updates_in(folder)):
+        path = place_of(folder, update)
         wrong = check_folder(path)
         if wrong is None:
             return load_checkpoint(path)
@@ -90,25 +99,16 @@ def latest_checkpoint(folder: Path, tell: Callable[[str], None]) -> Checkpoint |
 def prune(folder: Path, *, keep: Collection[int]) -> None:
     """Delete the checkpoints of other updates, all but the newest two: should the newest be damaged, the one before it
     takes its place. Failing to delete is no reason to stop a run."""
-    for path in _checkpoints(folder)[:-2]:
-        if _update(path) not in keep:
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _checkpoints(folder: Path) -> list[Path]:
-    """What `save_checkpoint` wrote and nothing has deleted yet, oldest first."""
-    return sorted(folder.glob("step-*"), key=_update)
-
-
-def _update(path: Path) -> int:
-    return int(path.name.removeprefix("step-"))
+    for update in updates_in(folder)[:-2]:
+        if update not in keep:
+            shutil.rmtree(place_of(folder, update), ignore_errors=True)
 
 
 def average_weights(folder: Path, updates: list[int]) -> dict[str, Tensor]:
     """The mean of the evaluated weights of several checkpoints (Vaswani et al. 2017, section 6.1)."""
     total: dict[str, Tensor] = {}
     for update in updates:
-        for name, tensor in evaluated_weights(folder / f"step-{update:08d}").items():
+        for name, tensor in evaluated_weights(folder, update).items():
             exact = tensor.double() if tensor.is_floating_point() else tensor
             total[name] = total[name] + exact if name in total and tensor.is_floating_point() else exact
     return {
@@ -117,8 +117,8 @@ def average_weights(folder: Path, updates: list[int]) -> dict[str, Tensor]:
     }
 
 
-def evaluated_weights(folder: Path) -> dict[str, Tensor]:
+def evaluated_weights(folder: Path, update: int) -> dict[str, Tensor]:
     """The weights that were scored: the moving average's where there is one."""
-    weights = read_tensors(folder / "weights.safetensors")
-    average = folder / "average.safetensors"
-    return {**weights, **(read_tensors(average) if average.exists() else {})}
+    place = place_of(folder, update)
+    average = place / "average.safetensors"
+    return {**read_tensors(place / "weights.safetensors"), **(read_tensors(average) if average.exists() else {})}
