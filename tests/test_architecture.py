@@ -10,12 +10,13 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "src" / "seqsmith"
 LAYERS = """
-    errors folder config runtime native batch data text,speech,series featurise,featurise_series,featurise_vectors
-    batches,model_folder model objective search train evaluate bundle engine predictor,forecaster,mapper
-    serve,export,tune,demo cli
+    errors folder config runtime native batch products,tensors data text,speech,series
+    featurise,featurise_series,featurise_vectors batches,model_folder model objective search train evaluate bundle
+    engine predictor,forecaster,mapper serve,export,tune,demo cli
 """
 RANK = {name: rank for rank, group in enumerate(LAYERS.split()) for name in group.split(",")}
 APART = "textbook"
+OF_ANY_MODEL = ("objective", "train", "search", "evaluate")
 WITHOUT_TORCH = (
     *("errors", "folder", "config", "runtime", "data", "text", "series", "evaluate", "featurise", "model_folder"),
     *("predictor", "demo"),
@@ -87,6 +88,12 @@ def test_imports_point_down(path):
     for line, target in own_imports(path):
         assert target in RANK, f"{path}:{line} imports {target}, which has no place in LAYERS"
         assert target == layer or RANK[target] < RANK[layer], f"{path}:{line} {layer} must not import {target}"
+
+
+@each_file
+def test_losses_training_search_and_scores_know_no_model(path):
+    for line, target in own_imports(path) if layer_of(path) in OF_ANY_MODEL else ():
+        assert target != "model", f"{path}:{line} imports model, which it must take as a function"
 
 
 @each_file

@@ -16,7 +16,7 @@ from seqsmith.bundle import Bundle, new_model, open_bundle
 from seqsmith.errors import UserError
 from seqsmith.folder import write_folder
 from seqsmith.predictor import Predictor
-from seqsmith.train.checkpoint import tensors_of
+from seqsmith.tensors import tensors_of
 
 KINDS: dict[str, dict[str, Any]] = {
     "lstm": {"kind": "lstm"},

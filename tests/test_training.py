@@ -24,7 +24,7 @@ from seqsmith.errors import Diverged, UserError
 from seqsmith.objective.teacher import Forward, teacher_forced
 from seqsmith.objective.token import Loss
 from seqsmith.predictor import Predictor
-from seqsmith.train.checkpoint import load_checkpoint, save_checkpoint
+from seqsmith.train.checkpoint import load_checkpoint, place_of, save_checkpoint, updates_in
 from seqsmith.train.journal import Event, read_journal
 
 pytestmark = pytest.mark.unwatched  # shapes are watched where each part is tested; these are whole runs
@@ -118,7 +118,7 @@ def test_the_model_is_the_mean_of_the_best_checkpoints_or_the_best_whichever_is_
         best = min(events(folder, "validation"), key=lambda event: event["value"])
         said = events(folder, "model")[0]["weights"]
         made = open_bundle(folder / "model").model.state_dict()
-        checkpoint = load_checkpoint(folder / "checkpoints" / f"step-{best['update']:08d}").weights
+        checkpoint = load_checkpoint(place_of(folder / "checkpoints", best["update"])).weights
         is_best = torch.equal(made["outlet.bias"], checkpoint["outlet.bias"])
         assert is_best == said.startswith(f"The model is the checkpoint of update {best['update']}:")
         assert is_best or said.startswith("The model is the mean of the 3 best checkpoints")
@@ -141,8 +141,8 @@ def test_a_run_ends_after_its_epochs_or_its_updates_whichever_comes_first(tmp_pa
         if updates is None:
             del table["train"]["updates"]
         run(table, folder)
-        [last] = (folder / "checkpoints").glob("step-*")
-        progress = load_checkpoint(last).progress
+        [last] = updates_in(folder / "checkpoints")
+        progress = load_checkpoint(place_of(folder / "checkpoints", last)).progress
         ends[epochs, updates, accumulate] = (progress.update, progress.epoch, progress.batch)
     two_epochs = ends[2, None, 1]
     assert two_epochs[0] % 2 == 0
@@ -257,7 +257,7 @@ def test_control_c_saves_and_says_how_to_go_on(
     assert train(settings(data), tmp_path / "run", resume=False) == 130
     told = capsys.readouterr().err
     assert f"Stopped and saved. Go on with: seqsmith train --resume --out {tmp_path / 'run'}" in told
-    assert (tmp_path / "run" / "checkpoints" / "step-00000004").is_dir()
+    assert place_of(tmp_path / "run" / "checkpoints", 4).is_dir()
 
 
 def test_a_finished_run_can_make_its_model_again(tmp_path: Path, data: str) -> None:
@@ -281,7 +281,7 @@ def test_a_damaged_checkpoint_is_left_out_of_the_model(
 ) -> None:
     folder = tmp_path / "run"
     run(settings(data, train={"average": 3}), folder)
-    damaged = folder / "checkpoints" / "step-00000004" / "weights.safetensors"
+    damaged = place_of(folder / "checkpoints", 4) / "weights.safetensors"
     damaged.write_bytes(damaged.read_bytes()[:-1])
     assert train(config.read_table(folder / "config.toml"), folder, resume=True) == 0
     told = capsys.readouterr().err
@@ -289,7 +289,7 @@ def test_a_damaged_checkpoint_is_left_out_of_the_model(
         f"{damaged.parent}: weights.safetensors is not what was saved (its SHA-256 differs); the model is made" in told
     )
 
-    newest = load_checkpoint(folder / "checkpoints" / "step-00000012")
+    newest = load_checkpoint(place_of(folder / "checkpoints", 12))
     newest.progress.best = [((1.0, 0.0), 3)]
     save_checkpoint(folder / "checkpoints", newest)
     assert error_of(config.read_table(folder / "config.toml"), folder, resume=True) == (

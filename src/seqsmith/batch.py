@@ -224,12 +224,6 @@ def exact(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-def rows_rounded(x_PD: Tensor, step: int) -> Tensor:
-    """With rows of zeros behind it, up to a multiple of `step`."""
-    more = -len(x_PD) % step
-    return F.pad(x_PD, (0, 0, 0, more)) if more else x_PD
-
-
 def tree_map(function: Callable[[Tensor], Tensor], tree: Any) -> Any:
     """Apply `function` to every tensor of nested dicts, lists and tuples."""
     match tree:

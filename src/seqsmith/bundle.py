@@ -6,17 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-
 from seqsmith import config
-from seqsmith.errors import UserError
 from seqsmith.featurise import Featuriser
 from seqsmith.folder import CARD, write_folder
 from seqsmith.model.build import build_model
 from seqsmith.model.seq2seq import Seq2Seq
 from seqsmith.model_folder import WEIGHTS, ModelFolder
-from seqsmith.train.checkpoint import load_tensors, save_tensors, tensors_of
+from seqsmith.tensors import load_tensors, read_tensors, save_tensors, tensors_of
 
 
 @dataclass(frozen=True)
@@ -60,9 +56,5 @@ def open_bundle(folder: Path) -> Bundle:
 def load_bundle(opened: ModelFolder) -> Bundle:
     """The model of a folder that is open. Raises UserError where its weights are not those of its settings."""
     model = new_model(opened.settings, opened.featuriser)
-    try:
-        tensors = load_file(opened.weights)
-    except SafetensorError as error:
-        raise UserError(f"{opened.weights}: not a file of weights: {error}.") from None
-    load_tensors(model, tensors, where=str(opened.weights))
+    load_tensors(model, read_tensors(opened.weights), where=str(opened.weights))
     return Bundle(opened.settings, opened.featuriser, model.eval())

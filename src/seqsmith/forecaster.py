@@ -19,7 +19,6 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 
 from seqsmith import config, runtime
 from seqsmith.engine.values import ValueEngine, new_engine, read_folder
@@ -35,7 +34,7 @@ from seqsmith.model_folder import SERIES, WEIGHTS
 from seqsmith.search.rollout import seeded
 from seqsmith.series.table import Group, Table, check_same_columns, read_table
 from seqsmith.series.windows import Windows, windows
-from seqsmith.train.checkpoint import load_tensors, save_tensors, tensors_of
+from seqsmith.tensors import load_tensors, read_tensors, save_tensors, tensors_of
 
 LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 MOST_STEPS = 1_000_000  # of a forecast, and paths
@@ -110,7 +109,7 @@ class Forecaster:
     def _of(cls, path: Path, device: torch.device) -> Self:
         """One model folder."""
         settings, table, weights = read_folder(path, SERIES, kind="series")
-        kept = load_file(path / "baselines.safetensors")
+        kept = read_tensors(path / "baselines.safetensors")
         featuriser = SeriesFeaturiser.from_dict(table)
         model = new_forecast(settings, featuriser)
         load_tensors(model, weights, where=str(path / WEIGHTS))

@@ -22,7 +22,7 @@ from seqsmith.model.build import build_forecast
 from seqsmith.model.forecast import Forecast
 from seqsmith.model_folder import VECTORS, WEIGHTS
 from seqsmith.series.vectors import Matrix
-from seqsmith.train.checkpoint import load_tensors, save_tensors, tensors_of
+from seqsmith.tensors import load_tensors, save_tensors, tensors_of
 
 _STEPS = 16_384  # of a batch, padding included
 

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from seqsmith.demo.shops import write_demo
+from seqsmith.train.checkpoint import place_of
 
 pytestmark = pytest.mark.unwatched  # the tensors are in other processes
 
@@ -72,7 +73,7 @@ def events(out: Path, kind: str) -> list[dict[str, Any]]:
 
 
 def weights(out: Path, update: int = 12) -> torch.Tensor:
-    tensors = load_file(out / "checkpoints" / f"step-{update:08d}" / "weights.safetensors")
+    tensors = load_file(place_of(out / "checkpoints", update) / "weights.safetensors")
     return torch.cat([tensors[name].double().flatten() for name in sorted(tensors)])
 
 

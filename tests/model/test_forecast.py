@@ -9,7 +9,7 @@ from seqsmith.batch import Future, SeriesBatch, Values
 from seqsmith.model.build import build_forecast
 from seqsmith.objective.rollout import roll
 from seqsmith.objective.value import point
-from seqsmith.train.checkpoint import load_tensors, tensors_of
+from seqsmith.tensors import load_tensors, tensors_of
 
 KINDS = ("lstm", "gru", "transformer")
 PATCH, CHANNELS, KNOWN = 2, 3, 1

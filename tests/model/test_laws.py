@@ -21,7 +21,7 @@ from seqsmith.model.build import build_model
 from seqsmith.model.seq2seq import Seq2Seq
 from seqsmith.objective.teacher import teacher_forced
 from seqsmith.search.step import select
-from seqsmith.train.checkpoint import load_tensors, tensors_of
+from seqsmith.tensors import load_tensors, tensors_of
 
 SIZE = 11  # of both vocabularies
 KINDS = ("lstm", "gru", "transformer")

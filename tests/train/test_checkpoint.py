@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import Tensor
 
 from seqsmith.errors import UserError
 from seqsmith.folder import check_folder, write_folder
@@ -22,10 +22,10 @@ from seqsmith.train.checkpoint import (
     evaluated_weights,
     latest_checkpoint,
     load_checkpoint,
-    load_tensors,
+    place_of,
     prune,
     save_checkpoint,
-    tensors_of,
+    updates_in,
 )
 
 pytestmark = pytest.mark.unwatched  # no tensor here has named axes
@@ -64,8 +64,10 @@ def flip(path: Path, position: int) -> None:
 @pytest.mark.parametrize("average", [None, {"weight": torch.ones(2, 3) * 9}])
 def test_what_is_loaded_is_what_was_saved(tmp_path: Path, average: dict[str, Tensor] | None) -> None:
     saved = checkpoint(12, average=average)
-    folder = save_checkpoint(tmp_path, saved)
-    assert folder == tmp_path / "step-00000012"
+    save_checkpoint(tmp_path, saved)
+    folder = tmp_path / "step-00000012"
+    assert place_of(tmp_path, 12) == folder
+    assert updates_in(tmp_path) == [12]
     assert check_folder(folder) is None
     assert same(load_checkpoint(folder), saved)
 
@@ -87,7 +89,7 @@ def test_a_checkpoint_can_be_written_anew(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, checkpoint(5, value=1.0))
     save_checkpoint(tmp_path, checkpoint(5, value=2.0))
     assert names(tmp_path) == ["step-00000005"]
-    assert load_checkpoint(tmp_path / "step-00000005").weights["weight"][0, 0] == 2.0
+    assert load_checkpoint(place_of(tmp_path, 5)).weights["weight"][0, 0] == 2.0
 
 
 # ------------------------------------------------------------------------------------------------ or absent
@@ -148,7 +150,7 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_says_so(tmp_path: Path) -> No
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert names(tmp_path) == ["step-00000001"]
-    assert check_folder(tmp_path / "step-00000001") is None
+    assert check_folder(place_of(tmp_path, 1)) is None
 
 
 def test_an_error_in_between_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -166,7 +168,8 @@ def test_an_error_in_between_leaves_nothing_behind(tmp_path: Path) -> None:
 
 def test_every_flipped_byte_is_detected(tmp_path: Path) -> None:
     saved = checkpoint(3, average={"weight": torch.zeros(2, 3)})
-    folder = save_checkpoint(tmp_path, saved)
+    save_checkpoint(tmp_path, saved)
+    folder = place_of(tmp_path, 3)
     for path in sorted(folder.iterdir()):
         for position in range(path.stat().st_size):
             flip(path, position)
@@ -178,8 +181,10 @@ def test_every_flipped_byte_is_detected(tmp_path: Path) -> None:
 
 
 def test_every_missing_or_cut_file_is_named(tmp_path: Path) -> None:
-    for name in names(save_checkpoint(tmp_path, checkpoint(3))):
-        folder = save_checkpoint(tmp_path, checkpoint(3))
+    save_checkpoint(tmp_path, checkpoint(3))
+    folder = place_of(tmp_path, 3)
+    for name in names(folder):
+        save_checkpoint(tmp_path, checkpoint(3))
         path = folder / name
         path.write_bytes(path.read_bytes()[:-3])
         wrong = "MANIFEST.json cannot be read" if name == "MANIFEST.json" else f"{name} is not what was saved"
@@ -190,7 +195,8 @@ def test_every_missing_or_cut_file_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("manifest", ["", "[]", "{}", '{"files": []}', '{"files": 3}', "\xff"])
 def test_a_manifest_of_another_form_is_damage(tmp_path: Path, manifest: str) -> None:
-    folder = save_checkpoint(tmp_path, checkpoint(3))
+    save_checkpoint(tmp_path, checkpoint(3))
+    folder = place_of(tmp_path, 3)
     (folder / "MANIFEST.json").write_bytes(manifest.encode("latin-1"))
     assert check_folder(folder) == "MANIFEST.json cannot be read"
 
@@ -198,15 +204,15 @@ def test_a_manifest_of_another_form_is_damage(tmp_path: Path, manifest: str) -> 
 def test_a_damaged_checkpoint_is_set_aside_loudly_and_the_one_before_is_taken(tmp_path: Path) -> None:
     for update in (1, 2, 3):
         save_checkpoint(tmp_path, checkpoint(update))
-    flip(tmp_path / "step-00000003" / "weights.safetensors", -1)
-    (tmp_path / "step-00000002" / "state.json").unlink()
+    flip(place_of(tmp_path, 3) / "weights.safetensors", -1)
+    (place_of(tmp_path, 2) / "state.json").unlink()
     told: list[str] = []
     found = latest_checkpoint(tmp_path, told.append)
     assert found is not None
     assert found.progress.update == 1
     aside = f".corrupt-step-00000003-{os.getpid()}"
     assert told[0] == (
-        f"{tmp_path / 'step-00000003'}: weights.safetensors is not what was saved (its SHA-256 differs); "
+        f"{place_of(tmp_path, 3)}: weights.safetensors is not what was saved (its SHA-256 differs); "
         f"set aside as {aside}, going on from the checkpoint before it."
     )
     assert "state.json is missing" in told[1]
@@ -225,62 +231,19 @@ def test_pruning_removes_all_but_the_kept_and_the_newest_two(
     folder = tmp_path / "checkpoints"
     shutil.rmtree(folder, ignore_errors=True)
     for update in updates:
-        (folder / f"step-{update:08d}").mkdir(parents=True)
+        place_of(folder, update).mkdir(parents=True)
     prune(folder, keep=keep)
-    left = {int(path.name.removeprefix("step-")) for path in folder.glob("step-*")}
-    assert left == keep | set(sorted(updates)[-2:])
+    assert set(updates_in(folder)) == keep | set(sorted(updates)[-2:])
 
 
 def test_what_cannot_be_deleted_stops_nothing(tmp_path: Path) -> None:
     for update in (1, 2, 3):
-        (tmp_path / f"step-{update:08d}").write_text("a file where a folder is expected")
+        place_of(tmp_path, update).write_text("a file where a folder is expected")
     prune(tmp_path, keep=[])
     assert len(names(tmp_path)) == 3
 
 
 # ------------------------------------------------------------------------------------------------ weights
-
-
-class Layers(nn.Module):
-    """One matrix under two names, and a buffer of each kind."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = nn.Linear(3, 3)
-        self.second = nn.Linear(3, 3, bias=False)
-        self.second.weight = self.first.weight
-        self.register_buffer("kept", torch.arange(4))
-        self.register_buffer("made", torch.zeros(2), persistent=False)
-
-
-def test_a_module_is_its_parameters_once_and_its_saved_buffers() -> None:
-    assert tensors_of(Layers()).keys() == {"first.weight", "first.bias", "kept"}
-
-
-def test_loaded_tensors_are_the_modules_own() -> None:
-    one, other = Layers(), Layers()
-    load_tensors(other, {name: tensor.clone() for name, tensor in tensors_of(one).items()}, where="here")
-    assert torch.equal(one.first.weight, other.second.weight)
-    assert other.second.weight is other.first.weight
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda t: t.pop("first.bias"), "w: the weight first.bias is missing. The settings beside it are not those it"),
-        (lambda t: t.update(more=t["kept"]), "w: the weight more has no place in this model. The settings beside it"),
-        (
-            lambda t: t.update(kept=torch.zeros(5)),
-            "w: the weight kept has shape (5,), expected (4,) by its settings.",
-        ),
-    ],
-)
-def test_weights_that_do_not_fit_are_named(change: Callable[[dict[str, Tensor]], Any], message: str) -> None:
-    tensors = {name: tensor.detach().clone() for name, tensor in tensors_of(Layers()).items()}
-    change(tensors)
-    with pytest.raises(UserError) as error:
-        load_tensors(Layers(), tensors, where="w")
-    assert str(error.value).startswith(message)
 
 
 def test_the_average_is_the_mean_of_the_weights_that_were_scored(tmp_path: Path) -> None:
@@ -290,8 +253,8 @@ def test_the_average_is_the_mean_of_the_weights_that_were_scored(tmp_path: Path)
         average = {"weight": torch.randn(4, 3)} if update % 2 else {}
         scored.append(average.get("weight", own))
         saved = Checkpoint({"weight": own, "ids": ids}, {}, average, Progress(update), "digest")
-        folder = save_checkpoint(tmp_path, saved)
-        assert torch.equal(evaluated_weights(folder)["weight"], scored[-1])
+        save_checkpoint(tmp_path, saved)
+        assert torch.equal(evaluated_weights(tmp_path, update)["weight"], scored[-1])
     mean = average_weights(tmp_path, [1, 2, 4, 5])
     expected = torch.stack([scored[i].double() for i in (0, 1, 3, 4)]).mean(0).float()
     torch.testing.assert_close(mean["weight"], expected, rtol=0, atol=1e-7)

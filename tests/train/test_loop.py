@@ -19,7 +19,8 @@ from seqsmith.folder import check_folder
 from seqsmith.model.build import build_model
 from seqsmith.objective.teacher import teacher_forced
 from seqsmith.objective.token import Loss
-from seqsmith.train.checkpoint import Checkpoint, latest_checkpoint, tensors_of
+from seqsmith.tensors import tensors_of
+from seqsmith.train.checkpoint import Checkpoint, latest_checkpoint, place_of, updates_in
 from seqsmith.train.journal import Event
 from seqsmith.train.loop import Trainer, Validation
 from seqsmith.train.optimizer import optimizer_tensors
@@ -163,7 +164,7 @@ def test_resume_from_the_checkpoint_before_a_damaged_one_equals_never_stopped(
 ) -> None:
     kind, expected = undisturbed
     assert stop_at(new_trainer(tmp_path, kind=kind, **EVERYTHING), 10).run() == "signal 15"
-    newest = tmp_path / "step-00000010" / "weights.safetensors"
+    newest = place_of(tmp_path, 10) / "weights.safetensors"
     newest.write_bytes(newest.read_bytes()[:-1] + b"\xff")
     told: list[str] = []
     checkpoint = latest_checkpoint(tmp_path, told.append)
@@ -394,15 +395,14 @@ def test_the_best_checkpoints_and_the_last_are_always_there(tmp_path: Path, aver
             assert [(score[0], update) for score, update in trainer.progress.best] == best
             assert event["best"] == (seen[-1] > max(seen[:-1], default=-1.0))
         elif event["event"] == "checkpoint" and event["update"] > 1:  # of before it: pruning comes after
-            kept = {int(path.name.removeprefix("step-")) for path in tmp_path.glob("step-*")}
-            assert kept >= {update for _, update in trainer.progress.best} | {event["update"], event["update"] - 1}
+            newest = {event["update"], event["update"] - 1}
+            assert set(updates_in(tmp_path)) >= newest | {update for _, update in trainer.progress.best}
 
     trainer.tell = look
     trainer.run()
-    left = {path.name for path in tmp_path.glob("step-*")}
     best = sorted(zip(scores, range(1, 11), strict=True), reverse=True)[: max(1, average)]
-    assert left == {f"step-{update:08d}" for update in {10, 9} | {update for _, update in best}}
-    assert all(check_folder(path) is None for path in tmp_path.glob("step-*"))
+    assert set(updates_in(tmp_path)) == {10, 9} | {update for _, update in best}
+    assert all(check_folder(place_of(tmp_path, update)) is None for update in updates_in(tmp_path))
 
 
 def test_a_plateau_shrinks_the_rate_after_its_patience(tmp_path: Path) -> None:

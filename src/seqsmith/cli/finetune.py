@@ -14,7 +14,7 @@ from seqsmith.bundle import Bundle
 from seqsmith.errors import UserError
 from seqsmith.featurise import Featuriser
 from seqsmith.model.seq2seq import Seq2Seq
-from seqsmith.train.checkpoint import tensors_of
+from seqsmith.tensors import tensors_of
 
 _RATE = 0.0005  # gentler than from nothing
 _SPOKEN = ("target_inlet.embedding", "outlet.weight", "outlet.bias", "outlet.vocabulary.", "ctc.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from seqsmith.bundle import Bundle
 from seqsmith.cli.card import model_card
@@ -19,7 +18,8 @@ from seqsmith.folder import check_folder
 from seqsmith.model_folder import SAMPLE, SHORTLIST
 from seqsmith.predictor import Prediction
 from seqsmith.search.shortlist import SMALLEST, Shortlist, learn_shortlist
-from seqsmith.train.checkpoint import average_weights, evaluated_weights, load_tensors
+from seqsmith.tensors import load_tensors
+from seqsmith.train.checkpoint import average_weights, evaluated_weights, place_of
 from seqsmith.train.loop import Trainer
 
 
@@ -54,8 +54,7 @@ def finish(prepared: Prepared, trainer: Trainer, validator: Validator, run: Path
             shortlist.save(place / SHORTLIST)
 
     bundle.save(folder, card=card, beside=beside)
-    event: dict[str, Any] = {"event": "model", "weights": chosen, "scores": as_dict(scores), "minutes": minutes}
-    trainer.tell(event)
+    trainer.tell({"event": "model", "weights": chosen, "scores": as_dict(scores), "minutes": minutes})
     display.say(
         f"\nThe model is in {folder}. Use it:\n"
         f"  {_printed(prepared)} | {command('predict', folder)}\n"
@@ -118,15 +117,14 @@ def best_weights(trainer: Trainer, say: Callable[[str], None]) -> str:
         load_tensors(trainer.model, average_weights(trainer.folder, updates), where="average")
         if trainer.validate().score >= best[0][0]:
             return f"The model is the mean of the {len(updates)} best checkpoints: it is the best on dev."
-    weights = evaluated_weights(trainer.folder / f"step-{updates[0]:08d}")
-    load_tensors(trainer.model, weights, where="checkpoint")
+    load_tensors(trainer.model, evaluated_weights(trainer.folder, updates[0]), where="checkpoint")
     return f"The model is the checkpoint of update {updates[0]:,}: it is the best on dev."
 
 
 def _whole(trainer: Trainer, say: Callable[[str], None]) -> Iterator[tuple[tuple[float, float], int]]:
     """The score and update of the best checkpoints, best first, without damaged ones."""
     for score, update in trainer.progress.best:
-        folder = trainer.folder / f"step-{update:08d}"
+        folder = place_of(trainer.folder, update)
         wrong = check_folder(folder)
         if wrong is None:
             yield score, update

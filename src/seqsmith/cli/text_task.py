@@ -44,6 +44,7 @@ from seqsmith.model.seq2seq import Seq2Seq
 from seqsmith.model_folder import ModelFolder
 from seqsmith.objective.teacher import teacher_forced
 from seqsmith.objective.token import Loss
+from seqsmith.train.checkpoint import updates_in
 from seqsmith.train.loop import Trainer, Validation
 
 Say = Callable[[str], None]
@@ -102,7 +103,7 @@ def open_text_task(table: Mapping[str, Any], run: Path, device: torch.device, *,
     """Data, vocabularies, settings and a new model: made from the user's settings, or as the run folder has them."""
     section = table.get("train")
     start_from = section.get("start_from") if isinstance(section, Mapping) else None
-    begun = any((run / "checkpoints").glob("step-*"))
+    begun = bool(updates_in(run / "checkpoints"))
     older = open_bundle(Path(start_from)) if isinstance(start_from, str) and not begun else None
     if older is not None and not resume:
         table = inherited_settings(table, older)

@@ -25,7 +25,8 @@ from seqsmith.cli.write import replacing
 from seqsmith.data.files import suffix
 from seqsmith.errors import Diverged, UserError
 from seqsmith.folder import NotWritten
-from seqsmith.train.checkpoint import latest_checkpoint, tensors_of
+from seqsmith.tensors import tensors_of
+from seqsmith.train.checkpoint import latest_checkpoint, updates_in
 from seqsmith.train.journal import Event, Journal
 from seqsmith.train.loop import Trainer
 from seqsmith.train.ranks import Rank, check_resources, joined
@@ -195,7 +196,7 @@ def _unbegun_again(run: Path) -> Iterator[None]:
     try:
         yield
     except (UserError, MemoryError, RuntimeError, KeyboardInterrupt):  # the third is torch's, where memory is short
-        if not any((run / "checkpoints").glob("step-*")):
+        if not updates_in(run / "checkpoints"):
             for name in ("config.toml", *_WRITTEN):
                 place = run / name
                 shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)

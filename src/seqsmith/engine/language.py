@@ -11,12 +11,12 @@ from seqsmith.bundle import load_bundle
 from seqsmith.data.counts import Counts
 from seqsmith.data.files import shown
 from seqsmith.data.lines import read_lines
+from seqsmith.engine.neural import NeuralLanguageModel
 from seqsmith.engine.selfcheck import read_sample
 from seqsmith.errors import UserError
 from seqsmith.featurise import Featuriser, ids_in
 from seqsmith.model_folder import ModelFolder
 from seqsmith.search.language import LanguageModel
-from seqsmith.search.neural import NeuralLanguageModel
 from seqsmith.search.ngram import NGrams
 from seqsmith.text.vocabulary import END
 

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from seqsmith import config
@@ -21,6 +19,7 @@ from seqsmith.model.forecast import Forecast
 from seqsmith.model_folder import WEIGHTS, check_model_folder
 from seqsmith.objective.value import point, quantiles, sample, value_terms
 from seqsmith.search.rollout import draw, mean_rollout, path_quantiles, sample_paths
+from seqsmith.tensors import read_tensors
 
 
 @dataclass(frozen=True)
@@ -112,12 +111,9 @@ def read_folder(path: Path, name: str, *, kind: str) -> tuple[config.Settings, d
     settings = config.build(config.read_table(path / "config.toml"), where=str(path / "config.toml"))
     try:
         table = json.loads((path / name).read_text(encoding="utf-8"))
-        weights = load_file(path / WEIGHTS)
     except FileNotFoundError:
         raise UserError(f"{path}: not a model of {kind}: it has no {name}.") from None
-    except SafetensorError as error:
-        raise UserError(f"{path}: not a file of weights: {error}.") from None
-    return settings, table, weights
+    return settings, table, read_tensors(path / WEIGHTS)
 
 
 def new_engine(settings: config.Settings, model: Forecast, device: torch.device) -> ValueEngine:

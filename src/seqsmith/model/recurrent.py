@@ -22,10 +22,11 @@ from seqsmith.config import RecurrentDecoder as DecoderSettings
 from seqsmith.config import RecurrentEncoder as EncoderSettings
 from seqsmith.model.attention import MultiHead, SingleHead, padding_bias
 from seqsmith.model.layers import Dropout, keep_scale
-from seqsmith.model.linear import Linear, as_product_type
+from seqsmith.model.linear import Linear
 from seqsmith.model.memory import Decoded, Memory
 from seqsmith.model.subsample import joined_pairs
 from seqsmith.model.unrolled import Unrolled
+from seqsmith.products import as_product_type
 
 Cell = Literal["lstm", "gru"]
 Product = Callable[[Tensor], Tensor]

@@ -16,9 +16,10 @@ from seqsmith import native
 from seqsmith.config import Transformer as Settings
 from seqsmith.model.attention import MultiHead, Remembered, causal_bias, padding_bias
 from seqsmith.model.layers import Dropout, FeedForward, norm
-from seqsmith.model.linear import as_product_type, as_sum_type, into_rows, out_of_rows, product_type
+from seqsmith.model.linear import into_rows, out_of_rows
 from seqsmith.model.memory import Decoded, Memory
 from seqsmith.model.position import LearnedPositions, RelativeBias, sinusoid
+from seqsmith.products import as_product_type, as_sum_type, product_type
 
 
 class Part(nn.Module):

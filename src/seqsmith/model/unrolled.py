@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqsmith.model.linear import ROUND_ROWS, as_product_type, product
+from seqsmith.products import ROUND_ROWS, as_product_type, product
 
 Tape = list[tuple[Tensor, Tensor]]
 """Each step's input and the gradient of its output."""
@@ -58,7 +58,7 @@ class _AfterAllSteps(torch.autograd.Function):
 
 
 def _joined(parts: tuple[Tensor, ...]) -> Tensor:
-    """All steps' rows, and zeros up to a round number of them where that saves compiling (model/linear.py)."""
+    """All steps' rows, and zeros up to a round number of them where that saves compiling (products.py)."""
     more = -sum(map(len, parts)) % ROUND_ROWS if parts[0].dim() == 2 and parts[0].dtype == torch.bfloat16 else 0
     return torch.cat([*parts, parts[0].new_zeros(more, parts[0].shape[1])] if more else parts, dim=-2)
 

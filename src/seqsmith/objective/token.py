@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqsmith import native
-from seqsmith.batch import Projection, Scores, exact, rows_rounded
-from seqsmith.model.linear import ROUND_FEW_ROWS, ROUND_ROWS, as_product_type, product
+from seqsmith.batch import Projection, Scores, exact
+from seqsmith.products import ROUND_FEW_ROWS, ROUND_ROWS, as_product_type, product, rows_rounded
 
 _PIECE_BYTES = 1 << 24  # of the logits that are made at once
 _BLOCK_NUMBERS = 1 << 21  # of them whose softmax is taken at once: 8 MB in fp32, so that they stay in cache
@@ -89,7 +89,7 @@ def _block_rows(logits: int) -> int:
 
 
 def _rows_step(rows: int, logits: int, dtype: torch.dtype) -> int:
-    """What numbers of rows are multiples of: in bf16 a kernel is compiled for each (model/linear.py)."""
+    """What numbers of rows are multiples of: in bf16 a kernel is compiled for each (products.py)."""
     if dtype != torch.bfloat16:
         return 1
     return next((step for step in (_block_rows(logits), ROUND_ROWS) if step <= rows), ROUND_FEW_ROWS)

@@ -13,12 +13,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
-from seqsmith.errors import UserError
 from seqsmith.folder import check_folder, write_folder
+from seqsmith.tensors import read_tensors, save_tensors
 
 
 @dataclass
@@ -47,8 +45,18 @@ class Checkpoint:
     data_digest: str
 
 
-def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Write `folder/step-<update>`; returns it."""
+def place_of(folder: Path, update: int) -> Path:
+    """Where the checkpoint of this update is, or would be."""
+    return folder / f"step-{update:08d}"
+
+
+def updates_in(folder: Path) -> list[int]:
+    """The updates whose checkpoints are there, oldest first."""
+    return sorted(int(path.name.removeprefix("step-")) for path in folder.glob("step-*"))
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write it whole to its place in the folder."""
 
     def fill(temporary: Path) -> None:
         save_tensors(checkpoint.weights, temporary / "weights.safetensors")
@@ -58,17 +66,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
         state = {"progress": asdict(checkpoint.progress), "data_digest": checkpoint.data_digest}
         (temporary / "state.json").write_text(json.dumps(state, indent=1) + "\n")
 
-    target = folder / f"step-{checkpoint.progress.update:08d}"
-    write_folder(target, fill)
-    return target
-
-
-def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
-    """Write a safetensors file. Raises OSError where the disk refuses."""
-    try:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
-    except SafetensorError as error:
-        raise OSError(str(error)) from error
+    write_folder(place_of(folder, checkpoint.progress.update), fill)
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
@@ -77,9 +75,9 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     progress.best = [((score[0], score[1]), update) for score, update in progress.best]
     average = folder / "average.safetensors"
     return Checkpoint(
-        weights=load_file(folder / "weights.safetensors"),
-        optimizer=load_file(folder / "optimizer.safetensors"),
-        average=load_file(average) if average.exists() else {},
+        weights=read_tensors(folder / "weights.safetensors"),
+        optimizer=read_tensors(folder / "optimizer.safetensors"),
+        average=read_tensors(average) if average.exists() else {},
         progress=progress,
         data_digest=state["data_digest"],
     )
@@ -87,7 +85,8 @@ def load_checkpoint(folder: Path) -> Checkpoint:
 
 def latest_checkpoint(folder: Path, tell: Callable[[str], None]) -> Checkpoint | None:
     """The newest whole checkpoint. A damaged one is renamed out of the way, loudly, and the one before is taken."""
-    for path in reversed(_checkpoints(folder)):
+    for update in reversed(updates_in(folder)):
+        path = place_of(folder, update)
         wrong = check_folder(path)
         if wrong is None:
             return load_checkpoint(path)
@@ -100,46 +99,16 @@ def latest_checkpoint(folder: Path, tell: Callable[[str], None]) -> Checkpoint |
 def prune(folder: Path, *, keep: Collection[int]) -> None:
     """Delete the checkpoints of other updates, all but the newest two: should the newest be damaged, the one before it
     takes its place. Failing to delete is no reason to stop a run."""
-    for path in _checkpoints(folder)[:-2]:
-        if _update(path) not in keep:
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _checkpoints(folder: Path) -> list[Path]:
-    """What `save_checkpoint` wrote and nothing has deleted yet, oldest first."""
-    return sorted(folder.glob("step-*"), key=_update)
-
-
-def _update(path: Path) -> int:
-    return int(path.name.removeprefix("step-"))
-
-
-def tensors_of(module: nn.Module) -> dict[str, Tensor]:
-    """Parameters, shared ones once, and the buffers that are saved."""
-    persistent = module.state_dict(keep_vars=True)
-    own = dict(module.named_parameters())
-    return {**own, **{name: buffer for name, buffer in module.named_buffers() if name in persistent}}
-
-
-@torch.no_grad()
-def load_tensors(module: nn.Module, tensors: dict[str, Tensor], *, where: str) -> None:
-    """Copy tensors into a module that has just these. Raises UserError where a name or a shape differs."""
-    own = tensors_of(module)
-    for name in own.keys() ^ tensors.keys():
-        side = "is missing" if name in own else "has no place in this model"
-        raise UserError(f"{where}: the weight {name} {side}. The settings beside it are not those it was made with.")
-    for name, tensor in own.items():
-        if tensor.shape != tensors[name].shape:
-            found, expected = tuple(tensors[name].shape), tuple(tensor.shape)
-            raise UserError(f"{where}: the weight {name} has shape {found}, expected {expected} by its settings.")
-        tensor.copy_(tensors[name])
+    for update in updates_in(folder)[:-2]:
+        if update not in keep:
+            shutil.rmtree(place_of(folder, update), ignore_errors=True)
 
 
 def average_weights(folder: Path, updates: list[int]) -> dict[str, Tensor]:
     """The mean of the evaluated weights of several checkpoints (Vaswani et al. 2017, section 6.1)."""
     total: dict[str, Tensor] = {}
     for update in updates:
-        for name, tensor in evaluated_weights(folder / f"step-{update:08d}").items():
+        for name, tensor in evaluated_weights(folder, update).items():
             exact = tensor.double() if tensor.is_floating_point() else tensor
             total[name] = total[name] + exact if name in total and tensor.is_floating_point() else exact
     return {
@@ -148,8 +117,8 @@ def average_weights(folder: Path, updates: list[int]) -> dict[str, Tensor]:
     }
 
 
-def evaluated_weights(folder: Path) -> dict[str, Tensor]:
+def evaluated_weights(folder: Path, update: int) -> dict[str, Tensor]:
     """The weights that were scored: the moving average's where there is one."""
-    weights = load_file(folder / "weights.safetensors")
-    average = folder / "average.safetensors"
-    return {**weights, **(load_file(average) if average.exists() else {})}
+    place = place_of(folder, update)
+    average = place / "average.safetensors"
+    return {**read_tensors(place / "weights.safetensors"), **(read_tensors(average) if average.exists() else {})}

@@ -21,14 +21,8 @@ from torch import Tensor, nn
 from seqsmith import config, runtime
 from seqsmith.errors import Diverged
 from seqsmith.objective.token import Loss
-from seqsmith.train.checkpoint import (
-    Checkpoint,
-    Progress,
-    load_tensors,
-    prune,
-    save_checkpoint,
-    tensors_of,
-)
+from seqsmith.tensors import load_tensors, tensors_of
+from seqsmith.train.checkpoint import Checkpoint, Progress, place_of, prune, save_checkpoint
 from seqsmith.train.journal import Event
 from seqsmith.train.optimizer import MovingAverage, new_optimizer, optimizer_tensors, restore_optimizer
 from seqsmith.train.ranks import Rank
@@ -102,7 +96,7 @@ class Trainer:
         if not self.progress.best and not reason.startswith("signal"):
             self.validate_now()
             reason = self._ended() or reason
-        if not self._at_checkpoint():
+        if not place_of(self.folder, self.progress.update).exists():
             self._save()
         self.tell({"event": "end", "reason": reason, "update": self.progress.update, "seconds": self.progress.seconds})
         return reason
@@ -287,9 +281,6 @@ class Trainer:
             _copy(trained, dict(self.model.named_parameters()))
 
     # -------------------------------------------------------------------------------------- state
-
-    def _at_checkpoint(self) -> bool:
-        return (self.folder / f"step-{self.progress.update:08d}").exists()
 
     def _save(self) -> None:
         if not self.rank.leads:
