@@ -15,7 +15,7 @@ from seqsmith.cli.inspect_series import (
     inspect_vectors,
 )
 from seqsmith.cli.inspect_speech import inspect_manifest
-from seqsmith.cli.program import command
+from seqsmith.cli.program import Found, command
 from seqsmith.data.inspect import inspect_corpus
 from seqsmith.data.kinds import guess_kind
 from seqsmith.data.printable import printable
@@ -24,9 +24,6 @@ from seqsmith.evaluate.report import TITLES
 from seqsmith.folder import check_folder
 from seqsmith.model_folder import is_series_model, is_vector_model
 from seqsmith.text.columns import roles
-
-Found = tuple[list[str], dict[str, Any]]
-"""The lines of a report, and what JSON has of it."""
 
 
 def inspect(
