@@ -33,7 +33,7 @@ class ModelFolder:
         check_model_folder(path)
         if is_series_model(path) or is_vector_model(path):
             raise UserError(f"{path}: its answers are numbers, not text. Use predict or evaluate, or seqsmith.load().")
-        settings = config.build(config.read_table(path / "config.toml"), where=str(path / "config.toml"))
+        settings = config.read(path / "config.toml")
         return cls(path, settings, Featuriser.open(path, settings))
 
     @property
@@ -63,7 +63,7 @@ def is_speech_model(folder: Path) -> bool:
     if is_series_model(folder) or not path.is_file():
         return False
     try:
-        return isinstance(config.build(config.read_table(path), where=str(path)).source, config.SpeechSource)
+        return isinstance(config.read(path).source, config.SpeechSource)
     except UserError:
         return False
 

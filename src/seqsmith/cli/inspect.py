@@ -117,7 +117,7 @@ def _model(folder: Path) -> Found:
 def _damage(folder: Path) -> str | None:
     """What keeps a run from going on, if anything does."""
     try:
-        config.build(config.read_table(folder / "config.toml"), where=str(folder / "config.toml"))
+        config.read(folder / "config.toml")
     except UserError as error:
         return str(error)
     vocabulary = folder / "vocabulary"
