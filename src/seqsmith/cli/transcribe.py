@@ -16,15 +16,14 @@ from seqsmith.cli.write import one_line, replacing
 from seqsmith.data.columns import placed
 from seqsmith.data.corpus import Counts, read_every_row, read_lines
 from seqsmith.data.files import suffix
+from seqsmith.data.kinds import RECORDINGS, TABLES
 from seqsmith.errors import UserError
 from seqsmith.featurise import roles
 from seqsmith.predictor import Candidate, Prediction, Predictor
-from seqsmith.speech import audio, matrix
 from seqsmith.speech.subtitles import Timed, captions, srt, vtt
 from seqsmith.speech.survey import tell_rates
 
 Format = Literal["text", "tsv", "json", "jsonl", "srt", "vtt"]
-_SOUNDS = (*audio.SUFFIXES, *matrix.SUFFIXES)
 _TIMED = ("json", "jsonl", "srt", "vtt")  # formats that tell when each word is said
 _AT_ONCE = 64  # recordings
 
@@ -92,12 +91,12 @@ def _names(given: str, settings: config.Settings, data: dict[str, Any]) -> Itera
                 note(f"{len(lines.texts) - len(names):,} lines name no recording, and have no answer.")
             yield from names
         return
-    if suffix(given if Path(given).exists() else given.split("#t=")[0]) in _SOUNDS:
+    if suffix(given if Path(given).exists() else given.split("#t=")[0]) in RECORDINGS:
         yield given
         return
-    if suffix(given) not in (".tsv", ".csv", ".jsonl", ".ndjson", ".parquet"):
+    if suffix(given) not in TABLES:
         raise UserError(
-            f"{given}: expected a recording ({', '.join(_SOUNDS)}) or a manifest of recordings (.tsv, .csv, .jsonl)."
+            f"{given}: expected a recording ({', '.join(RECORDINGS)}) or a manifest of recordings (.tsv, .csv, .jsonl)."
         )
     table = settings.data.model_dump(exclude={"train", "dev", "header", "audio_folder"}, exclude_none=True) | data
     reading = config.build({"data": table}, where="predict").data
