@@ -27,12 +27,25 @@ def demo(folder: Path | None, *, pairs: int, settings: dict[str, Any]) -> int:
     train_file, test_file = write_demo(folder / "data", pairs=pairs)
     print(f"Wrote {train_file} and {test_file}: dates as people write them, and in ISO 8601.", flush=True)
     from seqsmith.cli.train import train
+    from seqsmith.predictor import Predictor
 
     table = config.merge(settings, {"data": {"train": [{"path": str(train_file)}]}})
     code = train(table, folder / "run", resume=False)
     if code:
         return code
-    _show(folder, train_file, test_file)
+    model = folder / "run" / "model"
+    predictor = Predictor.open(model, engine="torch")
+    answers = answer_test(predictor, test_file, called="dates that the model has never seen")
+    for source, target, output in answers[:_SHOWN]:
+        print(f"  {output}  {'right' if output == target else f'wrong, it is {target}'}  {source}")
+    source, _, output = answers[0]
+    _draw(predictor, source, output, folder / "attention.svg")
+    go_on(
+        f"echo '3. Oktober 1990' | {command('predict', model, '--nbest', '3')}",
+        command("evaluate", model, test_file, "--worst", "5"),
+        command("inspect", train_file),
+        command("train", "YOUR_PAIRS.tsv", "--out", "my-run"),
+    )
     return 0
 
 
@@ -64,24 +77,6 @@ def answer_test(predictor: Predictor, test_file: Path, *, called: str) -> list[t
 def go_on(*commands: str) -> None:
     """Say what to type next."""
     print("\nGo on with:", *commands, sep="\n  ")
-
-
-def _show(folder: Path, train_file: Path, test_file: Path) -> None:
-    from seqsmith.predictor import Predictor
-
-    model = folder / "run" / "model"
-    predictor = Predictor.open(model, engine="torch")
-    answers = answer_test(predictor, test_file, called="dates that the model has never seen")
-    for source, target, output in answers[:_SHOWN]:
-        print(f"  {output}  {'right' if output == target else f'wrong, it is {target}'}  {source}")
-    source, _, output = answers[0]
-    _draw(predictor, source, output, folder / "attention.svg")
-    go_on(
-        f"echo '3. Oktober 1990' | {command('predict', model, '--nbest', '3')}",
-        command("evaluate", model, test_file, "--worst", "5"),
-        command("inspect", train_file),
-        command("train", "YOUR_PAIRS.tsv", "--out", "my-run"),
-    )
 
 
 def _draw(predictor: Predictor, source: str, output: str, picture: Path) -> None:
