@@ -33,7 +33,7 @@ def transcribe(
     inputs: Sequence[str],
     *,
     output: Path | None,
-    form: str | None,
+    form: Format | Literal["csv"] | None,
     search: dict[str, Any],
     data: dict[str, Any],
     threads: int | None,
@@ -44,7 +44,9 @@ def transcribe(
     """
     runtime.keep_memory()
     predictor = Predictor.open(*folders, engine="torch", threads=runtime.threads(threads)).with_search(**search)
-    chosen = _format(form)
+    if form == "csv":
+        raise UserError("--format csv: a model that hears writes text, tsv, json, jsonl, srt, vtt.")
+    chosen = form or "text"
     names = [name for given in inputs for name in _names(given, predictor.settings, data)]
     if chosen in ("srt", "vtt") and len(names) != 1:
         raise UserError(
@@ -70,16 +72,6 @@ def transcribe(
             f"{len(unread):,} of {len(names):,} recordings could not be read (see above) and have an empty answer, the "
             f"first is {unread[0]}. All others are answered."
         )
-
-
-def _format(form: str | None) -> Format:
-    known: tuple[Format, ...] = ("text", "tsv", "json", "jsonl", "srt", "vtt")
-    if form is None:
-        return "text"
-    for one in known:
-        if form == one:
-            return one
-    raise UserError(f"--format {form}: a model that hears writes {', '.join(known)}.")
 
 
 def _names(given: str, settings: config.Settings, data: dict[str, Any]) -> Iterator[str]:
