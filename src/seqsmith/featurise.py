@@ -26,9 +26,6 @@ from seqsmith.text.vocabulary import END, UNKNOWN
 Texts = dict[str, list[str]]
 """Columns of texts by role: source, target, features. The source of speech are the names of recordings."""
 
-Item = list[int] | NDArray[np.float32]
-"""One source: ids ended by END, or frames [steps, channels]."""
-
 _RECORDINGS = 100  # whose frames are in memory at once: of 30 seconds each, about 100 MB
 
 
