@@ -15,6 +15,7 @@ from seqsmith.batch import END, Batch, tokens
 from seqsmith.bundle import Bundle, new_model, open_bundle
 from seqsmith.errors import UserError
 from seqsmith.folder import write_folder
+from seqsmith.model_folder import kind_of_model
 from seqsmith.predictor import Predictor
 from seqsmith.tensors import tensors_of
 
@@ -143,6 +144,21 @@ def test_a_run_folder_leads_to_its_model(folder: Path) -> None:
     assert wrong(folder.parent) == (
         f"{folder.parent}: not a model folder: it has no MANIFEST.json. Did you mean {folder}?"
     )
+
+
+def test_the_kind_of_a_model_is_told_or_what_keeps_it_from_being_known(folder: Path) -> None:
+    assert kind_of_model(folder) == "text"
+    (folder / "config.toml").write_text("sed = 1")
+    with pytest.raises(UserError, match=r"damaged: config\.toml is not what was saved"):
+        kind_of_model(folder)
+
+    def of_another_version(temporary: Path) -> None:
+        (temporary / "config.toml").write_text("sed = 1")
+        (temporary / "model.safetensors").write_bytes(b"")
+
+    write_folder(folder, of_another_version)
+    with pytest.raises(UserError, match=r"config\.toml: unknown setting `sed`"):
+        kind_of_model(folder)
 
 
 def test_a_checkpoint_is_no_model_folder(folder: Path) -> None:

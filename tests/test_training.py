@@ -106,7 +106,7 @@ def test_two_columns_in_a_model_out(tmp_path: Path, data: str) -> None:
     assert [event["event"] for event in read_journal(tmp_path / "run" / "journal.jsonl")][-1] == "model"
     assert "seqsmith predict" in (model / "README.md").read_text()
     assert len(Predictor.open(model).predict(["123", "4"])) == 2
-    assert open_bundle(model).settings == config.build(config.read_table(tmp_path / "run" / "config.toml"), where="run")
+    assert open_bundle(model).settings == config.read(tmp_path / "run" / "config.toml")
 
 
 def test_the_model_is_the_mean_of_the_best_checkpoints_or_the_best_whichever_is_better(

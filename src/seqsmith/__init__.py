@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 if TYPE_CHECKING:
     from seqsmith.forecaster import Forecaster
@@ -30,21 +30,25 @@ def load(folder: str | os.PathLike[str], *others: str | os.PathLike[str]) -> Pre
     from pathlib import Path  # late, all of them: `import seqsmith` must be quick
 
     from seqsmith.errors import UserError
-    from seqsmith.model_folder import is_series_model, is_vector_model
+    from seqsmith.model_folder import kind_of_model
 
     for given in (folder, *others):
         if not isinstance(given, (str, os.PathLike)):
             raise UserError(f"load takes the path of a model folder, found {type(given).__name__}.")
-    if is_series_model(Path(folder)):
-        from seqsmith.forecaster import Forecaster
+    kind = kind_of_model(Path(folder))
+    match kind:
+        case "series":
+            from seqsmith.forecaster import Forecaster
 
-        return Forecaster.open(folder, *others)
-    if is_vector_model(Path(folder)):
-        from seqsmith.mapper import Mapper
+            return Forecaster.open(folder, *others)
+        case "vectors":
+            from seqsmith.mapper import Mapper
 
-        if others:
-            raise UserError(f"{folder}: a model of vector sequences answers alone. Give one folder.")
-        return Mapper.open(folder)
-    from seqsmith.predictor import Predictor
+            if others:
+                raise UserError(f"{folder}: a model of vector sequences answers alone. Give one folder.")
+            return Mapper.open(folder)
+        case "text" | "speech":
+            from seqsmith.predictor import Predictor
 
-    return Predictor.open(folder, *others)
+            return Predictor.open(folder, *others)
+    assert_never(kind)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from seqsmith import config
 from seqsmith.errors import UserError
@@ -17,6 +17,9 @@ SAMPLE = "selfcheck.jsonl"
 SHORTLIST = "shortlist.safetensors"
 SERIES = "series.json"
 VECTORS = "vectors.json"
+
+Kind = Literal["text", "speech", "series", "vectors"]
+"""What a model takes. From text and speech it makes text, from the others numbers."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +34,9 @@ class ModelFolder:
     def open(cls, path: Path) -> Self:
         """Raises UserError when there is none, when it is damaged, or when it is newer than this."""
         check_model_folder(path)
-        if is_series_model(path) or is_vector_model(path):
+        if kind_of_model(path) in ("series", "vectors"):
             raise UserError(f"{path}: its answers are numbers, not text. Use predict or evaluate, or seqsmith.load().")
-        settings = config.build(config.read_table(path / "config.toml"), where=str(path / "config.toml"))
+        settings = config.read(path / "config.toml")
         return cls(path, settings, Featuriser.open(path, settings))
 
     @property
@@ -52,25 +55,18 @@ class ModelFolder:
         return files
 
 
-def is_series_model(folder: Path) -> bool:
-    """Whether the model in a folder forecasts series; any other one writes text."""
-    return (folder / SERIES).is_file()
-
-
-def is_speech_model(folder: Path) -> bool:
-    """Whether the model in a folder hears recordings. Else it is left to be opened, which says what is wrong."""
-    path = folder / "config.toml"
-    if is_series_model(folder) or not path.is_file():
-        return False
+def kind_of_model(folder: Path) -> Kind:
+    """Which kind the model in a folder is, before it is known to be whole. Raises UserError where nothing says it."""
+    if (folder / SERIES).is_file():
+        return "series"
+    if (folder / VECTORS).is_file():
+        return "vectors"
     try:
-        return isinstance(config.build(config.read_table(path), where=str(path)).source, config.SpeechSource)
+        source = config.read(folder / "config.toml").source
     except UserError:
-        return False
-
-
-def is_vector_model(folder: Path) -> bool:
-    """Whether the model in a folder maps sequences of vectors."""
-    return (folder / VECTORS).is_file()
+        check_model_folder(folder)  # says more: what is missing or damaged
+        raise
+    return "speech" if isinstance(source, config.SpeechSource) else "text"
 
 
 def check_exists(folder: Path) -> None:

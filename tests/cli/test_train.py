@@ -24,7 +24,7 @@ ROWS = reversal.pairs(200)
 
 
 def settings_of(run: str) -> config.Settings:
-    return config.build(config.read_table(Path(run) / "config.toml"), where=run)
+    return config.read(Path(run) / "config.toml")
 
 
 def trained_pairs(told: str) -> int:

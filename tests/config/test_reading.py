@@ -156,6 +156,9 @@ def test_a_settings_file_that_is_missing_or_broken_is_named(tmp_path: Path) -> N
     broken.write_text("seed = \n")
     with pytest.raises(UserError, match=r"broken\.toml: not a TOML file: .*line 1"):
         config.read_table(broken)
+    broken.write_text("sed = 1\n")
+    with pytest.raises(UserError, match=r"broken\.toml: unknown setting `sed`"):
+        config.read(broken)
 
 
 def test_settings_are_frozen() -> None:

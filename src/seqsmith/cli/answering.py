@@ -1,17 +1,19 @@
-"""`seqsmith predict`, `evaluate` and `score`, whatever the model answers: texts, recordings or series."""
+"""`seqsmith predict`, `evaluate` and `score`, whatever the model takes: texts, recordings, tables or vectors."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
+from seqsmith import config
 from seqsmith.cli.write import keep_apart
 from seqsmith.errors import UserError
-from seqsmith.model_folder import check_exists, is_series_model, is_speech_model, is_vector_model
+from seqsmith.model_folder import Kind, check_exists, kind_of_model
 from seqsmith.series.split import Part
 
-Format = Literal["text", "tsv", "csv", "jsonl", "json", "srt", "vtt"]
+RowFormat = Literal["text", "tsv", "csv", "jsonl"]
+Format = RowFormat | Literal["json", "srt", "vtt"]
 _FORMATS: dict[str, Format] = {
     ".tsv": "tsv",
     ".csv": "csv",
@@ -39,50 +41,56 @@ def answer(
 ) -> None:
     """Answer the inputs, none of which stands for standard input, by the kind of the first model."""
     inputs = inputs or ["-"]
-    for folder in folders:
-        check_exists(folder)
+    kind = _kind(folders)
     keep_apart(output, inputs, option="--out")
     _check_picture(attention, inputs, output)
-    if output is not None and not is_vector_model(folders[0]):
+    if output is not None and kind != "vectors":
         form = form or _format_of(output)
-    if horizon is not None and not is_series_model(folders[0]):
+    if horizon is not None and kind != "series":
         raise UserError("--horizon belongs to models that forecast tables, and this one does not.")
-    if is_speech_model(folders[0]):
-        from seqsmith.cli.transcribe import transcribe
+    others = {"--attention": attention, "--engine": engine, "search": search, "data": data}
+    match kind:
+        case "speech":
+            from seqsmith.cli.transcribe import transcribe
 
-        _refuse_of_recordings(attention, engine)
-        transcribe(folders, inputs, output=output, form=form, search=search, data=data, threads=threads)
-        return
+            _refuse_of_recordings(attention, engine)
+            transcribe(folders, inputs, output=output, form=form, search=search, data=data, threads=threads)
+        case "series":
+            from seqsmith.cli.series_verbs import predict_series
+
+            source, rows = _of_rows(inputs, form)
+            _refuse(others)
+            predict_series(folders, source, horizon=horizon, output=output, form=rows, threads=threads)
+        case "vectors":
+            from seqsmith.cli.vector_verbs import predict_vectors
+
+            source, rows = _of_rows(inputs, form)
+            _refuse({**others, "--format": rows, "--with": folders[1:]})
+            predict_vectors(folders[0], source, output=output, threads=threads)
+        case "text":
+            from seqsmith.cli.predict import predict
+
+            source, rows = _of_rows(inputs, form)
+            texts: dict[str, Any] = {"search": search, "data": data, "attention": attention, "engine": engine}
+            predict(folders, source, output=output, form=rows, threads=threads, **texts)
+        case _:
+            assert_never(kind)
+
+
+def _kind(folders: Sequence[Path]) -> Kind:
+    """The kind of the first model. Raises UserError where one is not there."""
+    for folder in folders:
+        check_exists(folder)
+    return kind_of_model(folders[0])
+
+
+def _of_rows(inputs: Sequence[str], form: Format | None) -> tuple[str, RowFormat | None]:
+    """The only input, and the format of its answers. Raises UserError for what recordings alone may have."""
     if len(inputs) > 1:
         raise UserError(f"predict: expected one INPUT, found {len(inputs)}: only recordings may be several.")
     if form == "json" or form == "srt" or form == "vtt":
         raise UserError(f"--format {form}: only models that hear recordings write it. Take text, tsv, csv or jsonl.")
-    if is_series_model(folders[0]) or is_vector_model(folders[0]):
-        others = {"--attention": attention, "--engine": engine, "search": search, "data": data}
-        _refuse(others | ({"--format": form, "--with": folders[1:]} if is_vector_model(folders[0]) else {}))
-    if is_series_model(folders[0]):
-        from seqsmith.cli.series_verbs import predict_series
-
-        predict_series(folders, inputs[0], horizon=horizon, output=output, form=form, threads=threads)
-        return
-    if is_vector_model(folders[0]):
-        from seqsmith.cli.vector_verbs import predict_vectors
-
-        predict_vectors(folders[0], inputs[0], output=output, threads=threads)
-        return
-    from seqsmith.cli.predict import predict
-
-    predict(
-        folders,
-        inputs[0],
-        output=output,
-        form=form,
-        search=search,
-        data=data,
-        attention=attention,
-        engine=engine,
-        threads=threads,
-    )
+    return inputs[0], form
 
 
 def _format_of(output: Path) -> Format | None:
@@ -108,63 +116,74 @@ def _refuse_of_recordings(attention: Path | None, engine: str) -> None:
         raise UserError(f"--engine {engine}: takes text only. Leave it out, or take torch.")
 
 
-def evaluate_numbers(
+def evaluate(
     folders: Sequence[Path],
     data: str,
+    target: str | None,
     *,
-    part: Part,
-    names: list[str] | None,
-    series: dict[str, Any],
+    against: Sequence[Path],
+    names: list[str],
     report: Path | None,
+    show_worst: int,
+    part: Part,
     plot: Path | None,
-    others: Mapping[str, object],
-) -> bool:
-    """Evaluate a model whose answers are numbers; False where it is none. `others` are options for all but those."""
-    for folder in folders:
-        check_exists(folder)
-    model = folders[0]
-    if is_vector_model(model):
-        _refuse({**others, "--score": names, "--with": folders[1:]})
-    if is_series_model(model):
-        from seqsmith.cli.series_verbs import evaluate_series
-
-        _refuse(others)
-        evaluate_series(folders, data, part=part, names=names or [], series=series, report=report, plot=plot)
-        return True
-    if plot is not None or part != "all" or series:
+    engine: str,
+    sections: dict[str, dict[str, Any]],
+) -> None:
+    """Score the answers to what is in the data, by the kind of the first model."""
+    keep_apart(report, [data, target], option="--report")
+    kind = _kind(folders)
+    search, reading, series = sections["search"], sections["data"], sections["series"]
+    others: dict[str, object] = {"TARGET": target, "--against": against, "--worst": show_worst}
+    others |= {"--engine": engine, "search": search, "data": reading}
+    if kind != "series" and (plot is not None or part != "all" or series):
         raise UserError(
             "--part, --plot and settings of series belong to models that forecast tables; this one does not."
         )
-    if is_vector_model(model):
-        from seqsmith.cli.vector_verbs import evaluate_vectors
+    match kind:
+        case "series":
+            from seqsmith.cli.series_verbs import evaluate_series
 
-        evaluate_vectors(model, data, report=report)
-        return True
-    return False
+            _refuse(others)
+            evaluate_series(folders, data, part=part, names=names, series=series, report=report, plot=plot)
+        case "vectors":
+            from seqsmith.cli.vector_verbs import evaluate_vectors
+
+            _refuse({**others, "--score": names, "--with": folders[1:]})
+            evaluate_vectors(folders[0], data, report=report)
+        case "text" | "speech":
+            from seqsmith.cli.evaluate import evaluate as run
+
+            texts: dict[str, Any] = {"engine": engine, "search": search, "data": reading, "show_worst": show_worst}
+            corpus = config.Corpus(path=data, target=target)
+            run(folders, corpus, against=against, names=names, report=report, **texts)
+        case _:
+            assert_never(kind)
 
 
 def score(folders: Sequence[Path], data: str, target: str | None, *, sections: dict[str, dict[str, Any]]) -> None:
     """Print how likely what is in the data is, by the kind of the first model."""
-    for folder in folders:
-        check_exists(folder)
-    if is_series_model(folders[0]):
-        from seqsmith.cli.series_verbs import score_series
-
-        _refuse({"TARGET": target, "data": sections["data"]})
-        score_series(folders, data, series=sections["series"])
-        return
-    if sections["series"]:
+    kind = _kind(folders)
+    others = {"TARGET": target, "data": sections["data"]}
+    if kind != "series" and sections["series"]:
         raise UserError("series: its settings belong to models that forecast tables; this one does not.")
-    if is_vector_model(folders[0]):
-        from seqsmith.cli.vector_verbs import score_pairs
+    match kind:
+        case "series":
+            from seqsmith.cli.series_verbs import score_series
 
-        _refuse({"TARGET": target, "data": sections["data"], "--with": folders[1:]})
-        score_pairs(folders[0], data)
-        return
-    from seqsmith import config
-    from seqsmith.cli.evaluate import score as run
+            _refuse(others)
+            score_series(folders, data, series=sections["series"])
+        case "vectors":
+            from seqsmith.cli.vector_verbs import score_pairs
 
-    run(list(folders), config.Corpus(path=data, target=target), data=sections["data"])
+            _refuse({**others, "--with": folders[1:]})
+            score_pairs(folders[0], data)
+        case "text" | "speech":
+            from seqsmith.cli.evaluate import score as run
+
+            run(folders, config.Corpus(path=data, target=target), data=sections["data"])
+        case _:
+            assert_never(kind)
 
 
 def _refuse(options: Mapping[str, object]) -> None:

@@ -23,52 +23,60 @@ _SHOWN = 10
 
 def demo(folder: Path | None, *, pairs: int, settings: dict[str, Any]) -> int:
     """Write data, train with no setting but the given ones, score on dates held out, show answers and a picture."""
-    if folder is None:
-        folder = first_free("demo")
-    elif folder.exists():
-        raise UserError(f"{folder}: exists already. Remove it, or choose another --out.")
+    folder = new_folder(folder, "demo")
     train_file, test_file = write_demo(folder / "data", pairs=pairs)
     print(f"Wrote {train_file} and {test_file}: dates as people write them, and in ISO 8601.", flush=True)
     from seqsmith.cli.train import train
+    from seqsmith.predictor import Predictor
 
     table = config.merge(settings, {"data": {"train": [{"path": str(train_file)}]}})
     code = train(table, folder / "run", resume=False)
     if code:
         return code
-    _show(folder, train_file, test_file)
+    model = folder / "run" / "model"
+    predictor = Predictor.open(model, engine="torch")
+    answers = answer_test(predictor, test_file, called="dates that the model has never seen")
+    for source, target, output in answers[:_SHOWN]:
+        print(f"  {output}  {'right' if output == target else f'wrong, it is {target}'}  {source}")
+    source, _, output = answers[0]
+    _draw(predictor, source, output, folder / "attention.svg")
+    go_on(
+        f"echo '3. Oktober 1990' | {command('predict', model, '--nbest', '3')}",
+        command("evaluate", model, test_file, "--worst", "5"),
+        command("inspect", train_file),
+        command("train", "YOUR_PAIRS.tsv", "--out", "my-run"),
+    )
     return 0
 
 
-def first_free(name: str) -> Path:
-    """`demo`, or `demo-2` and so on: nothing is written over."""
-    names = (Path(f"{name}-{number}" if number > 1 else name) for number in count(1))
-    return next(folder for folder in names if not folder.exists())
+def new_folder(given: Path | None, name: str) -> Path:
+    """The folder that is asked for, else `demo`, or `demo-2` and so on. Raises UserError: nothing is written over."""
+    if given is None:
+        names = (Path(f"{name}-{number}" if number > 1 else name) for number in count(1))
+        return next(folder for folder in names if not folder.exists())
+    if given.exists():
+        raise UserError(f"{given}: exists already. Remove it, or choose another --out.")
+    return given
 
 
-def _show(folder: Path, train_file: Path, test_file: Path) -> None:
+def answer_test(predictor: Predictor, test_file: Path, *, called: str) -> list[tuple[str, str, str]]:
+    """Answer the examples held out and print how good the answers are -> source, target and output of each."""
     from seqsmith.cli.evaluate import read_pairs
     from seqsmith.evaluate.answers import score_answers
     from seqsmith.evaluate.report import render
-    from seqsmith.predictor import Predictor
 
-    model = folder / "run" / "model"
-    predictor = Predictor.open(model, engine="torch")
     texts = read_pairs(config.Corpus(path=str(test_file)), predictor.settings, {}).texts
     sources, targets = texts["source"], texts["target"]
     outputs = [prediction.text for prediction in predictor.predict(sources)]
-    print(f"\nOn {len(outputs):,} dates that the model has never seen:")
+    print(f"\nOn {len(outputs):,} {called}:")
     print(render(score_answers(predictor.settings, outputs, targets, ("exact_match", "cer"), resamples=1000)))
     print()
-    for source, target, output in list(zip(sources, targets, outputs, strict=True))[:_SHOWN]:
-        print(f"  {output}  {'right' if output == target else f'wrong, it is {target}'}  {source}")
-    _draw(predictor, sources[0], outputs[0], folder / "attention.svg")
-    print(
-        "\nGo on with:\n"
-        f"  echo '3. Oktober 1990' | {command('predict', model, '--nbest', '3')}\n"
-        f"  {command('evaluate', model, test_file, '--worst', '5')}\n"
-        f"  {command('inspect', train_file)}\n"
-        f"  {command('train', 'YOUR_PAIRS.tsv', '--out', 'my-run')}"
-    )
+    return list(zip(sources, targets, outputs, strict=True))
+
+
+def go_on(*commands: str) -> None:
+    """Say what to type next."""
+    print("\nGo on with:", *commands, sep="\n  ")
 
 
 def _draw(predictor: Predictor, source: str, output: str, picture: Path) -> None:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seqsmith import config
-from seqsmith.cli.demo import first_free
+from seqsmith.cli.demo import go_on, new_folder
 from seqsmith.cli.program import command
 from seqsmith.demo.shops import write_demo
-from seqsmith.errors import UserError
 
 if TYPE_CHECKING:
     from seqsmith.series.table import Group
@@ -19,10 +18,7 @@ if TYPE_CHECKING:
 
 def demo_series(folder: Path | None, *, settings: dict[str, Any]) -> int:
     """Write a table, train with no setting but the given ones, forecast the week that was held out."""
-    if folder is None:
-        folder = first_free("demo-series")
-    elif folder.exists():
-        raise UserError(f"{folder}: exists already. Remove it, or choose another --out.")
+    folder = new_folder(folder, "demo-series")
     history, future = write_demo(folder / "data")
     print(f"Wrote {history} and {future}: what three shops sell each hour, and which days are holidays.", flush=True)
     from seqsmith.cli.train import train
@@ -38,12 +34,11 @@ def demo_series(folder: Path | None, *, settings: dict[str, Any]) -> int:
     print("\nThe first day to come, bread at each shop (forecast, interval, what came):")
     for found in forecaster.predict(str(history)):
         print(f"  {found.group:<8} {_day(found.mean_TC, found.low_TC, found.high_TC, truth[found.group])}")
-    print(
-        "\nGo on with:\n"
-        f"  {command('predict', model, history, '--horizon', '48')}\n"
-        f"  {command('evaluate', model, history, '--part', 'dev', '--plot', folder / 'forecasts.svg')}\n"
-        f"  {command('inspect', history)}\n"
-        f"  {command('train', 'YOUR_TABLE.csv', '--out', 'my-run')}"
+    go_on(
+        command("predict", model, history, "--horizon", "48"),
+        command("evaluate", model, history, "--part", "dev", "--plot", folder / "forecasts.svg"),
+        command("inspect", history),
+        command("train", "YOUR_TABLE.csv", "--out", "my-run"),
     )
     return 0
 

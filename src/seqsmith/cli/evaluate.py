@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -36,11 +37,11 @@ class GivenPairs:
 
 
 def evaluate(
-    folders: list[Path],
+    folders: Sequence[Path],
     corpus: config.Corpus,
     *,
-    against: list[Path],
-    names: list[str],
+    against: Sequence[Path],
+    names: Sequence[str],
     engine: str,
     search: dict[str, Any],
     data: dict[str, Any],
@@ -88,7 +89,7 @@ def evaluate(
             file.write("\n")
 
 
-def score(folders: list[Path], corpus: config.Corpus, *, data: dict[str, Any]) -> None:
+def score(folders: Sequence[Path], corpus: config.Corpus, *, data: dict[str, Any]) -> None:
     """Print the log-probability of each pair, in nats."""
     predictor = Predictor.open(*folders, engine="torch", threads=runtime.threads(None)).with_longest(data)
     texts = read_pairs(corpus, predictor.settings, {"empty": "error", **data}).texts

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from seqsmith.bundle import Bundle
 from seqsmith.cli.card import model_card
 from seqsmith.cli.display import Display
 from seqsmith.cli.prepare import Prepared
-from seqsmith.cli.program import command
+from seqsmith.cli.program import Say, command
 from seqsmith.cli.validate import Validator, final_scores
 from seqsmith.engine.selfcheck import Pair, save_sample
 from seqsmith.errors import UserError
@@ -76,7 +76,7 @@ def _sample(prepared: Prepared, predictions: list[Prediction]) -> list[Pair]:
     ]
 
 
-def _shortlist(prepared: Prepared, sample: Sequence[Pair], say: Callable[[str], None]) -> Shortlist | None:
+def _shortlist(prepared: Prepared, sample: Sequence[Pair], say: Say) -> Shortlist | None:
     """The shortlist of a large target vocabulary, as long as torch's answers to dev need it."""
     featuriser, size = prepared.featuriser, prepared.featuriser.target.size
     if not sample or size < SMALLEST or prepared.settings.model.copy_source:
@@ -106,7 +106,7 @@ def _printed(prepared: Prepared) -> str:
     return f"echo {texts[0]}" if len(texts) == 1 else f"printf '%s\\t%s\\n' {' '.join(texts)}"
 
 
-def best_weights(trainer: Trainer, say: Callable[[str], None]) -> str:
+def best_weights(trainer: Trainer, say: Say) -> str:
     """Load the better of the best checkpoint and the mean of the best few, by the dev score; says which it is."""
     best = list(_whole(trainer, say))
     if not best:
@@ -121,7 +121,7 @@ def best_weights(trainer: Trainer, say: Callable[[str], None]) -> str:
     return f"The model is the checkpoint of update {updates[0]:,}: it is the best on dev."
 
 
-def _whole(trainer: Trainer, say: Callable[[str], None]) -> Iterator[tuple[tuple[float, float], int]]:
+def _whole(trainer: Trainer, say: Say) -> Iterator[tuple[tuple[float, float], int]]:
     """The score and update of the best checkpoints, best first, without damaged ones."""
     for score, update in trainer.progress.best:
         folder = place_of(trainer.folder, update)

@@ -5,28 +5,20 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 from seqsmith import config
-from seqsmith.cli.inspect_series import (
-    inspect_series_model,
-    inspect_table,
-    inspect_vector_model,
-    inspect_vectors,
-)
+from seqsmith.cli.inspect_series import inspect_series_model, inspect_table, inspect_vector_model, inspect_vectors
 from seqsmith.cli.inspect_speech import inspect_manifest
-from seqsmith.cli.program import command
+from seqsmith.cli.program import Found, command
 from seqsmith.data.inspect import inspect_corpus
 from seqsmith.data.kinds import guess_kind
 from seqsmith.data.printable import printable
 from seqsmith.errors import UserError
 from seqsmith.evaluate.report import TITLES
-from seqsmith.folder import check_folder
-from seqsmith.model_folder import is_series_model, is_vector_model
+from seqsmith.folder import MANIFEST, check_folder
+from seqsmith.model_folder import kind_of_model
 from seqsmith.text.columns import roles
-
-Found = tuple[list[str], dict[str, Any]]
-"""The lines of a report, and what JSON has of it."""
 
 
 def inspect(
@@ -60,14 +52,10 @@ def inspect(
         raise UserError(f"{path}: is a folder, and --dev, --test and --set are for files of data. Leave them out.")
     elif (folder / "journal.jsonl").is_file():
         lines, table = _run(folder)
-    elif is_series_model(folder):
-        lines, table = inspect_series_model(folder)
-    elif is_vector_model(folder):
-        lines, table = inspect_vector_model(folder)
-    elif (folder / "MANIFEST.json").is_file():
+    elif (folder / MANIFEST).is_file():
         lines, table = _model(folder)
     else:
-        raise UserError(f"{path}: neither a run (it has no journal.jsonl) nor a model folder (no MANIFEST.json).")
+        raise UserError(f"{path}: neither a run (it has no journal.jsonl) nor a model folder (no {MANIFEST}).")
     print(_json(table) if as_json else "\n".join(lines))
 
 
@@ -90,6 +78,18 @@ def _finite(value: Any) -> Any:
 
 
 def _model(folder: Path) -> Found:
+    kind = kind_of_model(folder)
+    match kind:
+        case "series":
+            return inspect_series_model(folder)
+        case "vectors":
+            return inspect_vector_model(folder)
+        case "text" | "speech":
+            return _model_of_texts(folder)
+    assert_never(kind)
+
+
+def _model_of_texts(folder: Path) -> Found:
     from seqsmith import runtime
     from seqsmith.bundle import open_bundle
     from seqsmith.cli.card import describe
@@ -120,7 +120,7 @@ def _model(folder: Path) -> Found:
 def _damage(folder: Path) -> str | None:
     """What keeps a run from going on, if anything does."""
     try:
-        config.build(config.read_table(folder / "config.toml"), where=str(folder / "config.toml"))
+        config.read(folder / "config.toml")
     except UserError as error:
         return str(error)
     vocabulary = folder / "vocabulary"

@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 
 from seqsmith import config
+from seqsmith.cli.program import Found
 from seqsmith.data.printable import printable
 from seqsmith.series.table import read_table
 from seqsmith.series.vectors import read_vectors
-
-Found = tuple[list[str], dict[str, Any]]
-"""The lines of a report, and what JSON has of it."""
 
 
 def inspect_table(path: str, series: config.Series) -> Found:

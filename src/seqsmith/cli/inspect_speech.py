@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from seqsmith import config
+from seqsmith.cli.program import Found
 from seqsmith.data.columns import placed
 from seqsmith.data.corpus import Counts, read_rows
 from seqsmith.data.files import shown
@@ -27,7 +27,7 @@ _MANY_CHARACTERS = 30.0  # a second; nobody speaks so fast
 
 
 @dataclass
-class _Found:
+class _Heard:
     seconds: list[float] = field(default_factory=list)
     characters: list[int] = field(default_factory=list)
     form: Counter[str] = field(default_factory=Counter)
@@ -35,58 +35,57 @@ class _Found:
     fast: list[int] = field(default_factory=list)  # lines with more text than can be said
 
 
-def inspect_manifest(corpus: config.Corpus, data: config.Data) -> tuple[list[str], dict[str, Any]]:
-    """Decode every recording once and report; what JSON has of it comes second."""
-    found, counts = _Found(), Counts()
+def inspect_manifest(corpus: config.Corpus, data: config.Data) -> Found:
+    """Decode every recording once and report."""
+    heard, counts = _Heard(), Counts()
     source = config.SpeechSource()
     for rows in read_rows(corpus, roles(data), data, counts):
         whole = placed(rows, roles(data), Path(corpus.path).parent)
         for line, name, text in zip(whole.line, whole.fields["source"], whole.fields["target"], strict=True):
-            _look(found, line, name, text, source)
+            _look(heard, line, name, text, source)
     path = shown(corpus.path)
-    seconds = np.array(found.seconds or [0.0])
+    seconds = np.array(heard.seconds or [0.0])
     low, middle, high = np.quantile(seconds, [0.0, 0.5, 1.0])
     lines = [
-        f"{path}: {len(found.seconds):,} recordings that can be read, {seconds.sum() / 3600:.2f} hours",
+        f"{path}: {len(heard.seconds):,} recordings that can be read, {seconds.sum() / 3600:.2f} hours",
         f"  seconds: {low:.2f} to {high:.2f}, median {middle:.2f}",
-        *(f"  {count:,} times {form}" for form, count in found.form.most_common(8)),
-        f"  transcripts: {sum(found.characters):,} characters, {_rate(found):.1f} a second",
+        *(f"  {count:,} times {form}" for form, count in heard.form.most_common(8)),
+        f"  transcripts: {sum(heard.characters):,} characters, {_rate(heard):.1f} a second",
         *(f"  {sentence}" for sentence in counts.sentences()),
     ]
-    if found.fast:
+    if heard.fast:
         lines.append(
-            f"  {len(found.fast):,} transcripts have over {_MANY_CHARACTERS:.0f} characters a second, "
-            f"the first at {path}:{found.fast[0]}: do they belong to these recordings?"
+            f"  {len(heard.fast):,} transcripts have over {_MANY_CHARACTERS:.0f} characters a second, "
+            f"the first at {path}:{heard.fast[0]}: do they belong to these recordings?"
         )
-    if found.broken:
-        lines.append(f"  {len(found.broken):,} recordings are broken:")
-        lines += [f"    {path}:{line}: {printable(what, longest=300)}" for line, what in found.broken[:_SHOWN]]
-    table = {
-        "recordings": len(found.seconds),
+    if heard.broken:
+        lines.append(f"  {len(heard.broken):,} recordings are broken:")
+        lines += [f"    {path}:{line}: {printable(what, longest=300)}" for line, what in heard.broken[:_SHOWN]]
+    return lines, {
+        "recordings": len(heard.seconds),
         "hours": float(seconds.sum() / 3600),
         "seconds": {"least": float(low), "median": float(middle), "most": float(high)},
-        "forms": dict(found.form),
-        "characters": sum(found.characters),
-        "fast": found.fast,
-        "broken": [{"line": line, "why": what} for line, what in found.broken],
+        "forms": dict(heard.form),
+        "characters": sum(heard.characters),
+        "fast": heard.fast,
+        "broken": [{"line": line, "why": what} for line, what in heard.broken],
     }
-    return lines, table
 
 
-def _look(found: _Found, line: int, name: str, text: str, source: config.SpeechSource) -> None:
+def _look(heard: _Heard, line: int, name: str, text: str, source: config.SpeechSource) -> None:
     try:
         seconds, form = _read(name, source)
     except UserError as error:
-        found.broken.append((line, str(error)))
+        heard.broken.append((line, str(error)))
         return
     if seconds < _FRAME_SECONDS:
-        found.broken.append((line, f"{name}: {seconds:.3f} seconds are less than one frame of {_FRAME_SECONDS}."))
+        heard.broken.append((line, f"{name}: {seconds:.3f} seconds are less than one frame of {_FRAME_SECONDS}."))
         return
-    found.seconds.append(seconds)
-    found.characters.append(len(text))
-    found.form[form] += 1
+    heard.seconds.append(seconds)
+    heard.characters.append(len(text))
+    heard.form[form] += 1
     if len(text) > _MANY_CHARACTERS * seconds + 10:
-        found.fast.append(line)
+        heard.fast.append(line)
 
 
 def _read(name: str, source: config.SpeechSource) -> tuple[float, str]:
@@ -103,5 +102,5 @@ def _read(name: str, source: config.SpeechSource) -> tuple[float, str]:
     return len(samples) / header.rate_hz, f"{Path(paths[0]).suffix[1:].lower()} at {header.rate_hz:,} Hz{mixed}"
 
 
-def _rate(found: _Found) -> float:
-    return sum(found.characters) / max(1e-9, sum(found.seconds))
+def _rate(heard: _Heard) -> float:
+    return sum(heard.characters) / max(1e-9, sum(heard.seconds))

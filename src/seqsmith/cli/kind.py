@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from seqsmith import config
+from seqsmith.cli.program import Say
 from seqsmith.data.kinds import guess_kind
-
-Say = Callable[[str], None]
 
 
 def kind_of(table: Mapping[str, Any]) -> str | None:

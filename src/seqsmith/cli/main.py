@@ -209,31 +209,22 @@ def evaluate(
     seqsmith evaluate run/model TEST.tsv --worst 10
     seqsmith evaluate run/model SOURCES.txt TARGETS.txt --against other/model --score bleu --report REPORT.json
     """
-    from seqsmith import config
-    from seqsmith.cli.answering import evaluate_numbers
-    from seqsmith.cli.evaluate import evaluate as run
-    from seqsmith.cli.write import keep_apart
+    from seqsmith.cli.answering import evaluate as run
 
-    keep_apart(report, [data, target], option="--report")
     sections = _sections(set_, "search", "data", "series")
-    search = sections["search"] | _given(beam=beam)
-    folders = [model, *(also or [])]
-    others: dict[str, object] = {"TARGET": target, "--against": against, "--worst": worst}
-    others |= {"--engine": engine, "search": search, "data": sections["data"]}
-    if evaluate_numbers(
-        folders, data, part=part, names=score, series=sections["series"], report=report, plot=plot, others=others
-    ):
-        return
+    sections["search"] |= _given(beam=beam)
     run(
-        folders,
-        config.Corpus(path=data, target=target),
+        [model, *(also or [])],
+        data,
+        target,
         against=against or [],
         names=score or [],
-        engine=engine,
-        search=search,
-        data=sections["data"],
         report=report,
         show_worst=worst,
+        part=part,
+        plot=plot,
+        engine=engine,
+        sections=sections,
     )
 
 

@@ -18,6 +18,7 @@ from seqsmith.cli.program import note
 from seqsmith.cli.write import one_line, replacing
 from seqsmith.data.corpus import Counts, read_every_row, read_lines
 from seqsmith.data.files import check_readable, suffix
+from seqsmith.data.kinds import TABLES
 from seqsmith.errors import UserError
 from seqsmith.evaluate.heatmap import heatmap
 from seqsmith.model_folder import SAMPLE
@@ -27,8 +28,6 @@ from seqsmith.text.columns import roles
 Format = Literal["text", "tsv", "csv", "jsonl"]
 Row = tuple[str, str | None]
 """A source and its raw features, None where the model has none."""
-
-_TABLES = (".tsv", ".csv", ".jsonl", ".ndjson", ".parquet")
 
 
 @dataclass
@@ -130,7 +129,7 @@ def _reading(settings: config.Settings, data: dict[str, Any]) -> config.Data:
 
 def _blocks(path: str, reading: config.Data, counts: Counts, *, has_features: bool) -> Iterator[list[Row]]:
     """The rows of the input, as many at a time as were read at once."""
-    if suffix(path) in _TABLES:
+    if suffix(path) in TABLES:
         wanted = {"source", "features"} if has_features else {"source"}
         some = [role for role in roles(reading) if role.name in wanted]
         for rows in read_every_row(config.Corpus(path=path), some, reading, counts):

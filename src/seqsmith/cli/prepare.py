@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from seqsmith import config, runtime
 from seqsmith.bundle import Bundle
 from seqsmith.cli.kind import kind_of
 from seqsmith.cli.meaningless import settled
+from seqsmith.cli.program import Say
 from seqsmith.data.files import shown
 from seqsmith.data.prepare import Encoded, Gathered, NoneShort, encode, gather
 from seqsmith.data.split import Hashes, default_dev_pairs, hash_texts, split_dev
@@ -31,7 +32,6 @@ from seqsmith.train.recipe import Side, choose, longest_ratio
 from seqsmith.train.recipe import lines as recipe_lines
 from seqsmith.train.speech_recipe import choose_speech
 
-Say = Callable[[str], None]
 _SAMPLE = 20_000  # texts that the rules look at
 _CLASSES = 0.1  # different texts of a side for each pair: fewer are classes more than texts
 _HASHES = 1 << 20  # hashes that are looked up at once

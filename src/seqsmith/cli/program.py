@@ -1,11 +1,18 @@
-"""What is told beside the output: remarks on stderr, and commands that can be typed as they stand."""
+"""What is told: remarks on stderr, reports, and commands that can be typed as they stand."""
 
 from __future__ import annotations
 
 import shlex
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+Say = Callable[[str], None]
+
+Found = tuple[list[str], dict[str, Any]]
+"""The lines of a report, and what JSON has of it."""
 
 
 def note(sentence: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from seqsmith import config
 from seqsmith.cli.meaningless import refuse_meaningless, settled
+from seqsmith.cli.program import Say
 from seqsmith.data.files import shown
 from seqsmith.data.printable import printable
 from seqsmith.errors import UserError
@@ -26,7 +27,6 @@ from seqsmith.series.windows import Windows, windows
 from seqsmith.train.recipe import lines as recipe_lines
 from seqsmith.train.series_recipe import SeriesFacts, choose_series
 
-Say = Callable[[str], None]
 _MOST_FITTED = 20_000  # windows that the linear baseline is fitted on
 _BLOCK = 512
 

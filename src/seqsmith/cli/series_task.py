@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -16,7 +16,7 @@ from seqsmith.cli.card import describe, series_card
 from seqsmith.cli.display import Display
 from seqsmith.cli.finish import best_weights
 from seqsmith.cli.forecasts import coverage_remark, score_rows, score_windows
-from seqsmith.cli.program import command
+from seqsmith.cli.program import Say, command
 from seqsmith.cli.series_data import PreparedSeries, prepare_series
 from seqsmith.engine.values import new_engine
 from seqsmith.evaluate.forecast import render_forecasts
@@ -29,7 +29,6 @@ from seqsmith.objective.value import teacher_forced_values
 from seqsmith.series.windows import Windows
 from seqsmith.train.loop import Trainer, Validation
 
-Say = Callable[[str], None]
 _MOST_WINDOWS = 400  # of the dev part that are forecast at each validation, and that the intervals come from
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +33,7 @@ from seqsmith.cli.prepare import (
     tell_impossible,
     with_answer_length,
 )
+from seqsmith.cli.program import Say
 from seqsmith.cli.validate import Validator
 from seqsmith.data.files import explained
 from seqsmith.data.plan import plan_epoch
@@ -46,8 +47,6 @@ from seqsmith.objective.teacher import teacher_forced
 from seqsmith.objective.token import Loss
 from seqsmith.train.checkpoint import updates_in
 from seqsmith.train.loop import Trainer, Validation
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)

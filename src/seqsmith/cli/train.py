@@ -16,7 +16,7 @@ from seqsmith import config, native, runtime
 from seqsmith.cli.display import Display
 from seqsmith.cli.kind import kind_of, with_kind
 from seqsmith.cli.lock import run_lock
-from seqsmith.cli.program import command
+from seqsmith.cli.program import Say, command
 from seqsmith.cli.series_task import open_series_task
 from seqsmith.cli.task import Task
 from seqsmith.cli.text_task import open_text_task
@@ -32,7 +32,6 @@ from seqsmith.train.loop import Trainer
 from seqsmith.train.ranks import Rank, check_resources, joined
 from seqsmith.train.tensorboard import TensorBoard, check_installed
 
-Say = Callable[[str], None]
 Tell = Callable[[Event], None]
 _WRITTEN = ("checkpoints", "journal.jsonl", "model", "tensorboard", "vocabulary")
 """What a run writes beside its settings."""

@@ -16,15 +16,14 @@ from seqsmith.cli.write import one_line, replacing
 from seqsmith.data.columns import placed
 from seqsmith.data.corpus import Counts, read_every_row, read_lines
 from seqsmith.data.files import suffix
+from seqsmith.data.kinds import RECORDINGS, TABLES
 from seqsmith.errors import UserError
 from seqsmith.featurise import roles
 from seqsmith.predictor import Candidate, Prediction, Predictor
-from seqsmith.speech import audio, matrix
 from seqsmith.speech.subtitles import Timed, captions, srt, vtt
 from seqsmith.speech.survey import tell_rates
 
 Format = Literal["text", "tsv", "json", "jsonl", "srt", "vtt"]
-_SOUNDS = (*audio.SUFFIXES, *matrix.SUFFIXES)
 _TIMED = ("json", "jsonl", "srt", "vtt")  # formats that tell when each word is said
 _AT_ONCE = 64  # recordings
 
@@ -34,7 +33,7 @@ def transcribe(
     inputs: Sequence[str],
     *,
     output: Path | None,
-    form: str | None,
+    form: Format | Literal["csv"] | None,
     search: dict[str, Any],
     data: dict[str, Any],
     threads: int | None,
@@ -45,7 +44,9 @@ def transcribe(
     """
     runtime.keep_memory()
     predictor = Predictor.open(*folders, engine="torch", threads=runtime.threads(threads)).with_search(**search)
-    chosen = _format(form)
+    if form == "csv":
+        raise UserError("--format csv: a model that hears writes text, tsv, json, jsonl, srt, vtt.")
+    chosen = form or "text"
     names = [name for given in inputs for name in _names(given, predictor.settings, data)]
     if chosen in ("srt", "vtt") and len(names) != 1:
         raise UserError(
@@ -73,16 +74,6 @@ def transcribe(
         )
 
 
-def _format(form: str | None) -> Format:
-    known: tuple[Format, ...] = ("text", "tsv", "json", "jsonl", "srt", "vtt")
-    if form is None:
-        return "text"
-    for one in known:
-        if form == one:
-            return one
-    raise UserError(f"--format {form}: a model that hears writes {', '.join(known)}.")
-
-
 def _names(given: str, settings: config.Settings, data: dict[str, Any]) -> Iterator[str]:
     """A recording names itself, a manifest those in it, standard input one a line."""
     if given == "-":
@@ -92,12 +83,12 @@ def _names(given: str, settings: config.Settings, data: dict[str, Any]) -> Itera
                 note(f"{len(lines.texts) - len(names):,} lines name no recording, and have no answer.")
             yield from names
         return
-    if suffix(given if Path(given).exists() else given.split("#t=")[0]) in _SOUNDS:
+    if suffix(given if Path(given).exists() else given.split("#t=")[0]) in RECORDINGS:
         yield given
         return
-    if suffix(given) not in (".tsv", ".csv", ".jsonl", ".ndjson", ".parquet"):
+    if suffix(given) not in TABLES:
         raise UserError(
-            f"{given}: expected a recording ({', '.join(_SOUNDS)}) or a manifest of recordings (.tsv, .csv, .jsonl)."
+            f"{given}: expected a recording ({', '.join(RECORDINGS)}) or a manifest of recordings (.tsv, .csv, .jsonl)."
         )
     table = settings.data.model_dump(exclude={"train", "dev", "header", "audio_folder"}, exclude_none=True) | data
     reading = config.build({"data": table}, where="predict").data

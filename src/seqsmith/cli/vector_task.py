@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -17,7 +17,7 @@ from seqsmith.cli.card import describe, vectors_card
 from seqsmith.cli.display import Display
 from seqsmith.cli.finish import best_weights
 from seqsmith.cli.meaningless import refuse_meaningless_for_vectors, settled
-from seqsmith.cli.program import command
+from seqsmith.cli.program import Say, command
 from seqsmith.data.plan import plan_epoch
 from seqsmith.engine.values import new_engine
 from seqsmith.errors import UserError
@@ -34,7 +34,6 @@ from seqsmith.train.loop import Trainer, Validation
 from seqsmith.train.recipe import lines as recipe_lines
 from seqsmith.train.series_recipe import choose_vectors
 
-Say = Callable[[str], None]
 Rows = list[tuple[str, dict[str, float]]]
 
 

@@ -1,6 +1,6 @@
 """Settings: the tables, and how they are read and written."""
 
-from seqsmith.config.reading import CHOICES, build, draft, dump, merge, override, read_table, told_of
+from seqsmith.config.reading import CHOICES, build, draft, dump, merge, override, read, read_table, told_of
 from seqsmith.config.series import (
     AbsoluteError,
     Gaussian,
@@ -87,6 +87,7 @@ __all__ = [
     "dump",
     "merge",
     "override",
+    "read",
     "read_table",
     "told_of",
 ]

@@ -90,6 +90,11 @@ def build(table: Mapping[str, Any], *, where: str) -> Settings:
         raise UserError(_explain(error, where)) from None
 
 
+def read(path: Path) -> Settings:
+    """The settings in a TOML file, whole. Raises UserError that names the file."""
+    return build(read_table(path), where=str(path))
+
+
 def draft(table: Mapping[str, Any], *, where: str) -> Settings:
     """Like `build`, before the data is known: a choice that has no kind yet must only fit one of its kinds."""
     for section, name in CHOICES:

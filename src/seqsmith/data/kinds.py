@@ -25,7 +25,11 @@ from seqsmith.data.separated import read_records
 
 Kind = Literal["text", "speech", "series"]
 TIME_NAMES = ("time", "date", "timestamp", "datetime", "ds")
-RECORDINGS = (".wav", ".flac", ".ogg", ".mp3", ".npy", ".npz")
+TABLES = (".tsv", ".csv", ".jsonl", ".ndjson", ".parquet")  # of examples, whose columns have names or numbers
+SOUNDS, MATRICES = (".wav", ".flac", ".ogg", ".mp3"), (".npy", ".npz")  # of recordings, and of features made of them
+RECORDINGS = (*SOUNDS, *MATRICES)
+MISSING = frozenset(("", "nan", "na", "n/a", "null", "none", "-", "?"))
+"""Cells, in lower case, where a number is missing."""
 _ROWS = 20  # that are looked at
 _NOT_NUMBERS = 2  # columns of a table of series: a time and a group
 _WRITTEN = re.compile(r"\s*[-+]?(\d+|\d{1,3}([.,' ]\d{3})+)([.,]\d+)?\s*%?\s*")  # numbers as people write them
@@ -128,7 +132,7 @@ def _is_recording(cell: str) -> bool:
 
 def _is_number(cell: str) -> bool:
     """Whether a cell holds a number; an empty one, or what says that one is missing, may stand in its place."""
-    if cell.strip().lower() in ("", "na", "n/a", "null", "none", "-", "?"):
+    if cell.strip().lower() in MISSING:
         return True
     try:
         return not math.isinf(float(cell.replace("_", "?")))

@@ -108,7 +108,7 @@ def read_folder(path: Path, name: str, *, kind: str) -> tuple[config.Settings, d
     Raises UserError when the folder is missing, damaged, newer than this, or of another kind.
     """
     check_model_folder(path)
-    settings = config.build(config.read_table(path / "config.toml"), where=str(path / "config.toml"))
+    settings = config.read(path / "config.toml")
     try:
         table = json.loads((path / name).read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -9,16 +9,13 @@ from itertools import pairwise
 from seqsmith import config
 from seqsmith.data.counts import Counts
 from seqsmith.data.files import shown, suffix
-from seqsmith.data.kinds import TIME_NAMES
+from seqsmith.data.kinds import MISSING, TIME_NAMES
 from seqsmith.data.parquet import read_parquet_cells
 from seqsmith.data.printable import printable
 from seqsmith.data.separated import read_records
 from seqsmith.errors import UserError, nearest
 from seqsmith.series.clock import parse
 
-TABLES = (".csv", ".tsv", ".parquet")
-MISSING = frozenset(("", "nan", "na", "n/a", "null", "none", "-", "?"))
-"""Cells, in lower case, where a number is missing."""
 _SAMPLE = 200  # rows that tell the kinds of the columns
 
 Block = tuple[list[int], list[list[str]]]

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqsmith import config
+from seqsmith.data.kinds import MISSING
 from seqsmith.data.printable import printable
 from seqsmith.errors import UserError, nearest
 from seqsmith.series.clock import Clock, Stamp, Times, parse
-from seqsmith.series.columns import MISSING, Layout, read_cells
+from seqsmith.series.columns import Layout, read_cells
 from seqsmith.series.repair import Findings, mend
 
 LARGEST = 1e30

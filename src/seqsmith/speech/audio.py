@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqsmith.data.files import explained
+from seqsmith.data.kinds import SOUNDS
 from seqsmith.errors import UserError
 from seqsmith.speech.container import is_cut_off
 from seqsmith.speech.names import WHOLE, Stretch
@@ -28,7 +29,6 @@ MOST_CHANNELS = 8
 LOUDEST = 1e6  # times full scale; floats of the size of 16-bit integers are still taken
 SILENT = 1e-6  # of full scale: below half the last bit of 16
 BLOCK_FRAMES = 1 << 16
-SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def _undecodable(path: str, error: Exception) -> str:
 
 
 def _names() -> str:
-    return ", ".join(suffix[1:].upper() for suffix in SUFFIXES)
+    return ", ".join(suffix[1:].upper() for suffix in SOUNDS)
 
 
 def _soundfile() -> Any:

@@ -15,10 +15,10 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from seqsmith.data.files import DAMAGED, explained
+from seqsmith.data.kinds import MATRICES
 from seqsmith.data.printable import printable
 from seqsmith.errors import UserError
 
-SUFFIXES = (".npy", ".npz")
 MOST_CHANNELS = 4_096
 LARGEST = 1e30  # of a feature: its square must be a number still
 PACKED_RATIO = 100  # an archive that expands to more is taken for a bomb
@@ -26,7 +26,7 @@ PACKED_RATIO = 100  # an archive that expands to more is taken for a bomb
 
 def is_matrix(path: str) -> bool:
     """Whether the name is that of ready-made features."""
-    return Path(path).suffix.lower() in SUFFIXES
+    return Path(path).suffix.lower() in MATRICES
 
 
 def read_matrix(path: str, *, most_frames: int) -> NDArray[np.float32]:
