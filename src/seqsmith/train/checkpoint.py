@@ -52,7 +52,8 @@ def place_of(folder: Path, update: int) -> Path:
 
 def updates_in(folder: Path) -> list[int]:
     """The updates whose checkpoints are there, oldest first."""
-    return sorted(int(path.name.removeprefix("step-")) for path in folder.glob("step-*"))
+    found = (path.name.removeprefix("step-") for path in folder.glob("step-*"))
+    return sorted(int(update) for update in found if update.isdigit())
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
