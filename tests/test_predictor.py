@@ -416,3 +416,14 @@ def test_a_language_model_that_cannot_be_had_is_told(tmp_path: Path) -> None:
     assert error_of(other.predict, ["1"], language_model="any") == (
         "search.language_model: onnx knows no language model. Take --engine torch."
     )
+
+
+def test_numbers_and_texts_of_numpy_are_taken_and_half_a_sign_is_told():
+    model = predictor()
+    assert [p.text for p in model.predict(np.array(["12", "3"]), beam=np.int64(2))] == [
+        p.text for p in model.predict(["12", "3"], beam=2)
+    ]
+    assert [p.text for p in model.predict(np.array("12"))] == [p.text for p in model.predict(["12"])]
+    assert error_of(model.predict, ["1", "\ud800"]) == (
+        "text 2: holds half a surrogate pair, which is no character. Decode it strictly."
+    )

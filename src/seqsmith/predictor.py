@@ -294,7 +294,8 @@ class Predictor:
             raise UserError("this model was trained without features, and the input has some: leave them out.")
 
     def _search(self, overrides: dict[str, Any]) -> config.Search:
-        given = {key: value for key, value in overrides.items() if value is not None}
+        plain = ((key, one.item() if isinstance(one, np.generic) else one) for key, one in overrides.items())
+        given = {key: value for key, value in plain if value is not None}
         table = {**self.settings.search.model_dump(exclude_none=True), **given}
         if "beam" not in given and isinstance(table["nbest"], int):  # a list needs a beam at least as wide
             table["beam"] = max(table.get("beam") or 1, table["nbest"])
@@ -367,8 +368,10 @@ def _listed(texts: Iterable[str]) -> list[str]:
         raise UserError("expected a list of texts, found one string: write [text].")
     if not isinstance(texts, Iterable) or isinstance(texts, (Set, Mapping)):
         raise UserError(f"expected a list of texts, found {type(texts).__name__}.")
-    listed = list(texts)
+    listed = list(np.atleast_1d(texts) if isinstance(texts, np.ndarray) else texts)
     for number, text in enumerate(listed, 1):
         if not isinstance(text, str):
             raise UserError(f"expected a list of texts, but number {number} is of type {type(text).__name__}.")
+        if not text.isascii() and any("\ud800" <= sign <= "\udfff" for sign in text):
+            raise UserError(f"text {number:,}: holds half a surrogate pair, which is no character. Decode it strictly.")
     return listed

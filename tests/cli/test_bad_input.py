@@ -134,6 +134,10 @@ def test_what_is_wrong_with_data_is_told_and_no_run_is_left_behind(seqsmith: Seq
 
 SETTINGS: dict[str, tuple[tuple[str, ...], str]] = {
     "unknown": (("train.epoch=3",), "settings: unknown setting `train.epoch`. Did you mean `epochs`?"),
+    "one column twice": (
+        ("data.source=1", "data.target=1"),
+        "data.target: found the column 1, which is that of data.source. Name another.",
+    ),
     "unknown section": (("tarin.epochs=3",), "settings: unknown setting `tarin`. Did you mean `train`?"),
     "of another kind": (
         ("model.encoder.kind=lstm", "model.encoder.norm_first=true"),

@@ -221,6 +221,7 @@ def test_inspect_tells_of_tables_models_and_runs(seqsmith, trained):
             ("--set", "series.decoding=direct", "--set", "train.scheduled_sampling=0.5"),
             "train.scheduled_sampling: where series.decoding = 'direct', nothing is fed.",
         ),
+        (("--set", "data.source=9"), "data.source: means nothing where answers are numbers."),
         (("--set", "search.beam=3"), "search.beam: means nothing where answers are numbers."),
         (("--set", "train.label_smoothing=0.1"), "train.label_smoothing: means nothing where answers are numbers."),
         (("--set", "train.batch_tokens=100"), "windows are all of one size. Set series.batch_windows instead."),
@@ -306,6 +307,17 @@ def test_nothing_to_score_is_said(seqsmith, trained, folder):
     found = seqsmith("evaluate", trained / "run" / "model", empty)
     assert (found.code, found.out) == (2, "")
     assert "no window of the part `all` has numbers to look at and numbers to forecast." in found.err
+
+
+def test_row_numbers_without_a_name_are_no_measurement_and_every_row_names_its_series(seqsmith, folder):
+    head, *rows = write(folder / "t.csv").read_text().splitlines()
+    (folder / "pandas.csv").write_text("\n".join([f",{head}", *(f"{n},{row}" for n, row in enumerate(rows))]) + "\n")
+    assert "2 columns of numbers" in seqsmith("inspect", "pandas.csv").out
+    rows[3] = f"{rows[3]},"
+    named = [f"{head},shop", *(row if row.endswith(",") else f"{row},a" for row in rows)]
+    (folder / "shops.csv").write_text("\n".join(named) + "\n")
+    found = seqsmith("inspect", "shops.csv")
+    assert (found.code, "shops.csv:5: the column `shop` is empty: it must name the series" in found.err) == (2, True)
 
 
 def test_rollouts_alone_ask_for_a_model_that_is_fed(seqsmith, folder):

@@ -376,7 +376,9 @@ def test_lines_without_a_recording_are_told_and_odd_names_stay_on_their_line(fol
     odd.write_bytes(Path(sounds(folder, 1)[0]).read_bytes())
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"{sounds(folder, 1)[0]}\n\n".encode())))
     assert run(["predict", str(folder / "run/model")]) == 0
-    assert "1 lines name no recording, and have no answer." in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert "1 lines name no recording, and have an empty answer." in told.err
+    assert len(told.out.splitlines()) == 2
     assert run(["predict", str(folder / "run/model"), str(odd), "--format", "tsv"]) == 0
     [line] = capsys.readouterr().out.splitlines()
     assert len(line.split("\t")) == 3

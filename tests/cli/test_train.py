@@ -277,8 +277,30 @@ def test_resume_takes_its_settings_from_the_run_alone(seqsmith: Seqsmith, pairs:
         told = seqsmith("train", "--resume", *words)
         assert (told.code, told.err) == (
             2,
-            "seqsmith: --resume: takes nothing else. To train longer, raise train.epochs in run/config.toml.\n",
+            "seqsmith: --resume: takes nothing else. To train longer, raise train.epochs or train.updates in "
+            "run/config.toml.\n",
         )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("width = 16", "width = 24", "run/config.toml: model.encoder.width: found 24, but this run began with 16"),
+        ('kind = "characters"', 'kind = "words"', "source.tokeniser.kind: found 'words', but this run began with 'cha"),
+        ("seed = 1", "seed = 2", "run/config.toml: seed: found 2, but this run began with 1"),
+    ],
+)
+def test_a_run_goes_on_with_the_model_it_began_with(
+    seqsmith: Seqsmith, pairs: Path, small: tuple[str, ...], before: str, after: str, told: str
+) -> None:
+    assert seqsmith("train", pairs, "--quiet", *small).code == 0
+    file = Path("run/config.toml")
+    assert before in file.read_text()
+    file.write_text(file.read_text().replace(before, after, 1))
+    found = seqsmith("train", "--resume", "--quiet")
+    assert (found.code, told in found.err) == (2, True)
+    file.write_text(file.read_text().replace(after, before, 1))
+    assert seqsmith("train", "--resume", "--quiet").code == 0
 
 
 def test_data_that_changed_is_not_gone_on_with(

@@ -28,6 +28,7 @@ pytestmark = pytest.mark.unwatched  # no tensors here
         ("iso.csv", "timestamp,a\n2020-01-01T00:00:00Z,10.0\n2020-01-01T01:00:00Z,11.0\n", "series"),
         ("months.csv", "date,a\n1980-01,10.0\n1980-02,11.5\n", "series"),
         ("holes.csv", "date,a\n2020-01-01,?\n2020-01-02,11.5\n", "series"),
+        ("pandas.csv", ",date,load\n0,2024-01-01 00:00,3.5\n1,2024-01-01 01:00,5\n", "series"),
         ("headless.csv", "2024-01-01 00:00,3.5\n2024-01-01 01:00,5\n", "series"),
         ("dates.tsv", "2024-01-01\t1. Januar 2024\n2024-01-02\t2. Januar 2024\n", "text"),
         ("sums.tsv", "12\t21\n345\t543\n", "text"),

@@ -8,6 +8,7 @@ from typing import Any, Literal, assert_never
 
 from seqsmith import config
 from seqsmith.cli.write import keep_apart
+from seqsmith.data.kinds import SOUNDS
 from seqsmith.errors import UserError
 from seqsmith.model_folder import Kind, check_exists, kind_of_model
 from seqsmith.series.split import Part
@@ -23,7 +24,7 @@ _FORMATS: dict[str, Format] = {
     ".srt": "srt",
     ".vtt": "vtt",
 }
-_OTHERS = (".parquet", ".xlsx", ".npz", ".npy", ".gz")  # names that promise what is not written
+_OTHERS = (".parquet", ".xlsx", ".npz", ".npy", ".gz", *SOUNDS)  # names that promise what is not written
 
 
 def answer(

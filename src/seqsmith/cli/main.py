@@ -83,7 +83,10 @@ def train(
 
     if resume:
         if data or dev or config_file or set_:
-            raise UserError(f"--resume: takes nothing else. To train longer, raise train.epochs in {out}/config.toml.")
+            raise UserError(
+                "--resume: takes nothing else. To train longer, raise train.epochs or train.updates in "
+                f"{out}/config.toml."
+            )
         table: dict[str, Any] = {}
     else:
         table = config.override(config.read_table(config_file) if config_file else {}, set_ or [])

@@ -15,7 +15,14 @@ _MEANINGLESS = {
     "series": (
         *("model.embedding", "model.share_embeddings", "model.copy_source", "model.coverage"),
         *("model.subsample", "model.ctc", "train.label_smoothing", "train.r_drop"),
-        *("joint_vocabulary", "target", "search"),
+        *("joint_vocabulary", "target", "search", "data.source", "data.target", "data.features"),
+        *(
+            "data.features_separator",
+            "data.audio_folder",
+            "data.longest_source",
+            "data.longest_target",
+            "data.dev_pairs",
+        ),
     ),
 }
 
@@ -37,6 +44,11 @@ def refuse_meaningless(settings: config.Settings) -> None:
     kind = settings.source.kind
     if any(corpus.weight != 1.0 for corpus in settings.data.dev):
         raise UserError("data.dev: pairs that only are scored have no weight. Leave it out.")
+    taken: dict[config.Column, str] = {}
+    for role in ("source", "target", "features"):
+        column = getattr(settings.data, role)
+        if column is not None and (other := taken.setdefault(column, role)) != role:
+            raise UserError(f"data.{role}: found the column {column!r}, which is that of data.{other}. Name another.")
     if kind == "series" and settings.train.score is not None:
         raise UserError(f"train.score: found {settings.train.score!r}; models of numbers are chosen by their own loss.")
     if kind == "series" and settings.train.start_from is not None:

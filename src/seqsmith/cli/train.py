@@ -17,6 +17,7 @@ from seqsmith.cli.display import Display
 from seqsmith.cli.kind import kind_of, with_kind
 from seqsmith.cli.lock import run_lock
 from seqsmith.cli.program import Say, command
+from seqsmith.cli.resume import check_settled
 from seqsmith.cli.series_task import open_series_task
 from seqsmith.cli.task import Task
 from seqsmith.cli.text_task import open_text_task
@@ -50,6 +51,7 @@ def train(table: Mapping[str, Any], run: Path, *, resume: bool, quiet: bool = Fa
                 if resume:
                     table = config.read_table(run / "config.toml")
                     _check_folder_of_paths(table, run)
+                    check_settled(run)
                     return _lead(table, run, rank, display, resume=True)
                 with _unbegun_again(run):
                     return _lead(_shared(table, rank, display.say), run, rank, display, resume=False)

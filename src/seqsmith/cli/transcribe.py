@@ -56,7 +56,7 @@ def transcribe(
     if several and chosen in ("srt", "vtt"):
         raise UserError(f"--format {chosen}: subtitles show the best answer alone. Leave --nbest out.")
     assert isinstance(predictor.settings.source, config.SpeechSource)
-    tell_rates(names, predictor.settings.source, note)
+    tell_rates([name for name in names if name], predictor.settings.source, note)
     unread: list[str] = []
     answers = _answers(predictor, names, unread, timed=chosen in _TIMED)
     with nullcontext(sys.stdout) if output is None else replacing(output) as file:
@@ -78,9 +78,9 @@ def _names(given: str, settings: config.Settings, data: dict[str, Any]) -> Itera
     """A recording names itself, a manifest those in it, standard input one a line."""
     if given == "-":
         for lines in read_lines(given, config.Data(), Counts()):
-            names = [name for name in map(str.strip, lines.texts) if name]
-            if len(names) < len(lines.texts):
-                note(f"{len(lines.texts) - len(names):,} lines name no recording, and have no answer.")
+            names = list(map(str.strip, lines.texts))
+            if "" in names:
+                note(f"{names.count(''):,} lines name no recording, and have an empty answer.")
             yield from names
         return
     if suffix(given if Path(given).exists() else given.split("#t=")[0]) in RECORDINGS:
@@ -110,15 +110,18 @@ def _answers(
     cut: list[str] = []
     for first in range(0, len(names), _AT_ONCE):
         block = names[first : first + _AT_ONCE]
+        named = [name for name in block if name]
         try:
-            found: list[Prediction | None] = list(predictor.predict(block))
+            found: list[Prediction | None] = list(predictor.predict(named))
         except UserError:
             if len(names) == 1:
                 raise
-            found = [_alone(predictor, name) for name in block]
-        for name, prediction in zip(block, found, strict=True):
+            found = [_alone(predictor, name) for name in named]
+        answers = iter(found)
+        for name in block:
+            prediction = next(answers) if name else None
             if prediction is None:
-                unread.append(name)
+                unread += [name] if name else []
                 yield Prediction(name, (Candidate("", -math.inf, -math.inf, True),)), ()
             else:
                 cut += [] if prediction.nbest[0].ended else [name]

@@ -29,7 +29,7 @@ CHOICES = (
 def read_table(path: Path) -> dict[str, Any]:
     """The TOML file as nested dicts. Raises UserError with the line where it does not parse."""
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8"))
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such settings file.") from None
     except OSError as error:

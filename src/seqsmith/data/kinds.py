@@ -80,7 +80,7 @@ def _is_series(rows: Sequence[Sequence[str]]) -> bool:
     """
     if len(set(map(len, rows))) != 1 or {"source", "target"} <= set(rows[0]):
         return False
-    has_header = not any(map(_is_number, rows[0]))
+    has_header = _names_columns(rows[0])
     others = [column for column in zip(*rows[has_header:], strict=True) if not all(map(_is_number, column))]
     numbers = len(rows[0]) - len(others)
     has_time = any(all(map(_TIME.match, column)) for column in others)
@@ -92,7 +92,7 @@ def _almost_series(rows: Sequence[Sequence[str]]) -> str | None:
     """The first cell that keeps a table of one column of times and others of numbers from being one, or None."""
     if len(set(map(len, rows))) != 1 or {"source", "target"} <= set(rows[0]):
         return None
-    columns = list(zip(*rows[not any(map(_is_number, rows[0])) :], strict=True))
+    columns = list(zip(*rows[_names_columns(rows[0]) :], strict=True))
     times = [column for column in columns if all(_TIME.match(cell) or _PART_OF_YEAR.fullmatch(cell) for cell in column)]
     others = [cell for column in columns if column not in times for cell in column]
     if len(times) != 1 or not others or not all(_is_number(cell) or _WRITTEN.fullmatch(cell) for cell in others):
@@ -128,6 +128,11 @@ def _object(line: str) -> dict[str, Any]:
 
 def _is_recording(cell: str) -> bool:
     return cell.split(",")[0].strip().lower().endswith(RECORDINGS)
+
+
+def _names_columns(row: Sequence[str]) -> bool:
+    """Whether a row is a header: no number in it, and some names; the one of an index may be empty (pandas)."""
+    return any(cell.strip() for cell in row) and not any(_is_number(cell) for cell in row if cell.strip())
 
 
 def _is_number(cell: str) -> bool:

@@ -109,14 +109,7 @@ def _layout(block: Block, path: str, settings: config.Series, *, may_lack_group:
     }
     named_group = "" if may_lack_group and settings.group and settings.group not in names else settings.group
     kinds = {name: _kind([cell for _, cell in filled]) for name, filled in cells.items()}
-    for option, chosen in (("targets", settings.targets or ()), ("covariates", settings.covariates),
-                           ("time", (settings.time,)), ("group", (named_group or None,))):  # fmt: skip
-        for name in chosen:
-            if name is not None and name not in names:
-                hint = " Did a shell take the quotes? Put the whole setting in quotes." if name.startswith("[") else ""
-                raise UserError(
-                    f"{where}: there is no column `{name}` for series.{option}.{hint or nearest(name, names)}"
-                )
+    _check_there(names, settings.model_copy(update={"group": named_group}), where)
     odd = [name for name in names if name.lower() in TIME_NAMES and kinds[name] == "number"]
     if odd and header and "time" not in kinds.values() and settings.time is None and settings.targets is None:
         raise UserError(
@@ -127,6 +120,7 @@ def _layout(block: Block, path: str, settings: config.Series, *, may_lack_group:
     words = {name: cells[name] for name in names if kinds[name] == "words" and name != time}
     group = _group(words, where) if named_group is None else named_group or None
     taken = {time, group, *settings.covariates}
+    taken |= {name for name in names if not name and time is not None and _counts(cells[name])}  # pandas' row numbers
     numbers = [name for name in names if kinds[name] == "number" and name not in taken]
     targets = settings.targets or tuple(numbers)
     counting = next((name for name in numbers if _counts(cells[name])), None)
@@ -144,6 +138,18 @@ def _layout(block: Block, path: str, settings: config.Series, *, may_lack_group:
             raise UserError(f"{where}: the column `{name}` cannot be a target and time, group or covariate as well.")
     others = tuple(name for name in numbers if name not in targets)
     return Layout(where, names, time, group, (*targets, *others), len(targets), settings.covariates), header
+
+
+def _check_there(names: Sequence[str], settings: config.Series, where: str) -> None:
+    """Raise UserError for a column that the settings name and the table has not."""
+    for option, chosen in (("targets", settings.targets or ()), ("covariates", settings.covariates),
+                           ("time", (settings.time,)), ("group", (settings.group or None,))):  # fmt: skip
+        for name in chosen:
+            if name is not None and name not in names:
+                hint = " Did a shell take the quotes? Put the whole setting in quotes." if name.startswith("[") else ""
+                raise UserError(
+                    f"{where}: there is no column `{name}` for series.{option}.{hint or nearest(name, names)}"
+                )
 
 
 def _counts(cells: Cells) -> bool:

@@ -119,6 +119,11 @@ class _Reader:
         stamps = None if layout.time is None else self._stamps(path, lines, cells[layout.time])
         groups = [""] * len(lines) if layout.group is None else cells[layout.group]
         for row, line in enumerate(lines):
+            if layout.group is not None and not groups[row].strip():
+                raise UserError(
+                    f"{path}:{line}: the column `{layout.group}` is empty: it must name the series of every row. "
+                    "Name it, or leave the row out."
+                )
             rows = self.groups.setdefault(groups[row].strip(), _Rows())
             rows.line.append(line)
             rows.time_us.append(len(rows.time_us) if stamps is None else stamps[row].time_us)
