@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,13 +17,8 @@ _MEANINGLESS = {
         *("model.embedding", "model.share_embeddings", "model.copy_source", "model.coverage"),
         *("model.subsample", "model.ctc", "train.label_smoothing", "train.r_drop"),
         *("joint_vocabulary", "target", "search", "data.source", "data.target", "data.features"),
-        *(
-            "data.features_separator",
-            "data.audio_folder",
-            "data.longest_source",
-            "data.longest_target",
-            "data.dev_pairs",
-        ),
+        *("data.features_separator", "data.audio_folder", "data.dev_pairs"),
+        *("data.longest_source", "data.longest_target"),
     ),
 }
 
@@ -53,20 +49,8 @@ def refuse_meaningless(settings: config.Settings) -> None:
         raise UserError(f"train.score: found {settings.train.score!r}; models of numbers are chosen by their own loss.")
     if kind == "series" and settings.train.start_from is not None:
         raise UserError("train.start_from: models of numbers cannot be fine-tuned yet. Train on all data at once.")
-    series = settings.series
-    if series is not None and series.decoding == "direct" and settings.train.scheduled_sampling:
-        raise UserError("train.scheduled_sampling: where series.decoding = 'direct', nothing is fed. Leave it out.")
-    if series is not None and series.rollouts and settings.train.scheduled_sampling:
-        raise UserError(
-            "train.scheduled_sampling: with series.rollouts all that is fed is the model's own. Leave it out."
-        )
-    if series is not None and series.patch and series.horizon and series.patch >= series.horizon:
-        fed = {"series.rollouts": series.rollouts, "train.scheduled_sampling": settings.train.scheduled_sampling}
-        for name in (name for name, said in fed.items() if said):
-            raise UserError(
-                f"{name}: a horizon of {series.horizon:,} is one step of the model where series.patch = "
-                f"{series.patch:,}, and it is fed nothing of its own. Take a smaller patch."
-            )
+    if settings.series is not None:
+        _check_fed(settings.series, settings.train)
     if settings.model.ctc == 1.0 and settings.search.ctc not in (None, 1.0):
         raise UserError("search.ctc: where model.ctc = 1, only the CTC head is trained. Leave search.ctc out.")
     said = settings.model_dump(exclude_defaults=True)
@@ -77,6 +61,22 @@ def refuse_meaningless(settings: config.Settings) -> None:
         if found:
             whole = f"{place}.{next(iter(found))}" if isinstance(found, dict) else place
             raise UserError(f"{whole}: means nothing where {_WHY[kind]}. Leave it out.")
+
+
+def _check_fed(series: config.Series, train: config.Train) -> None:
+    """Raise UserError where a model of numbers is to be fed its own answers, and is fed none."""
+    if series.decoding == "direct" and train.scheduled_sampling:
+        raise UserError("train.scheduled_sampling: where series.decoding = 'direct', nothing is fed. Leave it out.")
+    if series.rollouts and train.scheduled_sampling:
+        raise UserError(
+            "train.scheduled_sampling: with series.rollouts all that is fed is the model's own. Leave it out."
+        )
+    if (series.rollouts or train.scheduled_sampling) and (series.patch or 0) >= (series.horizon or math.inf):
+        name = "series.rollouts" if series.rollouts else "train.scheduled_sampling"
+        raise UserError(
+            f"{name}: a horizon of {series.horizon:,} is one step of the model where series.patch = {series.patch:,}, "
+            "and it is fed nothing of its own. Take a smaller patch."
+        )
 
 
 def settled(table: Mapping[str, Any]) -> config.Settings:

@@ -21,13 +21,13 @@ def check_settled(run: Path) -> None:
     begun = next((event["settings"] for event in events if event["event"] == "start"), None)
     if begun is None:
         return
-    now = config.read(file).model_dump(mode="json")
+    before, now = (made.model_dump() for made in (config.build(begun, where=str(journal)), config.read(file)))
     for section in _SETTLED:
-        found = _difference(section, begun[section], now[section])
+        found = _difference(section, before[section], now[section])
         if found is not None:
-            key, before, after = found
+            key, was, is_now = found
             raise UserError(
-                f"{file}: {key}: found {after!r}, but this run began with {before!r}, and what it has learnt is of "
+                f"{file}: {key}: found {is_now!r}, but this run began with {was!r}, and what it has learnt is of "
                 "that. Put it back, or start a new run in another --out."
             )
 
