@@ -270,7 +270,7 @@ def test_half_precision_learns_what_single_precision_does(encoder: str, decoder:
 def test_compiled_kernels_learn_what_torch_does(encoder: str, decoder: str, data: st.DataObject) -> None:
     settings, model, pairs = drawn(data, encoder, decoder)
     model, batch = model.float(), batch_of(pairs * 20)
-    torchs = learned(settings, model, batch, half=False)
+    torchs, torchs_mixed = (learned(settings, model, batch, half=half) for half in (False, True))
     if not native.use():
         pytest.skip("needs a C compiler with OpenMP")
     try:
@@ -280,7 +280,8 @@ def test_compiled_kernels_learn_what_torch_does(encoder: str, decoder: str, data
     assert single[0] == pytest.approx(torchs[0], rel=1e-5)
     assert (single[1] - torchs[1]).norm() < 1e-3 * torchs[1].norm()
     assert mixed[0] == pytest.approx(torchs[0], rel=0.05)
-    assert (mixed[1] - torchs[1]).norm() < 0.5 * torchs[1].norm()
+    rounding = (torchs_mixed[1] - torchs[1]).norm()  # of half precision alone, which is large where gradients explode
+    assert (mixed[1] - torchs[1]).norm() < 0.5 * torchs[1].norm() + 2 * rounding
 
 
 def learned(settings: config.Model, model: Seq2Seq, batch: Batch, *, half: bool) -> tuple[float, Tensor]:
