@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load, save
 from torch import Tensor
@@ -261,7 +261,12 @@ def test_half_precision_learns_what_single_precision_does(encoder: str, decoder:
     model, batch = model.float(), batch_of(pairs * 20)  # as many rows as are rounded up, and more
     single, mixed = (learned(settings, model, batch, half=half) for half in (False, True))
     assert mixed[0] == pytest.approx(single[0], rel=0.05)
-    assert (mixed[1] - single[1]).norm() < 0.5 * single[1].norm()  # some are ill-conditioned
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(parameter.bfloat16())
+    rounded = learned(settings, model, batch, half=False)
+    assume((rounded[1] - single[1]).norm() < 0.05 * single[1].norm())  # gradients that explode forgive no rounding
+    assert (mixed[1] - single[1]).norm() < 0.5 * single[1].norm()
 
 
 @every_pair
