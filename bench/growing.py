@@ -17,12 +17,13 @@ from machine import Clock, Row
 from training import SHAPES
 
 from seqsmith import config, runtime
-from seqsmith.batch import END, Batch, tokens
+from seqsmith.batch import Batch, tokens
 from seqsmith.cli.prepare import encode_pairs, learn_codecs, read_pairs, resolve
 from seqsmith.model.build import build_model
 from seqsmith.model.seq2seq import Seq2Seq
 from seqsmith.objective.teacher import teacher_forced
 from seqsmith.search.beam import beam_search
+from seqsmith.special import END
 from seqsmith.train.optimizer import new_optimizer
 
 USUAL = {"vocabulary": 8000, "width": 256, "batch": 2048, "length": 16, "beam": 5}

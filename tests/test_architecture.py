@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "src" / "seqsmith"
 LAYERS = """
-    errors folder config runtime native batch products,tensors data text,speech,series
+    errors special folder config runtime native batch products,tensors data text,speech,series
     featurise,featurise_series,featurise_vectors batches,model_folder model objective search train evaluate bundle
     engine predictor,forecaster,mapper serve,export,tune,demo cli
 """
@@ -18,7 +18,19 @@ RANK = {name: rank for rank, group in enumerate(LAYERS.split()) for name in grou
 APART = "textbook"
 OF_ANY_MODEL = ("objective", "train", "search", "evaluate")
 WITHOUT_TORCH = (
-    *("errors", "folder", "config", "runtime", "data", "text", "series", "evaluate", "featurise", "model_folder"),
+    *(
+        "errors",
+        "special",
+        "folder",
+        "config",
+        "runtime",
+        "data",
+        "text",
+        "series",
+        "evaluate",
+        "featurise",
+        "model_folder",
+    ),
     *("predictor", "demo"),
 )
 

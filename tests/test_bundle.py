@@ -11,12 +11,13 @@ import pytest
 import torch
 
 import reversal
-from seqsmith.batch import END, Batch, tokens
+from seqsmith.batch import Batch, tokens
 from seqsmith.bundle import Bundle, new_model, open_bundle
 from seqsmith.errors import UserError
 from seqsmith.folder import write_folder
 from seqsmith.model_folder import kind_of_model
 from seqsmith.predictor import Predictor
+from seqsmith.special import END
 from seqsmith.tensors import tensors_of
 
 KINDS: dict[str, dict[str, Any]] = {

@@ -11,7 +11,7 @@ import torch
 
 import reversal
 from seqsmith import config
-from seqsmith.batch import END, UNKNOWN, Batch, tokens
+from seqsmith.batch import Batch, tokens
 from seqsmith.bundle import Bundle, new_model
 from seqsmith.engine.pytorch import TorchEngine
 from seqsmith.engine.selfcheck import Pair, check
@@ -19,6 +19,7 @@ from seqsmith.featurise import Featuriser
 from seqsmith.model_folder import ModelFolder
 from seqsmith.objective.teacher import teacher_forced
 from seqsmith.predictor import Predictor
+from seqsmith.special import END, UNKNOWN
 from seqsmith.text.codec import train_codec
 
 TURNED = ("say that {} met {} here", "{1} knows {0} .")

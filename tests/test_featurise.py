@@ -13,11 +13,11 @@ from torch import Tensor
 
 import reversal
 from seqsmith import config
-from seqsmith.batch import END, UNKNOWN
 from seqsmith.batches import TrainingBatches
 from seqsmith.data.plan import plan_epoch
 from seqsmith.data.prepare import encode, gather
 from seqsmith.featurise import Featuriser
+from seqsmith.special import END, UNKNOWN
 from seqsmith.text.codec import train_codec
 from seqsmith.text.columns import roles
 

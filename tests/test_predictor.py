@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 import reversal
 import seqsmith
 from seqsmith import config
-from seqsmith.batch import END
 from seqsmith.bundle import Bundle
 from seqsmith.engine.answering import answer_all
 from seqsmith.engine.pytorch import TorchEngine
 from seqsmith.errors import UserError
 from seqsmith.predictor import Candidate, Prediction, Predictor
 from seqsmith.search.answer import Answer
+from seqsmith.special import END
 
 KINDS = ("lstm", "gru", "transformer")
 TEXTS = [source for source, _ in reversal.pairs(20, longest=9)]

@@ -16,12 +16,13 @@ from torch import Tensor
 from torch.func import functional_call
 
 from seqsmith import config, textbook
-from seqsmith.batch import END, Batch, Tokens, tokens
+from seqsmith.batch import Batch, Tokens, tokens
 from seqsmith.model.build import build_model
 from seqsmith.model.seq2seq import Seq2Seq
 from seqsmith.objective.teacher import teacher_forced
 from seqsmith.search.beam import beam_search
 from seqsmith.search.greedy import greedy_search
+from seqsmith.special import END
 from stacked import gru_weights, lstm_weights
 
 SOURCE_SIZE, TARGET_SIZE, EMBEDDING, WIDTH = 9, 8, 3, 5

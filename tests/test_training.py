@@ -303,8 +303,9 @@ def test_data_that_has_changed_is_not_gone_on_with(tmp_path: Path, data: str) ->
         file.write("5678\t8765\n")
     table = config.read_table(tmp_path / "run" / "config.toml")
     assert error_of(table, tmp_path / "run", resume=True) == (
-        f"{tmp_path / 'run'}: the data has changed since this run began, so it cannot go on as if it had not. "
-        "Put the data back, or start a new run with --set train.start_from=... in another --out."
+        f"{tmp_path / 'run'}: the data, or how it is read ([data] in config.toml), has changed since this run began, "
+        "so it cannot go on as if it had not. Put it back, or start a new run with --set train.start_from=... in "
+        "another --out."
     )
 
 

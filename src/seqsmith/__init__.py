@@ -30,12 +30,12 @@ def load(folder: str | os.PathLike[str], *others: str | os.PathLike[str]) -> Pre
     from pathlib import Path  # late, all of them: `import seqsmith` must be quick
 
     from seqsmith.errors import UserError
-    from seqsmith.model_folder import kind_of_model
+    from seqsmith.model_folder import kind_of_models
 
     for given in (folder, *others):
         if not isinstance(given, (str, os.PathLike)):
             raise UserError(f"load takes the path of a model folder, found {type(given).__name__}.")
-    kind = kind_of_model(Path(folder))
+    kind = kind_of_models([Path(folder), *map(Path, others)])
     match kind:
         case "series":
             from seqsmith.forecaster import Forecaster

@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-PAD, UNKNOWN, BEGIN, END = 0, 1, 2, 3
-"""The special ids of every vocabulary. No text ever becomes one of them, except what is unknown."""
+from seqsmith.special import BEGIN, PAD
 
 
 @dataclass(frozen=True)

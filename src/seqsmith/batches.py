@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from seqsmith import config
-from seqsmith.batch import END, Batch, Frames, Tokens, frames, tokens
+from seqsmith.batch import Batch, Frames, Tokens, frames, tokens
 from seqsmith.data.plan import Plan
 from seqsmith.data.prepare import Encoded
 from seqsmith.featurise import Featuriser
+from seqsmith.special import END
 from seqsmith.speech.codec import SpeechCodec
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import nn
+
 from seqsmith import config
 from seqsmith.featurise import Featuriser
 from seqsmith.folder import CARD, write_folder
@@ -26,14 +28,25 @@ class Bundle:
     def save(self, folder: Path, *, card: str, beside: Callable[[Path], None] = lambda _: None) -> None:
         """Write the folder, whole or not at all; `card` is its README.md, `beside` writes what else belongs there."""
 
-        def fill(temporary: Path) -> None:
-            (temporary / "config.toml").write_text(config.dump(self.settings), encoding="utf-8")
-            (temporary / CARD).write_text(card, encoding="utf-8")
-            self.featuriser.save(temporary)
-            save_tensors(tensors_of(self.model), temporary / WEIGHTS)
-            beside(temporary)
+        def fill(place: Path) -> None:
+            self.featuriser.save(place)
+            beside(place)
 
-        write_folder(folder, fill)
+        write_model(folder, self.settings, self.model, card=card, fill=fill)
+
+
+def write_model(
+    folder: Path, settings: config.Settings, model: nn.Module, *, card: str, fill: Callable[[Path], None]
+) -> None:
+    """Write a model folder, whole or not at all: settings, weights, the card, and what `fill` puts beside them."""
+
+    def everything(place: Path) -> None:
+        (place / "config.toml").write_text(config.dump(settings), encoding="utf-8")
+        (place / CARD).write_text(card, encoding="utf-8")
+        save_tensors(tensors_of(model), place / WEIGHTS)
+        fill(place)
+
+    write_folder(folder, everything)
 
 
 def new_model(settings: config.Settings, featuriser: Featuriser) -> Seq2Seq:

@@ -16,12 +16,12 @@ from seqsmith import config
 from seqsmith.data.columns import Role
 from seqsmith.data.prepare import Column
 from seqsmith.data.ragged import Ragged
+from seqsmith.special import END, UNKNOWN
 from seqsmith.speech import codec as speech
 from seqsmith.speech import columns as speech_columns
 from seqsmith.speech.codec import SpeechCodec
 from seqsmith.text import columns as text_columns
 from seqsmith.text.codec import TextCodec, open_codec
-from seqsmith.text.vocabulary import END, UNKNOWN
 
 Texts = dict[str, list[str]]
 """Columns of texts by role: source, target, features. The source of speech are the names of recordings."""

@@ -21,20 +21,20 @@ import torch
 from numpy.typing import NDArray
 
 from seqsmith import config, runtime
+from seqsmith.bundle import write_model
 from seqsmith.engine.values import ValueEngine, new_engine, read_folder
 from seqsmith.engine.windows import batched, by_window, pieces
 from seqsmith.errors import UserError
 from seqsmith.evaluate.forecast import Yardstick, at_level
 from seqsmith.evaluate.naive import Linear
 from seqsmith.featurise_series import Encoded, Numbers, SeriesFeaturiser
-from seqsmith.folder import CARD, write_folder
 from seqsmith.model.build import build_forecast
 from seqsmith.model.forecast import Forecast
 from seqsmith.model_folder import SERIES, WEIGHTS
 from seqsmith.search.rollout import seeded
 from seqsmith.series.table import Group, Table, check_same_columns, read_table
 from seqsmith.series.windows import Windows, windows
-from seqsmith.tensors import load_tensors, read_tensors, save_tensors, tensors_of
+from seqsmith.tensors import load_tensors, read_tensors, save_tensors
 
 LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 MOST_STEPS = 1_000_000  # of a forecast, and paths
@@ -126,15 +126,12 @@ class Forecaster:
         if self.baselines.error_TCQ is not None:
             kept["error_TCQ"] = torch.from_numpy(self.baselines.error_TCQ)
 
-        def fill(temporary: Path) -> None:
-            (temporary / "config.toml").write_text(config.dump(self.settings), encoding="utf-8")
-            (temporary / CARD).write_text(card, encoding="utf-8")
+        def fill(place: Path) -> None:
             table = json.dumps(self.featuriser.as_dict(), indent=1, ensure_ascii=False)
-            (temporary / SERIES).write_text(table + "\n", encoding="utf-8")
-            save_tensors(kept, temporary / "baselines.safetensors")
-            save_tensors(tensors_of(self.engine.model), temporary / WEIGHTS)
+            (place / SERIES).write_text(table + "\n", encoding="utf-8")
+            save_tensors(kept, place / "baselines.safetensors")
 
-        write_folder(folder, fill)
+        write_model(folder, self.settings, self.engine.model, card=card, fill=fill)
 
     # ------------------------------------------------------------------------------------------- the future
 
@@ -178,12 +175,12 @@ class Forecaster:
         f, series = self.featuriser, self.settings.series
         assert series is not None
         settings = series.model_copy(update={"targets": f.columns[: f.targets], "covariates": f.covariates})
-        table = read_table(path, settings, as_history=True, known=f.clock)
+        table = read_table(path, settings, self.settings.data, as_history=True, known=f.clock)
         check_same_columns(table, columns=f.columns, covariates=f.covariates)
         if f.clock is not None and table.clock is None and table.layout.time is not None:
             raise UserError(f"{path}: too few rows of a series to tell the step of its time. Give at least two.")
         if (f.clock is None) != (table.clock is None):
-            known, found = ("none", "time stamps") if f.clock is None else (f"steps of {f.clock}", "none")
+            known, found = ("no times", "times") if f.clock is None else (f"steps of {f.clock}", "no column of times")
             raise UserError(f"{path}: found {found}, but the table that the model was trained on has {known}.")
         if f.clock is not None and table.clock is not None and not table.clock.same_step(f.clock):
             raise UserError(f"{path}: its rows follow each other by {table.clock}, those the model knows by {f.clock}.")

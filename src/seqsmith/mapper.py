@@ -13,16 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqsmith import config, runtime
+from seqsmith.bundle import write_model
 from seqsmith.data.plan import sequential_plan
 from seqsmith.engine.values import ValueEngine, new_engine, read_folder
 from seqsmith.errors import UserError
 from seqsmith.featurise_vectors import VectorFeaturiser
-from seqsmith.folder import CARD, write_folder
 from seqsmith.model.build import build_forecast
 from seqsmith.model.forecast import Forecast
 from seqsmith.model_folder import VECTORS, WEIGHTS
 from seqsmith.series.vectors import Matrix
-from seqsmith.tensors import load_tensors, save_tensors, tensors_of
+from seqsmith.tensors import load_tensors
 
 _STEPS = 16_384  # of a batch, padding included
 
@@ -49,13 +49,10 @@ class Mapper:
     def save(self, folder: Path, *, card: str) -> None:
         """Write the model folder, whole or not at all; `card` is its README.md."""
 
-        def fill(temporary: Path) -> None:
-            (temporary / "config.toml").write_text(config.dump(self.settings), encoding="utf-8")
-            (temporary / CARD).write_text(card, encoding="utf-8")
-            (temporary / VECTORS).write_text(json.dumps(self.featuriser.as_dict(), indent=1) + "\n", encoding="utf-8")
-            save_tensors(tensors_of(self.engine.model), temporary / WEIGHTS)
+        def fill(place: Path) -> None:
+            (place / VECTORS).write_text(json.dumps(self.featuriser.as_dict(), indent=1) + "\n", encoding="utf-8")
 
-        write_folder(folder, fill)
+        write_model(folder, self.settings, self.engine.model, card=card, fill=fill)
 
     def predict(self, sources: Sequence[Matrix], *, steps: Sequence[int] | None = None) -> list[Matrix]:
         """The answer to each source [steps, numbers], in the units of the targets.

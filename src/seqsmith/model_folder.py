@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -67,6 +68,19 @@ def kind_of_model(folder: Path) -> Kind:
         check_model_folder(folder)  # says more: what is missing or damaged
         raise
     return "speech" if isinstance(source, config.SpeechSource) else "text"
+
+
+def kind_of_models(folders: Sequence[Path]) -> Kind:
+    """The kind of all these models, which answer together. Raises UserError where one is not there or of another."""
+    for folder in folders:
+        check_exists(folder)
+    first, *others = ((folder, kind_of_model(folder)) for folder in folders)
+    for folder, kind in others:
+        if kind != first[1]:
+            raise UserError(
+                f"{folder}: a model of {kind}, but {first[0]} is one of {first[1]}: they cannot answer together."
+            )
+    return first[1]
 
 
 def check_exists(folder: Path) -> None:

@@ -25,9 +25,9 @@ from seqsmith.featurise import Featuriser, Texts
 from seqsmith.model_folder import SHORTLIST, ModelFolder
 from seqsmith.search.answer import Answer
 from seqsmith.search.shortlist import SMALLEST
+from seqsmith.special import END
 from seqsmith.speech.codec import FRAMES_PER_SECOND, SpeechCodec, frames_of
 from seqsmith.speech.subtitles import Timed
-from seqsmith.text.vocabulary import END
 
 if TYPE_CHECKING:
     from seqsmith.engine.pytorch import TorchEngine

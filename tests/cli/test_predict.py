@@ -161,6 +161,16 @@ def test_features_come_after_a_tab_or_in_a_column(seqsmith: Seqsmith, folder: Pa
     assert (told.lines, told.err) == (expected, "")
 
 
+def test_columns_without_targets_stand_in_the_order_of_training(seqsmith: Seqsmith, models: Path) -> None:
+    rows = [("12", "A"), ("34", "B")]
+    expected = seqsmith("predict", models / "features", stdin="".join(f"{s}\t{f}\n" for s, f in rows)).lines
+    Path("in.tsv").write_text("".join(f"{s}\t{f}\n" for s, f in rows))
+    numbers = ("--set", "data.source=1", "--set", "data.target=2", "--set", "data.features=3")
+    assert seqsmith("predict", models / "features", "in.tsv", *numbers).lines == expected
+    Path("in.tsv").write_text("".join(f"{s}\n" for s, _ in rows))
+    assert "expected at least 3 columns" in seqsmith("predict", models / "features", "in.tsv", *numbers).err
+
+
 def test_features_that_are_missing_are_asked_for(seqsmith: Seqsmith, models: Path) -> None:
     told = seqsmith("predict", models / "features", stdin="1\tA\n\n12\n")
     assert (told.code, told.err) == (

@@ -261,7 +261,47 @@ def test_a_history_keeps_time_as_the_training_table_does(seqsmith, trained, fold
     without.write_text("".join(line.split(",", 1)[1] for line in table.splitlines(keepends=True)))
     found = seqsmith("predict", trained / "run" / "model", without)
     assert (found.code, found.out) == (2, "")
-    assert "without.csv: found none, but the table that the model was trained on has steps of an hour." in found.err
+    assert (
+        "without.csv: found no column of times, but the table that the model was trained on has steps of an hour."
+        in found.err
+    )
+
+
+def test_several_columns_of_words_are_series_where_settings_say_so(seqsmith, folder):
+    rows = [f"2024-01-{1 + h // 24:02} {h % 24:02}:00,A,Rome,{h % 7}\n" for h in range(120)]
+    (folder / "shops.csv").write_text("date,shop,city,sold\n" + "".join(rows))
+    found = seqsmith("train", "shops.csv", "--out", "r", *SMALL)
+    assert found.code == 2
+    assert "several columns hold words (shop, city). Say with series.group which one tells the series" in found.err
+    found = seqsmith("train", "shops.csv", "--out", "r", *SMALL, "--set", "series.group=shop")
+    assert found.code == 0
+    assert "source.kind=series  (for settings of series are given; for text set source.kind=text)" in found.err
+    assert "Columns that are neither time, group nor numbers, left out: 1, the first is city." in found.err
+
+
+def test_a_dev_table_of_training_rows_and_a_test_part_cut_short_are_told(seqsmith, folder, trained):
+    table = trained / "table.csv"
+    split = ("--set", "series.split_rows=[80,30,20]")
+    found = seqsmith("train", table, "--out", "r", *SMALL, *split)
+    assert "series.split_rows asks for 20 rows for test; 1 of 1 series end before, the first after 10." in found.err
+    assert "asks for 20 rows" in seqsmith("evaluate", "r/model", table, "--part", "test").err
+    assert "asks for" not in seqsmith("evaluate", "r/model", table, "--part", "dev").err
+    late = write(folder / "late.csv", hours=140)
+    late.write_text("".join(late.read_text().splitlines(keepends=True)[:1] + late.read_text().splitlines(True)[101:]))
+    found = seqsmith("train", table, "--dev", late, "--out", "r2", *SMALL)
+    assert "warning: 20 of the 40 dev rows are training rows too" in found.err
+
+
+def test_bytes_that_are_not_utf8_are_treated_as_text_treats_them(seqsmith, folder):
+    table = write(folder / "t.csv")
+    table.write_bytes(table.read_bytes().replace(b"date,load,heat", b"date,load,heat\xff"))
+    found = seqsmith("train", table, "--out", "r", *SMALL)
+    assert found.code == 2
+    assert "t.csv:1: not UTF-8" in found.err
+    found = seqsmith("train", table, "--out", "r", *SMALL, "--set", "data.bad_utf8=replace")
+    assert found.code == 0
+    assert "Lines with bytes that are not UTF-8, replaced by U+FFFD: 1, the first at" in found.err
+    assert "replaced by U+FFFD: 1" in seqsmith("predict", "r/model", table).err
 
 
 @pytest.mark.unwatched

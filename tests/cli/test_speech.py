@@ -417,3 +417,54 @@ def test_odd_names_of_recordings_are_told_with_their_line(folder, tmp_path, caps
     assert run(["train", str(tmp_path / "m.tsv"), "--out", str(tmp_path / "r"), *SETTINGS]) == 2
     told = capsys.readouterr().err
     assert f"m.tsv:22: {sound}#t=foo: found 'foo' for a start or end, expected seconds" in told
+
+
+def test_a_list_of_recordings_and_one_of_transcripts_go_the_whole_road(folder, tmp_path, capsys):
+    manifest = [row.split("\t") for row in (folder / "tones" / "train.tsv").read_text().splitlines()[1:]]
+    files, texts = str(tmp_path / "files.txt"), str(tmp_path / "texts.txt")
+    Path(files).write_text("".join(f"{folder / 'tones' / name}\n" for name, _ in manifest))
+    Path(texts).write_text("".join(f"{text}\n" for _, text in manifest))
+    assert run(["train", files, texts, "--out", str(tmp_path / "run"), *SETTINGS]) == 0
+    assert "source.kind=speech" in capsys.readouterr().err
+    assert run(["evaluate", str(tmp_path / "run/model"), files, texts]) == 0
+    assert f"40 pairs of {files}" in capsys.readouterr().out
+    assert run(["predict", str(tmp_path / "run/model"), files]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 40
+    with open(files, "a") as file:
+        file.write("gone.wav\n")
+    with open(texts, "a") as file:
+        file.write("1 2\n")
+    for verb in ("evaluate", "score"):
+        assert run([verb, str(tmp_path / "run/model"), files, texts]) == 2
+        assert f"seqsmith: {files}:41: {tmp_path / 'gone.wav'}: no such recording." in capsys.readouterr().err
+
+
+def test_names_with_commas_and_parts_are_found_in_manifests(folder, tmp_path, capsys):
+    sound = sounds(folder, 1)[0]
+    for name in ("hello, you.wav", "a#t=1.wav", "b.wav"):
+        (tmp_path / name).write_bytes(Path(sound).read_bytes())
+    names = ("hello, you.wav", "a#t=1.wav", "b.wav#t=0.1,0.4", "b.wav, b.wav")
+    manifest = tmp_path / "m.tsv"
+    manifest.write_text("path\ttext\n" + "".join(f"{name}\t1\n" for name in names))
+    assert run(["inspect", str(manifest)]) == 0
+    told = capsys.readouterr().out
+    assert "4 recordings that can be read" in told
+    assert "seconds: 0.30 to" in told
+    manifest.write_text('path,text,start,end\n"b.wav,b.wav",1,0.1,0.4\n')
+    manifest.rename(tmp_path / "m.csv")
+    assert run(["predict", str(folder / "run/model"), str(tmp_path / "m.csv")]) == 2
+    assert "no such recording" not in capsys.readouterr().err
+    manifest.write_text("clip\tsaid\nb.wav\t1\n")
+    assert run(["evaluate", str(folder / "run/model"), str(manifest)]) == 2
+    assert "clip: no such recording." in (told := capsys.readouterr().err)
+    assert "Is it the name of a column? Set data.header=true." in told
+
+
+def test_inspect_places_odd_features_and_takes_short_ones(tmp_path, capsys):
+    for name, shape in (("a.npy", (1, 13)), ("b.npy", (40, 13)), ("c.npy", (40, 12))):
+        np.save(tmp_path / name, np.ones(shape, np.float32))
+    (tmp_path / "m.tsv").write_text("path\ttext\na.npy\t1\nb.npy\t1\nc.npy\t1\n")
+    assert run(["inspect", str(tmp_path / "m.tsv")]) == 0
+    told = capsys.readouterr().out
+    assert "broken" not in told
+    assert f"1 times features of 12 channels, the first at {tmp_path / 'm.tsv'}:4" in told

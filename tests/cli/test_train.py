@@ -310,7 +310,7 @@ def test_data_that_changed_is_not_gone_on_with(
     reversal.write(folder / "pairs.tsv", reversal.pairs(200, seed=2))
     told = seqsmith("train", "--resume", "--quiet")
     assert told.code == 2
-    assert told.err.startswith("seqsmith: run: the data has changed since this run began")
+    assert told.err.startswith("seqsmith: run: the data, or how it is read ([data] in config.toml), has changed since")
     assert Path("run/model/model.safetensors").exists()
 
 

@@ -108,3 +108,14 @@ def test_settings_of_tables_mean_nothing_to_pairs(seqsmith, folder, setting):
     found = seqsmith("train", write(folder / "pairs.npz"), "--set", f"series.{setting}", *SMALL)
     expected = f"series.{setting.partition('=')[0]}: means nothing where a file has pairs of vector sequences."
     assert (found.code, expected in found.err) == (2, True)
+
+
+def test_models_of_several_kinds_do_not_answer_together(seqsmith, folder, model):
+    assert seqsmith("train", write(folder / "pairs.npz"), "--out", "r", *SMALL, "--set", "train.updates=2").code == 0
+    with pytest.raises(UserError, match=r"a model of vectors, but .* is one of text: they cannot answer together"):
+        package.load(model, folder / "r" / "model")
+    found = seqsmith("evaluate", folder / "r" / "model", folder / "pairs.npz", "--with", model)
+    assert found.code == 2
+    assert "a model of text, but r/model is one of vectors: they cannot answer together." in found.err.replace(
+        f"{folder}/", ""
+    )

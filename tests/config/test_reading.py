@@ -43,6 +43,16 @@ def message(table: dict) -> str:
         ({"train": {"threads": 100_000}}, "train.threads: found 100000, expected 1024 or less."),
         ({"seed": 2**63}, "seed: found 9223372036854775808, expected less than 9.22337e+18."),
         ({"series": {"interval": 0.99}}, "series.interval: found 0.99, expected 0.9 or less."),
+        (
+            {"data": {"train": {"path": "a"}}},
+            "data.train: found one table, expected a list: write [[data.train]], with",
+        ),
+        (
+            {"data": {"train": [{"path": "a"}, {"weight": 2.0}]}},
+            "data.train.path, number 2: found {'weight': 2.0}, expected a value for it.",
+        ),
+        ({"series": {"split_rows": [1, 0, 3]}}, "series.split_rows, number 2: found 0, expected more than 0."),
+        ({"series": {"split_rows": [1, 2, 3, 4]}}, "series.split_rows: found (1, 2, 3, 4), expected 3 of them at most."),
         ({"train": 3}, "train: found 3, expected a table of settings."),
         ({"data": {"source": 0}}, "data.source: found 0, expected a text or more than 0."),
         ({"data": {"header": "yes"}}, "data.header: found 'yes', expected true or false."),

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from seqsmith import config
-from seqsmith.batch import BEGIN, END, UNKNOWN, Batch, frames, tokens
+from seqsmith.batch import Batch, frames, tokens
 from seqsmith.engine.hearing import by_ctc_alone
 from seqsmith.errors import UserError
 from seqsmith.model.build import build_model
@@ -15,6 +15,7 @@ from seqsmith.objective.alignment import steps_of
 from seqsmith.objective.teacher import teacher_forced
 from seqsmith.search.ctc import prefix_beam_search
 from seqsmith.search.ngram import NGrams
+from seqsmith.special import BEGIN, END, UNKNOWN
 
 ENCODERS = {
     "lstm": config.RecurrentEncoder(width=8, layers=2),

@@ -16,11 +16,12 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from seqsmith import config, native
-from seqsmith.batch import BEGIN, END, PAD, UNKNOWN, Batch, tokens
+from seqsmith.batch import Batch, tokens
 from seqsmith.model.build import build_model
 from seqsmith.model.seq2seq import Seq2Seq
 from seqsmith.objective.teacher import teacher_forced
 from seqsmith.search.step import select
+from seqsmith.special import BEGIN, END, PAD, UNKNOWN
 from seqsmith.tensors import load_tensors, tensors_of
 
 SIZE = 11  # of both vocabularies

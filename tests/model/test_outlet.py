@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from seqsmith.batch import UNKNOWN
 from seqsmith.model.outlet import CopyOutlet, VocabularyOutlet
+from seqsmith.special import UNKNOWN
 
 TARGET_OF_SOURCE = [0, 1, 2, 3, 6, 5, UNKNOWN, 4]  # 8 source ids; 6 has no counterpart among 7 target ids
 

@@ -10,10 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqsmith.batch import END, Aligned, Projection, tokens
+from seqsmith.batch import Aligned, Projection, tokens
 from seqsmith.data.ragged import Ragged
 from seqsmith.objective.alignment import alignment_loss, fewest_steps, mixed, steps_needed
 from seqsmith.objective.token import Loss
+from seqsmith.special import END
 
 
 def aligned(seed: int, lengths: list[int], symbols: int) -> Aligned:

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from seqsmith.batch import BEGIN, END, Batch, Output, Scores, Tokens, tokens
+from seqsmith.batch import Batch, Output, Scores, Tokens, tokens
 from seqsmith.objective.teacher import overlap, own_previous, teacher_forced
 from seqsmith.objective.token import cross_entropy
+from seqsmith.special import BEGIN, END
 
 SIZE = 12
 targets = st.lists(

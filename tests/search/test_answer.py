@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from seqsmith import config
-from seqsmith.batch import END
 from seqsmith.search.answer import Answer, divisors, longest_answers
 from seqsmith.search.trellis import Ranking, Trellis, divisor_table
+from seqsmith.special import END
 
 
 def test_divisors_are_powers_of_the_length() -> None:

@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from seqsmith.batch import BEGIN, END, State
+from seqsmith.batch import State
 from seqsmith.search.answer import Answer, NotFinite
 from seqsmith.search.beam import beam_search
 from seqsmith.search.greedy import greedy_search
+from seqsmith.special import BEGIN, END
 
 CELLS = 4999  # a model is a table of logits, looked up by a hash of the prefix; few prefixes meet, or answers would tie
 FIRST = END + 1  # the first id that is text

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from seqsmith.batch import BEGIN, END, State, Step
+from seqsmith.batch import State, Step
 from seqsmith.search.beam import beam_search
 from seqsmith.search.ensemble import ensemble, joined
+from seqsmith.special import BEGIN, END
 
 V = END + 4
 

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from seqsmith.batch import BEGIN, END, State
+from seqsmith.batch import State
 from seqsmith.search.greedy import greedy_search
+from seqsmith.special import BEGIN, END
 
 
 def step(id_N: Tensor, state: State) -> tuple[Tensor, State]:

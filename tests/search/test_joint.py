@@ -13,9 +13,10 @@ from torch import Tensor
 
 from search.test_beam import log_p_after, start, step, tables
 from search.test_ctc import all_targets, table
-from seqsmith.batch import BEGIN, END, PAD, State
+from seqsmith.batch import State
 from seqsmith.search.beam import beam_search
 from seqsmith.search.joint import ctc_state, ctc_step, paired, with_ctc, with_language_model, with_leftover
+from seqsmith.special import BEGIN, END, PAD
 
 SYMBOLS = (4, 5)  # ids that are text
 

@@ -11,13 +11,14 @@ from torch import Tensor
 from search.test_ctc import table
 from search.test_joint import ctc_table, targets_of
 from seqsmith import config
-from seqsmith.batch import BEGIN, END, State
+from seqsmith.batch import State
 from seqsmith.engine.neural import NeuralLanguageModel
 from seqsmith.model.build import build_model
 from seqsmith.search.answer import Answer
 from seqsmith.search.ctc import prefix_beam_search
 from seqsmith.search.language import LanguageModel, Said
 from seqsmith.search.ngram import NGrams
+from seqsmith.special import BEGIN, END
 
 SIZE = 6  # two symbols beside the special ids
 

@@ -10,10 +10,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqsmith.batch import BEGIN, END, State
+from seqsmith.batch import State
 from seqsmith.search.beam import beam_search
 from seqsmith.search.joint import paired, with_language_model
 from seqsmith.search.ngram import NGrams
+from seqsmith.special import BEGIN, END
 
 SIZE = 8
 TEXTS = st.lists(st.lists(st.integers(END + 1, SIZE - 1), max_size=6), max_size=8)

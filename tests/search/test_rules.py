@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from seqsmith.batch import BEGIN, END, PAD, UNKNOWN
 from seqsmith.search.rules import answer_only, forbid
+from seqsmith.special import BEGIN, END, PAD, UNKNOWN
 
 
 def test_a_forbidden_id_is_impossible_and_all_others_are_as_they_were() -> None:

@@ -46,6 +46,7 @@ def test_targets_are_needed_only_where_they_are_learned_from(tmp_path):
         ({"source": np.ones((2, 3, 1)), "target": np.ones((3, 3, 1))}, "2 sources, but 3 targets"),
         ({"source": np.ones((2, 3, 1)), "source_length": np.array([1, 4])}, "2 whole numbers from 1 to 3, one a pair"),
         ({"source/a": np.ones((2, 3)), "source/b": np.ones((2, 3)), "target/a": np.ones((2, 3))}, "source/b has no"),
+        ({"source/a": np.ones((2, 3)), "target/a": np.ones((2, 3)), "target/b": np.ones((2, 3))}, "target/b has no"),
         ({"source/a": np.ones((2, 3)), "source/b": np.ones((2, 4))}, "as many numbers a step, found [3, 4]"),
         ({"source/a": np.ones(3)}, "`source/a` has the shape (3,); expected steps and numbers"),
         ({"source/a": np.array([["x"]])}, "`source/a` holds <U1; expected numbers."),
@@ -88,3 +89,15 @@ def test_numbers_beyond_single_precision_are_told(tmp_path):
     path = save(tmp_path, **{"source/1": np.full((2, 1), 1e300), "target/1": np.ones((1, 1))})
     with pytest.raises(UserError, match=r"`source/1` is not finite, or beyond single precision \(3e38\), at step 1"):
         read_vectors(path)
+
+
+@pytest.mark.parametrize("names", [("source", "target"), ("source/a", "target/a")])
+def test_arrays_that_are_left_out_are_told(tmp_path, names):
+    source, target = names
+    shape = (2, 3) if "/" in source else (1, 2, 3)
+    arrays = {source: np.ones(shape), target: np.ones(shape)}
+    assert list(read_vectors(save(tmp_path, **arrays)).remarks()) == []
+    path = save(tmp_path, **arrays, rate=np.array(3), unit=np.array(1))
+    assert list(read_vectors(path).remarks()) == [
+        f"{path}: arrays that are neither sources nor targets, left out: 2, as rate."
+    ]

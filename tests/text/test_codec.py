@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from seqsmith import config
 from seqsmith.errors import UserError
+from seqsmith.special import UNKNOWN
 from seqsmith.text.codec import TextCodec, open_codec, train_codec
-from seqsmith.text.vocabulary import UNKNOWN
 
 pytestmark = pytest.mark.unwatched  # no tensors here
 

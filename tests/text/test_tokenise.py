@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from seqsmith import config
 from seqsmith.errors import UserError
+from seqsmith.special import BEGIN, END, PAD, UNKNOWN
 from seqsmith.text import subword
 from seqsmith.text.tokenise import Tokeniser, open_tokeniser, train_tokeniser
-from seqsmith.text.vocabulary import BEGIN, END, PAD, UNKNOWN
 
 Algorithm = Literal["unigram", "bpe"]
 ALGORITHMS: tuple[Algorithm, ...] = ("unigram", "bpe")

@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from seqsmith.errors import UserError
-from seqsmith.text.vocabulary import SPECIALS, UNKNOWN, Vocabulary, most_frequent, read_vocabulary
+from seqsmith.special import SPECIALS, UNKNOWN
+from seqsmith.text.vocabulary import Vocabulary, most_frequent, read_vocabulary
 
 pytestmark = pytest.mark.unwatched  # no tensors here
 

@@ -15,10 +15,11 @@ from torch.utils._pytree import tree_leaves
 
 import reversal
 from seqsmith import config
-from seqsmith.batch import END, Batch, tokens
+from seqsmith.batch import Batch, tokens
 from seqsmith.model.build import build_model
 from seqsmith.model.seq2seq import Seq2Seq
 from seqsmith.objective.teacher import teacher_forced
+from seqsmith.special import END
 from seqsmith.train.optimizer import new_optimizer
 
 LARGE_BYTES = 32_000_000  # glibc maps such a tensor anew each time

@@ -13,12 +13,13 @@ import torch
 
 import reversal
 from seqsmith import config, runtime
-from seqsmith.batch import END, Batch, tokens
+from seqsmith.batch import Batch, tokens
 from seqsmith.errors import Diverged
 from seqsmith.folder import check_folder
 from seqsmith.model.build import build_model
 from seqsmith.objective.teacher import teacher_forced
 from seqsmith.objective.token import Loss
+from seqsmith.special import END
 from seqsmith.tensors import tensors_of
 from seqsmith.train.checkpoint import Checkpoint, latest_checkpoint, place_of, updates_in
 from seqsmith.train.journal import Event

@@ -346,6 +346,14 @@ def test_whatever_kinds_the_user_mixes_a_model_can_be_built(encoder: str, decode
         assert settings.joint_vocabulary == (source is PHONEMES)
 
 
+def test_a_tokeniser_of_which_something_is_set_is_one_that_has_it() -> None:
+    found = recipe(NAMES, NAMES, target={"tokeniser": {"sampling": 0.1}})
+    assert found.value("source.tokeniser.kind") == "characters"
+    assert found.value("target.tokeniser.kind") == "sentencepiece"
+    assert "target.tokeniser.kind=sentencepiece  (it has sampling, which is set)" in lines(found)
+    assert resolved(found).target.tokeniser.sampling == 0.1
+
+
 def test_a_setting_that_does_not_exist_is_still_refused() -> None:
     with pytest.raises(UserError, match=r"unknown setting `train\.ratee`"):
         resolved(recipe(NAMES, PHONEMES, train={"ratee": 0.1}))

@@ -10,7 +10,7 @@ from seqsmith import config
 from seqsmith.cli.write import keep_apart
 from seqsmith.data.kinds import SOUNDS
 from seqsmith.errors import UserError
-from seqsmith.model_folder import Kind, check_exists, kind_of_model
+from seqsmith.model_folder import kind_of_models
 from seqsmith.series.split import Part
 
 RowFormat = Literal["text", "tsv", "csv", "jsonl"]
@@ -42,7 +42,7 @@ def answer(
 ) -> None:
     """Answer the inputs, none of which stands for standard input, by the kind of the first model."""
     inputs = inputs or ["-"]
-    kind = _kind(folders)
+    kind = kind_of_models(folders)
     keep_apart(output, inputs, option="--out")
     _check_picture(attention, inputs, output)
     if output is not None and kind != "vectors":
@@ -76,13 +76,6 @@ def answer(
             predict(folders, source, output=output, form=rows, threads=threads, **texts)
         case _:
             assert_never(kind)
-
-
-def _kind(folders: Sequence[Path]) -> Kind:
-    """The kind of the first model. Raises UserError where one is not there."""
-    for folder in folders:
-        check_exists(folder)
-    return kind_of_model(folders[0])
 
 
 def _of_rows(inputs: Sequence[str], form: Format | None) -> tuple[str, RowFormat | None]:
@@ -133,7 +126,7 @@ def evaluate(
 ) -> None:
     """Score the answers to what is in the data, by the kind of the first model."""
     keep_apart(report, [data, target], option="--report")
-    kind = _kind(folders)
+    kind = kind_of_models(folders)
     search, reading, series = sections["search"], sections["data"], sections["series"]
     others: dict[str, object] = {"TARGET": target, "--against": against, "--worst": show_worst}
     others |= {"--engine": engine, "search": search, "data": reading}
@@ -164,7 +157,7 @@ def evaluate(
 
 def score(folders: Sequence[Path], data: str, target: str | None, *, sections: dict[str, dict[str, Any]]) -> None:
     """Print how likely what is in the data is, by the kind of the first model."""
-    kind = _kind(folders)
+    kind = kind_of_models(folders)
     others = {"TARGET": target, "data": sections["data"]}
     if kind != "series" and sections["series"]:
         raise UserError("series: its settings belong to models that forecast tables; this one does not.")

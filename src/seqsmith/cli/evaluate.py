@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from seqsmith.evaluate.report import Example, as_dict, render, render_paired, wo
 from seqsmith.evaluate.scores import NAMES, Paired, paired_test
 from seqsmith.featurise import Texts, roles
 from seqsmith.predictor import Predictor
+from seqsmith.speech.names import telling_where
 from seqsmith.speech.survey import tell_rates
 from seqsmith.text.marks import joined
 
@@ -32,8 +33,14 @@ from seqsmith.text.marks import joined
 class GivenPairs:
     """All pairs of a corpus, and where each stands in its file."""
 
+    path: str  # as messages call it
     texts: Texts = field(default_factory=dict)
     line: list[int] = field(default_factory=list)
+
+    def places(self) -> Iterator[tuple[str, str]]:
+        """Each source, and its file and line."""
+        for source, line in zip(self.texts["source"], self.line, strict=True):
+            yield source, f"{self.path}:{line}"
 
 
 def evaluate(
@@ -92,8 +99,11 @@ def evaluate(
 def score(folders: Sequence[Path], corpus: config.Corpus, *, data: dict[str, Any]) -> None:
     """Print the log-probability of each pair, in nats."""
     predictor = Predictor.open(*folders, engine="torch", threads=runtime.threads(None)).with_longest(data)
-    texts = read_pairs(corpus, predictor.settings, {"empty": "error", **data}).texts
-    for value in predictor.score(texts["source"], texts["target"], features=texts.get("features")):
+    given = read_pairs(corpus, predictor.settings, {"empty": "error", **data})
+    texts = given.texts
+    with telling_where(given.places()):
+        values = predictor.score(texts["source"], texts["target"], features=texts.get("features"))
+    for value in values:
         print(f"{value:.6f}")
     targets = predictor.featuriser.targets(texts)
     unseen = predictor.featuriser.target.tokeniser.unseen
@@ -110,7 +120,7 @@ def read_pairs(corpus: config.Corpus, settings: config.Settings, data: dict[str,
     table = settings.data.model_dump(exclude={"train", "dev", "audio_folder"}, exclude_none=True)
     reading = config.build({"data": {**table, **data}}, where="evaluate").data
     counts = Counts()
-    given = GivenPairs()
+    given = GivenPairs(_name(corpus))
     columns = roles(settings, reading)
     for rows in read_rows(corpus, columns, reading, counts):
         block = placed(rows, columns, Path(corpus.path).parent)
@@ -125,7 +135,8 @@ def read_pairs(corpus: config.Corpus, settings: config.Settings, data: dict[str,
 
 
 def _outputs(predictor: Predictor, given: GivenPairs) -> list[str]:
-    predictions = predictor.predict(given.texts["source"], features=given.texts.get("features"))
+    with telling_where(given.places()):
+        predictions = predictor.predict(given.texts["source"], features=given.texts.get("features"))
     remarks = Remarks()
     for prediction in predictions:
         remarks.note(prediction, "jsonl")

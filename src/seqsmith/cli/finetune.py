@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from seqsmith import config
-from seqsmith.batch import UNKNOWN
 from seqsmith.bundle import Bundle
 from seqsmith.errors import UserError
 from seqsmith.featurise import Featuriser
 from seqsmith.model.seq2seq import Seq2Seq
+from seqsmith.special import UNKNOWN
 from seqsmith.tensors import tensors_of
 
 _RATE = 0.0005  # gentler than from nothing

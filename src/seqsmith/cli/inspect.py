@@ -42,7 +42,7 @@ def inspect(
             lines, table = inspect_vectors(path)
         elif kind == "series":
             series = config.build({"series": sections["series"]}, where="inspect").series or config.Series()
-            lines, table = inspect_table(path, series)
+            lines, table = inspect_table(path, series, settings)
         elif kind == "speech":
             lines, table = inspect_manifest(corpus, settings)
         else:

@@ -14,9 +14,9 @@ from seqsmith.series.table import read_table
 from seqsmith.series.vectors import read_vectors
 
 
-def inspect_table(path: str, series: config.Series) -> Found:
+def inspect_table(path: str, series: config.Series, reading: config.Data) -> Found:
     """What is in a table of measurements."""
-    table = read_table(path, series)
+    table = read_table(path, series, reading)
     clock = table.clock
     every = np.concatenate([group.value_LC for group in table.groups])
     lines = [
@@ -82,7 +82,7 @@ def inspect_vectors(path: str) -> Found:
         width, shortest, median, longest = matrices[0].shape[1], steps[0], steps[len(steps) // 2], steps[-1]
         found[role] = {"numbers": width, "shortest": shortest, "median": median, "longest": longest}
         lines.append(f"  {role}: {width:,} numbers a step, {shortest:,} to {longest:,} steps, median {median:,}")
-    return lines, found
+    return [*lines, *(f"  {sentence}" for sentence in given.remarks())], found
 
 
 def inspect_vector_model(folder: Path) -> Found:

@@ -23,6 +23,7 @@ from seqsmith.speech.names import parse
 
 _SHOWN = 20  # broken recordings
 _FRAME_SECONDS = 0.025  # of analysis: nothing shorter can be heard
+_FEATURES = "features of"
 _MANY_CHARACTERS = 30.0  # a second; nobody speaks so fast
 
 
@@ -31,6 +32,7 @@ class _Heard:
     seconds: list[float] = field(default_factory=list)
     characters: list[int] = field(default_factory=list)
     form: Counter[str] = field(default_factory=Counter)
+    first: dict[str, int] = field(default_factory=dict)  # line of each form
     broken: list[tuple[int, str]] = field(default_factory=list)  # line and what is wrong
     fast: list[int] = field(default_factory=list)  # lines with more text than can be said
 
@@ -49,7 +51,10 @@ def inspect_manifest(corpus: config.Corpus, data: config.Data) -> Found:
     lines = [
         f"{path}: {len(heard.seconds):,} recordings that can be read, {seconds.sum() / 3600:.2f} hours",
         f"  seconds: {low:.2f} to {high:.2f}, median {middle:.2f}",
-        *(f"  {count:,} times {form}" for form, count in heard.form.most_common(8)),
+        *(
+            f"  {count:,} times {form}" + (f", the first at {path}:{heard.first[form]}" if len(heard.form) > 1 else "")
+            for form, count in heard.form.most_common(8)
+        ),
         f"  transcripts: {sum(heard.characters):,} characters, {_rate(heard):.1f} a second",
         *(f"  {sentence}" for sentence in counts.sentences()),
     ]
@@ -59,7 +64,7 @@ def inspect_manifest(corpus: config.Corpus, data: config.Data) -> Found:
             f"the first at {path}:{heard.fast[0]}: do they belong to these recordings?"
         )
     if heard.broken:
-        lines.append(f"  {len(heard.broken):,} recordings are broken:")
+        lines.append(f"  broken recordings: {len(heard.broken):,}")
         lines += [f"    {path}:{line}: {printable(what, longest=300)}" for line, what in heard.broken[:_SHOWN]]
     return lines, {
         "recordings": len(heard.seconds),
@@ -78,12 +83,13 @@ def _look(heard: _Heard, line: int, name: str, text: str, source: config.SpeechS
     except UserError as error:
         heard.broken.append((line, str(error)))
         return
-    if seconds < _FRAME_SECONDS:
+    if seconds < _FRAME_SECONDS and not form.startswith(_FEATURES):
         heard.broken.append((line, f"{name}: {seconds:.3f} seconds are less than one frame of {_FRAME_SECONDS}."))
         return
     heard.seconds.append(seconds)
     heard.characters.append(len(text))
     heard.form[form] += 1
+    heard.first.setdefault(form, line)
     if len(text) > _MANY_CHARACTERS * seconds + 10:
         heard.fast.append(line)
 
@@ -95,7 +101,7 @@ def _read(name: str, source: config.SpeechSource) -> tuple[float, str]:
     if is_matrix(paths[0]):
         most = int(source.longest_seconds * FRAMES_PER_SECOND)
         several = [read_matrix(path, most_frames=most) for path in paths]
-        return sum(map(len, several)) / FRAMES_PER_SECOND, f"features of {several[0].shape[1]} channels"
+        return sum(map(len, several)) / FRAMES_PER_SECOND, f"{_FEATURES} {several[0].shape[1]} channels"
     header = read_header(paths[0])
     samples = read_joined(paths, rate_hz=header.rate_hz, longest_seconds=source.longest_seconds, stretch=stretch)
     mixed = "" if header.channels == 1 else f", {header.channels} channels"

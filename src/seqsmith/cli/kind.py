@@ -7,7 +7,8 @@ from typing import Any
 
 from seqsmith import config
 from seqsmith.cli.program import Say
-from seqsmith.data.kinds import guess_kind
+from seqsmith.data.files import suffix
+from seqsmith.data.kinds import TABLES, Guess, guess_kind
 
 
 def kind_of(table: Mapping[str, Any]) -> str | None:
@@ -26,6 +27,8 @@ def with_kind(table: Mapping[str, Any], say: Say) -> Mapping[str, Any]:
         return table
     data = config.draft({"data": table.get("data", {})}, where="settings").data
     guess = guess_kind(data.train[0], data)
+    if guess.kind == "text" and table.get("series") and suffix(data.train[0].path) in TABLES:
+        guess = Guess("series", "for settings of series are given")
     if guess.kind == "text" or (guess.kind == "series" and "target" in table and "series" not in table):
         if guess.reason:
             say(f"  source.kind=text  ({guess.reason})")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -23,7 +22,6 @@ from seqsmith.errors import UserError
 from seqsmith.featurise import Featuriser, roles
 from seqsmith.objective.alignment import fewest_steps, steps_of
 from seqsmith.speech.codec import learn_codec, recordings_digest
-from seqsmith.speech.names import parse
 from seqsmith.speech.survey import some_of, survey, tell_rates
 from seqsmith.text.codec import train_codec
 from seqsmith.text.normalise import Form, normalise
@@ -157,26 +155,11 @@ def _tell_overlap(train: Gathered, dev: Gathered, say: Say) -> None:
         )
 
 
-@contextmanager
-def naming_lines(pairs: Pairs) -> Iterator[None]:
-    """Where a recording is at fault, say which line of a manifest names it."""
-    try:
-        yield
-    except UserError as error:
-        message = str(error)
-        for gathered in (pairs.train, pairs.dev):
-            for row in range(len(gathered)):
-                name = gathered.text["source"].text(row)
-                if any(message.startswith(f"{said}: ") for said in _called(name)):
-                    raise UserError(f"{gathered.where(row)}: {message}") from None
-        raise
-
-
-def _called(name: str) -> Iterator[str]:
-    """What a message about this recording may begin with."""
-    yield name
-    with suppress(UserError):  # of a part that is no part
-        yield from parse(name)[0]
+def places(pairs: Pairs) -> Iterator[tuple[str, str]]:
+    """The source of each pair, and its file and line."""
+    for gathered in (pairs.train, pairs.dev):
+        for row in range(len(gathered)):
+            yield gathered.text["source"].text(row), gathered.where(row)
 
 
 def _tell_counts(gathered: Gathered, name: str, say: Say) -> None:
@@ -272,6 +255,7 @@ def encode_pairs(settings: config.Settings, pairs: Pairs, featuriser: Featuriser
                     f"{'frames' if columns[side].channels else 'tokens'} (data.longest_{side}), "
                     f"the first at {tally.places[0]}."
                 )
+    _tell_small(settings, featuriser, say)
     amounts = [int(side.lengths.sum()) for side in (encoded[0].source, encoded[0].target)]
     if featuriser.channels is None:
         known = f"{featuriser.text_source.size:,} source and {featuriser.target.size:,} target symbols"
@@ -280,6 +264,16 @@ def encode_pairs(settings: config.Settings, pairs: Pairs, featuriser: Featuriser
         known = f"{featuriser.target.size:,} target symbols, {featuriser.channels} channels a frame"
         say(f"Vocabulary: {known}; {amounts[0]:,} source frames and {amounts[1]:,} target tokens.")
     return encoded[0], encoded[1]
+
+
+def _tell_small(settings: config.Settings, featuriser: Featuriser, say: Say) -> None:
+    """Say where texts hold fewer pieces than a vocabulary was to have."""
+    codecs = {"target": (settings.target.tokeniser, featuriser.target.tokeniser)}
+    if isinstance(settings.source, config.TextSource):
+        codecs["source"] = (settings.source.tokeniser, featuriser.text_source.tokeniser)
+    for side, (wanted, learnt) in codecs.items():
+        if isinstance(wanted, config.Sentencepiece) and learnt.size < (wanted.vocabulary or 0):
+            say(f"  {side}.tokeniser.vocabulary: {wanted.vocabulary:,} wanted; the texts give {learnt.size:,} pieces.")
 
 
 def _recordings(settings: config.Settings, gathered: Gathered) -> str:

@@ -21,7 +21,7 @@ from seqsmith.featurise_series import Encoded, Examples, Numbers, SeriesFeaturis
 from seqsmith.forecaster import Baselines
 from seqsmith.series.calendar import fitting_cycles
 from seqsmith.series.scaling import differ
-from seqsmith.series.split import Part, Split, split
+from seqsmith.series.split import Part, Split, short_tests, split
 from seqsmith.series.table import Table, read_table
 from seqsmith.series.windows import Windows, windows
 from seqsmith.train.recipe import lines as recipe_lines
@@ -61,6 +61,9 @@ def prepare_series(table: Mapping[str, Any], *, resume: bool, say: Say) -> Prepa
     measured, dev_table = _read(draft, series, say)
     _check_names(measured)
     splits = splits_of(measured, series, with_dev=dev_table is None)
+    shortened = short_tests(splits, series.split_rows)
+    if shortened is not None:
+        say(shortened)
     settings = draft if resume else _resolved(table, measured, dev_table, splits, say)
     settings = _with_group(settings, measured)
     series = settings.series
@@ -129,7 +132,7 @@ def _read(settings: config.Settings, series: config.Series, say: Say) -> tuple[T
             raise UserError(f"data.{name}: series are read from one table; put them into one with a column of groups.")
     tables: list[Table] = []
     for corpus in (*train, *dev):
-        table = read_table(corpus.path, series, known=tables[0].clock if tables else None)
+        table = read_table(corpus.path, series, settings.data, known=tables[0].clock if tables else None)
         say(
             f"{shown(corpus.path)}: {table.rows:,} rows, {len(table.groups):,} series of {len(table.columns)} columns, "
             f"{_steps(table)}."
@@ -137,6 +140,11 @@ def _read(settings: config.Settings, series: config.Series, say: Say) -> tuple[T
         for sentence in table.findings.sentences(series):
             say(sentence)
         tables.append(table)
+    if len(tables) > 1 and (seen := _rows_in_both(*tables)):
+        say(
+            f"  warning: {seen:,} of the {tables[1].rows:,} dev rows are training rows too: dev scores will say little "
+            "about what is new."
+        )
     if len(tables) > 1 and (tables[0].columns, tables[0].covariates) != (tables[1].columns, tables[1].covariates):
         raise UserError(f"{tables[1].path}: its columns differ from those of {tables[0].path}. Give both the same.")
     if len(tables) > 1 and _steps(tables[0]) != _steps(tables[1]):
@@ -145,6 +153,21 @@ def _read(settings: config.Settings, series: config.Series, say: Say) -> tuple[T
             "the same."
         )
     return tables[0], tables[1] if len(tables) > 1 else None
+
+
+def _rows_in_both(train: Table, dev: Table) -> int:
+    """How many rows of dev have the time and the numbers that a row of the same series in train has."""
+    if train.columns != dev.columns:
+        return 0
+    known = {group.name: group for group in train.groups}
+    rows = 0
+    for group in dev.groups:
+        other = known.get(group.name)
+        if other is not None:
+            _, ours, theirs = np.intersect1d(group.time_L, other.time_L, return_indices=True)
+            same = (group.value_LC[ours] == other.value_LC[theirs]) | np.isnan(group.value_LC[ours])
+            rows += int(same.all(1).sum())
+    return rows
 
 
 def _steps(table: Table) -> str:

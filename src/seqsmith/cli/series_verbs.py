@@ -29,7 +29,7 @@ from seqsmith.featurise_series import Encoded, SeriesFeaturiser
 from seqsmith.forecaster import LEVELS, Forecaster, as_rows
 from seqsmith.series.repair import called
 from seqsmith.series.scaling import Scaling
-from seqsmith.series.split import Part
+from seqsmith.series.split import Part, short_tests
 from seqsmith.series.table import Table
 from seqsmith.series.windows import Windows, whole_batches
 
@@ -131,7 +131,11 @@ def evaluate_series(
     forecaster, table = _opened(folders, data, series)
     checked = _series(forecaster)
     encoded = forecaster.featuriser.encode(table.groups)
-    windows = part_windows(forecaster.featuriser, splits_of(table, checked), part)
+    splits = splits_of(table, checked)
+    shortened = short_tests(splits, checked.split_rows) if part == "test" else None
+    if shortened is not None:
+        note(shortened)
+    windows = part_windows(forecaster.featuriser, splits, part)
     _check_windows(forecaster.featuriser, table, encoded, windows, part)
     rows = score_rows(forecaster, encoded, windows)
     print(f"{len(windows):,} windows of {printable(table.path, longest=1000)} ({part})")
@@ -191,7 +195,7 @@ def _check_windows(f: SeriesFeaturiser, table: Table, encoded: Encoded, windows:
     if not len(windows):
         raise UserError(
             f"{table.path}: no window of {shortest:,} steps of context and {f.horizon:,} of horizon fits into the part "
-            f"`{part}`."
+            f"`{part}`. How large it is, series.split_rows or series.dev_share and series.test_share say."
         )
     if not encoded.usable(windows).any():
         raise UserError(f"{table.path}: no window of the part `{part}` has numbers to look at and numbers to forecast.")

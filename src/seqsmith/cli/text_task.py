@@ -27,7 +27,7 @@ from seqsmith.cli.prepare import (
     encode_pairs,
     grow_codecs,
     learn_codecs,
-    naming_lines,
+    places,
     read_pairs,
     resolve,
     tell_impossible,
@@ -45,6 +45,7 @@ from seqsmith.model.seq2seq import Seq2Seq
 from seqsmith.model_folder import ModelFolder
 from seqsmith.objective.teacher import teacher_forced
 from seqsmith.objective.token import Loss
+from seqsmith.speech.names import telling_where
 from seqsmith.train.checkpoint import updates_in
 from seqsmith.train.loop import Trainer, Validation
 
@@ -111,7 +112,7 @@ def open_text_task(table: Mapping[str, Any], run: Path, device: torch.device, *,
     if draft.search.language_model is not None:  # not only when the first validation wants it
         _check_language_model(draft.search.language_model)
     pairs = read_pairs(draft, say=say)
-    with naming_lines(pairs) if draft.source.kind == "speech" else nullcontext():
+    with telling_where(places(pairs)) if draft.source.kind == "speech" else nullcontext():
         settings = draft if resume else resolve(table, pairs, say)
         featuriser = _featuriser(settings, pairs, run, older, resume=resume)
         if settings.model.share_embeddings == "all" and not resume:

@@ -309,8 +309,9 @@ def _restore(trainer: Trainer, say: Say) -> None:
         return
     if checkpoint.data_digest != trainer.data_digest:
         raise UserError(
-            f"{trainer.folder.parent}: the data has changed since this run began, so it cannot go on as if it had not. "
-            "Put the data back, or start a new run with --set train.start_from=... in another --out."
+            f"{trainer.folder.parent}: the data, or how it is read ([data] in config.toml), has changed since this run "
+            "began, so it cannot go on as if it had not. Put it back, or start a new run with --set "
+            "train.start_from=... in another --out."
         )
     trainer.restore(checkpoint)
     say(f"Going on after update {trainer.progress.update:,}.")

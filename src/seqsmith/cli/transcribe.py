@@ -75,7 +75,7 @@ def transcribe(
 
 
 def _names(given: str, settings: config.Settings, data: dict[str, Any]) -> Iterator[str]:
-    """A recording names itself, a manifest those in it, standard input one a line."""
+    """A recording names itself, a manifest or a list those in it, standard input one a line."""
     if given == "-":
         for lines in read_lines(given, config.Data(), Counts()):
             names = list(map(str.strip, lines.texts))
@@ -86,9 +86,10 @@ def _names(given: str, settings: config.Settings, data: dict[str, Any]) -> Itera
     if suffix(given if Path(given).exists() else given.split("#t=")[0]) in RECORDINGS:
         yield given
         return
-    if suffix(given) not in TABLES:
+    if suffix(given) not in (*TABLES, ".txt"):
         raise UserError(
-            f"{given}: expected a recording ({', '.join(RECORDINGS)}) or a manifest of recordings (.tsv, .csv, .jsonl)."
+            f"{given}: expected a recording ({', '.join(RECORDINGS)}), a manifest of them (.tsv, .csv, .jsonl) or "
+            "a list (.txt)."
         )
     table = settings.data.model_dump(exclude={"train", "dev", "header", "audio_folder"}, exclude_none=True) | data
     reading = config.build({"data": table}, where="predict").data

@@ -113,6 +113,8 @@ def open_vector_task(table: Mapping[str, Any], device: torch.device, *, resume: 
     draft = config.draft(table, where="settings")
     refuse_meaningless_for_vectors(draft)
     train, dev = _read(draft)
+    for sentence in (*train.remarks(), *(() if dev.path == train.path else dev.remarks())):
+        say(sentence)
     steps = sum(map(len, train.target))
     say(
         f"{train.path}: {len(train.source):,} pairs to train on, {len(dev.source):,} dev pairs, {steps:,} target steps."
@@ -149,10 +151,12 @@ def _read(settings: config.Settings) -> tuple[Vectors, Vectors]:
 
 
 def _cut(vectors: Vectors, rows: list[int]) -> Vectors:
-    names, source, target = (
-        tuple(side[row] for row in rows) for side in (vectors.names, vectors.source, vectors.target)
+    return replace(
+        vectors,
+        names=tuple(vectors.names[row] for row in rows),
+        source=tuple(vectors.source[row] for row in rows),
+        target=tuple(vectors.target[row] for row in rows),
     )
-    return Vectors(vectors.path, names, source, target)  # type: ignore[arg-type]
 
 
 def score_vectors(mapper: Mapper, vectors: Vectors) -> Rows:

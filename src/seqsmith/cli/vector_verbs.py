@@ -29,6 +29,8 @@ def predict_vectors(folder: Path, path: str, *, output: Path | None, threads: in
     runtime.use_threads(threads)
     mapper = Mapper.open(folder)
     given = read_vectors(path, needs_target=False)
+    for sentence in given.remarks():
+        note(sentence)
     answers = mapper.predict(given.source)
     part = output.with_name(f"{output.name}.part.npz")
     try:
@@ -67,6 +69,8 @@ def score_pairs(folder: Path, path: str) -> None:
 def _opened(folder: Path, path: str) -> tuple[Mapper, Vectors]:
     """The model, and pairs as wide as its own."""
     mapper, given = Mapper.open(folder), read_vectors(path)
+    for sentence in given.remarks():
+        note(sentence)
     found, expected = given.target[0].shape[1], mapper.featuriser.widths[1]
     if found != expected:
         raise UserError(f"{path}: its targets have {found} numbers a step; the model says {expected}.")

@@ -1,6 +1,6 @@
 """Settings: the tables, and how they are read and written."""
 
-from seqsmith.config.reading import CHOICES, build, draft, dump, merge, override, read, read_table, told_of
+from seqsmith.config.reading import CHOICES, build, draft, dump, kinds_with, merge, override, read, read_table, told_of
 from seqsmith.config.series import (
     AbsoluteError,
     Gaussian,
@@ -85,6 +85,7 @@ __all__ = [
     "build",
     "draft",
     "dump",
+    "kinds_with",
     "merge",
     "override",
     "read",

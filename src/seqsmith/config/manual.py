@@ -109,6 +109,7 @@ def _expected(schema: Mapping[str, Any]) -> str:
         return ", ".join(f'"{each}"' if isinstance(each, str) else str(each) for each in schema["enum"])
     if schema["type"] == "array":
         items = schema.get("prefixItems", [schema.get("items")])
-        return f"list of {_expected(items[0])}"
+        each = [_expected(item) for item in items]
+        return f"list of {each[0]}" if len(set(each)) == 1 else f"list of {', '.join(each)}"
     bounds = " and ".join(f"{sign} {schema[name]:g}" for name, sign in _BOUNDS.items() if name in schema)
     return f"{_NAMES[schema['type']]} {bounds}".strip()

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from seqsmith.config.tables import Settings
+from seqsmith.config.tables import Corpus, Settings
 from seqsmith.errors import UserError, nearest
 
 CHOICES = (
@@ -101,14 +101,15 @@ def draft(table: Mapping[str, Any], *, where: str) -> Settings:
         part = table.get(section)
         choice = part.get(name) if isinstance(part, Mapping) else None
         if isinstance(choice, Mapping) and "kind" not in choice:
-            choices = tables(_annotation(section, name))
-            fits = [one for one in choices if choice.keys() <= one.model_fields.keys()]
-            table = merge(table, {section: {name: {"kind": kinds((fits or choices)[0])[0]}}})
+            fits = kinds_with(section, name, choice) or kinds_with(section, name, ())
+            table = merge(table, {section: {name: {"kind": fits[0]}}})
     return build(table, where=where)
 
 
-def _annotation(section: str, name: str) -> Any:
-    return tables(Settings.model_fields[section].annotation)[0].model_fields[name].annotation
+def kinds_with(section: str, name: str, settings: Iterable[str]) -> tuple[str, ...]:
+    """The kinds of one of the CHOICES that have all these settings."""
+    choices = tables(Settings.model_fields[section].annotation)[0].model_fields[name].annotation
+    return tuple(kinds(one)[0] for one in tables(choices) if set(settings) <= one.model_fields.keys())
 
 
 def dump(settings: Settings) -> str:
@@ -155,10 +156,12 @@ def _explain(error: ValidationError, where: str) -> str:
     first = errors[0]
     location = [str(part) for part in first["loc"]]
     model, keys = _descend(location)
-    key = ".".join(keys)
+    key = ".".join(name for name in keys if not name.isdigit())
+    elsewhere = _elsewhere(key)
+    key += "".join(f", number {int(name) + 1}" for name in keys if name.isdigit())
     match first["type"]:
         case "extra_forbidden":
-            return f"{where}: unknown setting `{key}`.{_elsewhere(key) or nearest(keys[-1], model.model_fields)}"
+            return f"{where}: unknown setting `{key}`.{elsewhere or nearest(keys[-1], model.model_fields)}"
         case "value_error":
             told = first["msg"].removeprefix("Value error, ")
             return f"{where}: {key}: {told}." if key else f"{where}: {told}."
@@ -171,6 +174,8 @@ def _explain(error: ValidationError, where: str) -> str:
             return f"{where}: {key}.kind: found {tag!r}, expected one of {expected}.{hint}"
         case "union_tag_not_found":
             return f"{where}: {key}: a table here needs its `kind`."
+        case "tuple_type" if model is Corpus and isinstance(first["input"], Mapping):
+            return f"{where}: {key}: found one table, expected a list: write [[{key}]], with two brackets, for each."
     of_this_key = [each for each in errors if _descend([str(part) for part in each["loc"]])[1] == keys]
     expected = " or ".join(dict.fromkeys(_expected(each) for each in of_this_key))
     return f"{where}: {key}: found {first['input']!r}, expected {expected}."
@@ -205,6 +210,8 @@ def _expected(error: Any) -> str:
             return "true or false"
         case "tuple_type":
             return "a list"
+        case "too_long":
+            return f"{limits['max_length']} of them at most"
         case "missing":
             return "a value for it"
         case "greater_than":

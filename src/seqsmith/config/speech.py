@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
-from seqsmith.config.table import Count, Fraction, Table, kind_from_string
+from seqsmith.config.table import Count, Fraction, Table, check_heads, kind_from_string
 
 
 class Augment(Table):
@@ -65,8 +65,7 @@ class Conformer(Table):
 
     @model_validator(mode="after")
     def _fits(self) -> Conformer:
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} is not divisible by heads {self.heads}: change one of them")
+        check_heads(self.width, self.heads)
         if self.position == "rotary" and self.width // self.heads % 2:
             raise ValueError(f"rotary positions need an even width per head, found {self.width}/{self.heads}")
         if self.kernel % 2 == 0:

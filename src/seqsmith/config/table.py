@@ -21,3 +21,9 @@ class Table(BaseModel):
 def kind_from_string(value: object) -> object:
     """A bare string stands for a table with that kind alone."""
     return {"kind": value} if isinstance(value, str) else value
+
+
+def check_heads(width: int, heads: int) -> None:
+    """Raise ValueError where heads would not be of equal width."""
+    if width % heads:
+        raise ValueError(f"width {width} is not divisible by heads {heads}: change one of them")

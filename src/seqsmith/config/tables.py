@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from seqsmith.config.series import Series, SeriesSource
 from seqsmith.config.speech import Conformer, SourceKind, SpeechSource
-from seqsmith.config.table import Count, Fraction, Positive, Rate, Table, kind_from_string
+from seqsmith.config.table import Count, Fraction, Positive, Rate, Table, check_heads, kind_from_string
 
 # ------------------------------------------------------------------------------------------------ data
 
@@ -141,7 +141,7 @@ class RecurrentDecoder(Table):
     @model_validator(mode="after")
     def _heads(self) -> RecurrentDecoder:
         if self.attention == "multihead":
-            _divides(self.width, self.heads)
+            check_heads(self.width, self.heads)
         if self.attention == "none" and self.input_feeding:
             raise ValueError("input feeding feeds what attention found: give an attention or leave input_feeding out")
         return self
@@ -166,7 +166,7 @@ class Transformer(Table):
 
     @model_validator(mode="after")
     def _heads(self) -> Transformer:
-        _divides(self.width, self.heads)
+        check_heads(self.width, self.heads)
         if self.key_value_heads is not None and self.heads % self.key_value_heads:
             raise ValueError(
                 f"heads {self.heads} is not divisible by key_value_heads {self.key_value_heads}: change one"
@@ -177,11 +177,6 @@ class Transformer(Table):
                 "change width or heads, or take another position"
             )
         return self
-
-
-def _divides(width: int, heads: int) -> None:
-    if width % heads:
-        raise ValueError(f"width {width} is not divisible by heads {heads}: change one of them")
 
 
 Encoder = Annotated[

@@ -43,10 +43,7 @@ def placed(rows: Rows, roles: Sequence[Role], beside: Path) -> Rows:
     for role in roles:
         if role.folder is not None and role.name in fields:
             folder = Path(role.folder) if role.folder else beside
-            fields[role.name] = [
-                ",".join(os.path.abspath(folder / name.strip()) for name in text.split(","))
-                for text in fields[role.name]
-            ]
+            fields[role.name] = [_absolute(text, folder) for text in fields[role.name]]
     parts = [fields.pop(name, None) for name in ("start", "end")]
     if any(parts):
         for name, part in zip(("start", "end"), parts, strict=True):
@@ -54,6 +51,15 @@ def placed(rows: Rows, roles: Sequence[Role], beside: Path) -> Rows:
         starts, ends = (part or [""] * len(rows.line) for part in parts)
         fields["source"] = [_part(*row) for row in zip(fields["source"], starts, ends, strict=True)]
     return replace(rows, fields=fields)
+
+
+def _absolute(text: str, folder: Path) -> str:
+    """The same with absolute paths. A comma or `#t=` may belong to the name of a file that is there."""
+    files, mark, part = text.partition("#t=")
+    if ("," in text or mark) and (folder / text.strip()).exists():
+        files, mark, part = text, "", ""
+    names = [files] if (folder / files.strip()).exists() else files.split(",")
+    return ",".join(os.path.abspath(folder / name.strip()) for name in names) + mark + part
 
 
 def _check_seconds(name: str, texts: Sequence[str], rows: Rows) -> None:
@@ -88,6 +94,8 @@ def choose(
                 )
         chosen[role.name] = column
     needed = max(chosen.values(), default=-1) + 1
+    if needed > width == len(chosen) and "target" not in chosen and names is None:
+        return {name: column for column, name in enumerate(chosen)}  # what is left of the columns without targets
     if needed > width:
         raise UserError(f"{where}: expected at least {needed} columns ({kind}), found {width}.{hint}")
     return chosen

@@ -31,7 +31,8 @@ RECORDINGS = (*SOUNDS, *MATRICES)
 MISSING = frozenset(("", "nan", "na", "n/a", "null", "none", "-", "?"))
 """Cells, in lower case, where a number is missing."""
 _ROWS = 20  # that are looked at
-_NOT_NUMBERS = 2  # columns of a table of series: a time and a group
+_NOT_NUMBERS = 2  # columns of a table of series, a time and a group; more make one where numbers are more still
+_PART = re.compile(r"#t=[\d.,]*$")  # of a recording, in seconds
 _WRITTEN = re.compile(r"\s*[-+]?(\d+|\d{1,3}([.,' ]\d{3})+)([.,]\d+)?\s*%?\s*")  # numbers as people write them
 _PART_OF_YEAR = re.compile(r"\s*\d{4}\s*-?[QW]\d{1,2}\s*", re.IGNORECASE)
 _TIME = re.compile(r"\s*(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?!\d)|\d{4}[-/]\d{1,2}\s*$)")
@@ -48,7 +49,12 @@ class Guess:
 def guess_kind(corpus: config.Corpus, settings: config.Data) -> Guess:
     """Look into one corpus. A file that cannot be read is text: its reader says what is wrong with it."""
     path = corpus.path
-    if corpus.target is not None or path == "-" or not Path(path).is_file():
+    if path == "-" or not Path(path).is_file():
+        return Guess("text")
+    if corpus.target is not None:
+        named = _lines(path, settings)
+        if named and all(map(_is_recording, named)):
+            return Guess("speech", f"{shown(path)} names recordings such as {printable(named[0], longest=80)}")
         return Guess("text")
     if suffix(path) == ".npz":
         return Guess("series", f"{path} holds arrays")
@@ -64,13 +70,13 @@ def guess_kind(corpus: config.Corpus, settings: config.Data) -> Guess:
     if _is_series(rows):
         return Guess("series", f"{shown(path)} is a table of numbers under names or beside times")
     odd = _almost_series(rows)
-    if odd is None:
-        return Guess("text")
-    return Guess(
-        "text",
-        f"{shown(path)} would be a series but for cells such as '{printable(odd)}': for one, write "
-        "numbers as 1234.5 and times as 2016-07-01",
-    )
+    if odd is not None:
+        said = f"would be a series but for cells such as '{printable(odd)}': for one, write numbers as 1234.5 and "
+        return Guess("text", f"{shown(path)} {said}times as 2016-07-01")
+    if _has_series(rows):
+        said = "has names, times and numbers, but several columns of words: if these are series, say with series.group "
+        return Guess("text", f"{shown(path)} {said}what tells them apart")
+    return Guess("text")
 
 
 def _is_series(rows: Sequence[Sequence[str]]) -> bool:
@@ -84,8 +90,17 @@ def _is_series(rows: Sequence[Sequence[str]]) -> bool:
     others = [column for column in zip(*rows[has_header:], strict=True) if not all(map(_is_number, column))]
     numbers = len(rows[0]) - len(others)
     has_time = any(all(map(_TIME.match, column)) for column in others)
-    fits = numbers > 0 and len(others) <= _NOT_NUMBERS
+    few = len(others) <= _NOT_NUMBERS or (has_header and numbers > len(others))
+    fits = numbers > 0 and few
     return fits and (has_time or len(rows[0]) == 1 or (has_header and numbers > len(others)))
+
+
+def _has_series(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether columns under names are times and numbers, whatever the others are."""
+    if len(set(map(len, rows))) != 1 or {"source", "target"} <= set(rows[0]) or not _names_columns(rows[0]):
+        return False
+    columns = list(zip(*rows[1:], strict=True))
+    return any(all(map(_TIME.match, column)) for column in columns) and any(all(map(_is_number, c)) for c in columns)
 
 
 def _almost_series(rows: Sequence[Sequence[str]]) -> str | None:
@@ -111,10 +126,15 @@ def _first_rows(path: str, settings: config.Data) -> Sequence[Sequence[str]]:
             parts = read_parquet_cells(path)
             return [row for _, rows in islice(parts, 2) for row in rows[: _ROWS + 1]]
         case ".jsonl" | ".ndjson":
-            texts = next(iter(read_lines(path, settings, Counts()))).texts[:_ROWS]
-            objects = [_object(text) for text in texts if text.strip()]
+            objects = [_object(text) for text in _lines(path, settings)]
             return [list(objects[0]), *([str(value) for value in one.values()] for one in objects)] if objects else []
     return []
+
+
+def _lines(path: str, settings: config.Data) -> list[str]:
+    """A few lines that are not blank."""
+    texts = next((lines.texts for lines in read_lines(path, settings, Counts())), [])
+    return [text for text in texts[:_ROWS] if text.strip()]
 
 
 def _object(line: str) -> dict[str, Any]:
@@ -127,7 +147,8 @@ def _object(line: str) -> dict[str, Any]:
 
 
 def _is_recording(cell: str) -> bool:
-    return cell.split(",")[0].strip().lower().endswith(RECORDINGS)
+    """Whether a cell names a recording, several with commas between them, or a part of one."""
+    return _PART.sub("", cell.strip()).strip().lower().endswith(RECORDINGS)
 
 
 def _names_columns(row: Sequence[str]) -> bool:

@@ -19,7 +19,7 @@ from seqsmith import config
 from seqsmith.engine.expressible import LONGEST
 from seqsmith.engine.protocol import Source
 from seqsmith.search.answer import Answer, divisors, longest_answers
-from seqsmith.text.vocabulary import END
+from seqsmith.special import END
 
 SHORTLIST = "vmap.txt"
 """The file in which CTranslate2 looks for a shortlist."""

@@ -18,7 +18,7 @@ from seqsmith.engine.ctranslate2 import SHORTLIST
 from seqsmith.engine.expressible import LONGEST
 from seqsmith.engine.weights import Linear, Weights
 from seqsmith.search.shortlist import Shortlist
-from seqsmith.text.vocabulary import BEGIN, END, PAD, UNKNOWN
+from seqsmith.special import BEGIN, END, PAD, UNKNOWN
 
 NEVER = -1e4
 """Added to the logits of ids that no answer may hold: finite, and far below what a model says."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from seqsmith import config
-from seqsmith.batch import BEGIN, END, UNKNOWN, Source, State, Step
+from seqsmith.batch import Source, State, Step
 from seqsmith.model.memory import Memory
 from seqsmith.model.seq2seq import Seq2Seq
 from seqsmith.search.answer import Answer
@@ -18,6 +18,7 @@ from seqsmith.search.ensemble import ensemble, joined
 from seqsmith.search.joint import ctc_state, paired, with_ctc
 from seqsmith.search.language import LanguageModel, Said
 from seqsmith.search.rules import forbid
+from seqsmith.special import BEGIN, END, UNKNOWN
 
 
 def ctc_weight(models: Sequence[Seq2Seq], settings: config.Search) -> float:

@@ -18,7 +18,7 @@ from seqsmith.featurise import Featuriser, ids_in
 from seqsmith.model_folder import ModelFolder
 from seqsmith.search.language import LanguageModel
 from seqsmith.search.ngram import NGrams
-from seqsmith.text.vocabulary import END
+from seqsmith.special import END
 
 _LEAST_KNOWN = 0.9  # of the target symbols
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from seqsmith.batch import UNKNOWN, State, exact, tokens
+from seqsmith.batch import State, exact, tokens
 from seqsmith.model.seq2seq import Seq2Seq
+from seqsmith.special import UNKNOWN
 
 
 @dataclass(frozen=True)

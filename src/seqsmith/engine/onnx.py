@@ -21,7 +21,7 @@ from seqsmith.engine.protocol import Source
 from seqsmith.search.answer import Answer, longest_answers
 from seqsmith.search.arrays import Arrays, ArrayState, ArrayStep, Best, array_search
 from seqsmith.search.shortlist import Shortlist
-from seqsmith.text.vocabulary import PAD
+from seqsmith.special import PAD
 
 OUTLET = "outlet.safetensors"
 """The outlet's weights, of which those of a shortlist are picked."""

@@ -10,7 +10,6 @@ ones of Transformer-XL.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -20,7 +19,7 @@ from seqsmith.model.attention import padding_bias
 from seqsmith.model.linear import Linear, into_rows, out_of_rows
 from seqsmith.model.memory import Memory
 from seqsmith.model.subsample import silenced
-from seqsmith.model.transformer import Part, Positions, feed_forward, self_attention
+from seqsmith.model.transformer import Part, Positions, feed_forward, self_attention, with_mean
 
 
 class Convolution(nn.Module):
@@ -62,7 +61,7 @@ class ConformerLayer(nn.Module):
 
 
 class ConformerEncoder(nn.Module):
-    """x_BSD -> Memory. The context vector is the mean over the real steps."""
+    """x_BSD -> Memory."""
 
     def __init__(self, settings: Settings):
         super().__init__()
@@ -78,9 +77,7 @@ class ConformerEncoder(nn.Module):
         x_BSD = self.positions(x_BSD, first=0)
         for layer in self.layers:
             x_BSD = layer(x_BSD, valid_BS, bias)
-        real_BS1 = valid_BS[..., None]
-        context_BZ = torch.where(real_BS1, x_BSD, 0.0).sum(1) / real_BS1.sum(1)
-        return Memory(x_BSD, valid_BS, context_BZ)
+        return with_mean(x_BSD, valid_BS)
 
 
 def _shape(settings: Settings) -> Shape:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqsmith.batch import UNKNOWN, Frames, Source, Tokens
+from seqsmith.batch import Frames, Source, Tokens
 from seqsmith.model.linear import Linear
 from seqsmith.model.subsample import Subsample
+from seqsmith.special import UNKNOWN
 
 
 class TokenInlet(nn.Module):

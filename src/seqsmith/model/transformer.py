@@ -101,7 +101,7 @@ class EncoderLayer(nn.Module):
 
 
 class TransformerEncoder(nn.Module):
-    """x_BSD -> Memory. The context vector is the mean over the real steps."""
+    """x_BSD -> Memory."""
 
     def __init__(self, settings: Settings):
         super().__init__()
@@ -119,9 +119,14 @@ class TransformerEncoder(nn.Module):
         for layer in self.layers:
             x_PD = layer(x_PD, shape, bias)
         x_BSD = out_of_rows(self.norm(x_PD), shape)
-        real_BS1 = valid_BS[..., None]
-        context_BZ = torch.where(real_BS1, x_BSD, 0.0).sum(1) / real_BS1.sum(1)
-        return Memory(x_BSD, valid_BS, context_BZ)
+        return with_mean(x_BSD, valid_BS)
+
+
+def with_mean(x_BSD: Tensor, valid_BS: Tensor) -> Memory:
+    """Memory whose context vector is the mean over the real steps."""
+    real_BS1 = valid_BS[..., None]
+    context_BZ = torch.where(real_BS1, x_BSD, 0.0).sum(1) / real_BS1.sum(1)
+    return Memory(x_BSD, valid_BS, context_BZ)
 
 
 class DecoderLayer(nn.Module):

@@ -20,9 +20,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqsmith import config
-from seqsmith.batch import PAD, Aligned, Tokens, exact
+from seqsmith.batch import Aligned, Tokens, exact
 from seqsmith.data.ragged import Ragged
 from seqsmith.objective.token import Loss
+from seqsmith.special import PAD
 
 
 def alignment_loss(aligned: Aligned, target: Tokens) -> Tensor:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqsmith.search.answer import Answer, NotFinite, divisors
-from seqsmith.text.vocabulary import BEGIN, END, PAD, UNKNOWN
+from seqsmith.special import BEGIN, END, PAD, UNKNOWN
 
 NEVER = (PAD, UNKNOWN, BEGIN)
 SPARE = len(NEVER) + 1

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seqsmith.batch import END, PAD
 from seqsmith.search.answer import Answer
 from seqsmith.search.language import Said
+from seqsmith.special import END, PAD
 
 BLANK = PAD
 LEAST = -1e4  # of a symbol's log-probability, so that only a prefix that does not exist has none

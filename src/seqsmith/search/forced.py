@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from seqsmith.text.vocabulary import PAD
+from seqsmith.special import PAD
 
 
 @dataclass(frozen=True)

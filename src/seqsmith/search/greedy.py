@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from seqsmith.batch import BEGIN, END, State, Step, exact
+from seqsmith.batch import State, Step, exact
 from seqsmith.search.answer import Answer, NotFinite
 from seqsmith.search.rules import answer_only
 from seqsmith.search.step import parted, select
 from seqsmith.search.trellis import Ranking, Trellis, divisor_table
+from seqsmith.special import BEGIN, END
 
 
 @dataclass(frozen=True)

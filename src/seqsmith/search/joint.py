@@ -15,8 +15,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from seqsmith.batch import BEGIN, END, PAD, UNKNOWN, State, Step, exact
+from seqsmith.batch import State, Step, exact
 from seqsmith.search.ctc import BLANK, LEAST
+from seqsmith.special import BEGIN, END, PAD, UNKNOWN
 
 _NEVER = -1e10  # as good as no probability; finite, so that it can be summed and taken away again
 

@@ -15,7 +15,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from seqsmith.batch import BEGIN, State, exact, tree_map
+from seqsmith.batch import State, exact, tree_map
+from seqsmith.special import BEGIN
 
 _LEAST = -1e4  # of a log-probability, so that a weight of 0 makes nothing of it
 

@@ -17,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqsmith.batch import BEGIN, UNKNOWN, State
+from seqsmith.batch import State
+from seqsmith.special import BEGIN, UNKNOWN
 
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio, odd: spreads neighbours far apart
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from torch import Tensor
 
-from seqsmith.batch import BEGIN, END, PAD, UNKNOWN
+from seqsmith.special import BEGIN, END, PAD, UNKNOWN
 
 
 def forbid(logit_NV: Tensor, ids: Iterable[int]) -> Tensor:

@@ -22,7 +22,7 @@ from safetensors.numpy import load_file, save_file
 
 from seqsmith.data.lexicon import Lexicon, learn_lexicon
 from seqsmith.data.ragged import Ragged
-from seqsmith.text.vocabulary import END
+from seqsmith.special import END
 
 SMALLEST = 2_000
 """Target ids. Where there are fewer, all logits cost little."""

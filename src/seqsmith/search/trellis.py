@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from seqsmith.batch import END, PAD
 from seqsmith.search.answer import Answer, NotFinite, divisors
+from seqsmith.special import END, PAD
 
 
 def divisor_table(longest_B: Tensor, *, length_penalty: float, gnmt_penalty: bool) -> Tensor:

@@ -38,15 +38,21 @@ class Layout:
     targets: int
     covariates: tuple[str, ...]
 
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """The columns that are none of these."""
+        used = {self.time, self.group, *self.values, *self.covariates}
+        return tuple(name for name in self.names if name and name not in used)
+
 
 def read_cells(
-    path: str, settings: config.Series, *, may_lack_group: bool = False
+    path: str, settings: config.Series, reading: config.Data, counts: Counts, *, may_lack_group: bool = False
 ) -> tuple[Layout, Iterator[tuple[list[int], dict[str, list[str]]]]]:
     """The layout, and the rows that are not blank in blocks of columns. Raises UserError where rows differ in width.
 
     A table that may lack the column of groups is one series without it.
     """
-    blocks = _records(path)
+    blocks = _records(path, reading, counts)
     first = next((block for block in blocks if block[0]), None)
     if first is None:
         raise UserError(f"{shown(path)}: there is no row in it; expected a table of numbers.")
@@ -54,11 +60,11 @@ def read_cells(
     return layout, _columns(_all(first, blocks), layout, header)
 
 
-def _records(path: str) -> Iterator[Block]:
+def _records(path: str, reading: config.Data, counts: Counts) -> Iterator[Block]:
     if suffix(path) == ".parquet":
         blocks = read_parquet_cells(path)
     else:
-        blocks = read_records(path, config.Data(), Counts(), comma=suffix(path) != ".tsv")
+        blocks = read_records(path, reading, counts, comma=suffix(path) != ".tsv")
     for lines, rows in blocks:
         kept = [index for index, row in enumerate(rows) if any(cell.strip() for cell in row)]
         yield [lines[index] for index in kept], [rows[index] for index in kept]
@@ -187,8 +193,7 @@ def _group(words: Mapping[str, Cells], where: str) -> str | None:
     if len(words) > 1:
         listed = ", ".join(printable(name) for name in words)
         raise UserError(
-            f"{where}: several columns hold words ({listed}). Say with series.group which one tells the series apart, "
-            "and take the others out of the table."
+            f"{where}: several columns hold words ({listed}). Say with series.group which one tells the series apart."
         )
     return next(iter(words), None)
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqsmith import config
-from seqsmith.data.counts import Tally, told
+from seqsmith.data.counts import Counts, Tally, told
 from seqsmith.data.printable import printable
 from seqsmith.errors import UserError
 from seqsmith.series.clock import DAY, MINUTE, Clock, Times, find_clock, places
@@ -40,6 +40,8 @@ class Findings:
     offsets: Tally = field(default_factory=Tally)
     local_days: Tally = field(default_factory=Tally)
     constant: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)  # columns
+    lines: Counts = field(default_factory=Counts)  # what was odd in the text of the file
 
     def sentences(self, settings: config.Series) -> Iterator[str]:
         """One sentence for each thing that was met."""
@@ -60,7 +62,11 @@ class Findings:
             (self.offsets, "Time stamps of several offsets, all taken to UTC, beginning with another one"),
             (self.local_days, "Time stamps of several offsets at one hour of the day, taken as the dates they name"),
         )
+        yield from self.lines.sentences()
         yield from told(tallies)
+        if self.unused:
+            count, first = len(self.unused), printable(self.unused[0])
+            yield f"Columns that are neither time, group nor numbers, left out: {count:,}, the first is {first}."
         if self.constant:
             yield f"Columns that never change in a series: {len(self.constant):,}, the first is {self.constant[0]}."
 

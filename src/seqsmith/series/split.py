@@ -42,3 +42,14 @@ def split(length: int, *, rows: Sequence[int] | None, dev_share: float, test_sha
         return Split(train, train + dev, min(length, train + dev + test), length)
     test_rows, dev_rows = round(length * test_share), round(length * dev_share)
     return Split(length - test_rows - dev_rows, length - test_rows, length, length)
+
+
+def short_tests(splits: Sequence[Split], rows: Sequence[int] | None) -> str | None:
+    """What to say where series end before the rows that are asked for test; None where none does."""
+    short = [one.test - one.dev for one in splits if rows is not None and one.test - one.dev < rows[2]]
+    if rows is None or not short:
+        return None
+    return (
+        f"series.split_rows asks for {rows[2]:,} rows for test; {len(short):,} of {len(splits):,} series end before, "
+        f"the first after {short[0]:,}."
+    )

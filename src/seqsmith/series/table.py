@@ -67,14 +67,22 @@ class _Rows:
     number: list[list[float]] = field(default_factory=list)
 
 
-def read_table(path: str, settings: config.Series, *, as_history: bool = False, known: Clock | None = None) -> Table:
+def read_table(
+    path: str,
+    settings: config.Series,
+    reading: config.Data | None = None,
+    *,
+    as_history: bool = False,
+    known: Clock | None = None,
+) -> Table:
     """Read and mend a table. Raises UserError with file and line where the settings do not say what else to do.
 
     A history to go on from may lack the column of groups, and is one series without it; it may end with rows of
     covariates alone. `known` is the clock that it should have, which few rows do not show for sure.
     """
-    layout, blocks = read_cells(path, settings, may_lack_group=as_history)
     findings = Findings()
+    layout, blocks = read_cells(path, settings, reading or config.Data(), findings.lines, may_lack_group=as_history)
+    findings.unused += layout.unused
     reader = _Reader(layout, settings, findings)
     for lines, cells in blocks:
         reader.take(layout.where, lines, cells)

@@ -8,7 +8,7 @@ unpickled, and nothing is expanded that is absurdly large.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,13 @@ class Vectors:
     names: tuple[str, ...]
     source: tuple[Matrix, ...]
     target: tuple[Matrix, ...]
+    unused: tuple[str, ...] = ()  # other arrays of the file
+
+    def remarks(self) -> Iterator[str]:
+        """What is to be said of the arrays that are left out."""
+        if self.unused:
+            count, first = len(self.unused), printable(self.unused[0])
+            yield f"{self.path}: arrays that are neither sources nor targets, left out: {count:,}, as {first}."
 
 
 def read_vectors(path: str, *, needs_target: bool = True) -> Vectors:
@@ -62,7 +69,9 @@ def read_vectors(path: str, *, needs_target: bool = True) -> Vectors:
         widths = {matrix.shape[1] for matrix in matrices}
         if len(widths) > 1:
             raise UserError(f"{path}: every {role} must have as many numbers a step, found {sorted(widths)}.")
-    return Vectors(path, names, sources, targets)
+    ends = ("", "_length") if "source" in found else [f"/{name}" for name in names]
+    used = {f"{role}{end}" for role in ("source", "target") for end in ends}
+    return Vectors(path, names, sources, targets, tuple(name for name in found if name not in used))
 
 
 def _check_size(path: str, archive: zipfile.ZipFile) -> None:
@@ -90,6 +99,9 @@ def _pairs(
     if given and len(given) < len(names):
         missing = next(name for name in names if f"target/{name}" not in found)
         raise UserError(f"{path}: source/{printable(missing)} has no target/{printable(missing)} beside it.")
+    alone = next((name for name in found if name.startswith("target/") and name[7:] not in names), None)
+    if alone is not None:
+        raise UserError(f"{path}: {printable(alone)} has no source/{printable(alone[7:])} beside it.")
     return (
         names,
         tuple(_matrix(path, f"source/{name}", found[f"source/{name}"]) for name in names),

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqsmith import config
+from seqsmith.data.kinds import RECORDINGS
 from seqsmith.errors import UserError
 from seqsmith.speech.audio import resampled
 from seqsmith.speech.augment import bent, louder, masked, noisy, stretched
@@ -233,10 +234,9 @@ def check_there(paths: Sequence[str]) -> None:
         if os.path.isdir(path):
             raise UserError(f"{path}: a folder, where a recording is expected. Is a cell of the manifest empty?")
         if not os.path.isfile(path):
-            raise UserError(
-                f"{path}: no such recording. Those of a manifest are looked for in its own folder; if they lie "
-                "elsewhere, name their folder: data.audio_folder."
-            )
+            where = "Those of a manifest are looked for in its own folder, or in that which data.audio_folder names."
+            names = "" if path.lower().endswith(RECORDINGS) else " Is it the name of a column? Set data.header=true."
+            raise UserError(f"{path}: no such recording. {where}{names}")
     if len({is_matrix(path) for path in paths}) != 1:
         raise UserError(f"{','.join(paths) or 'a recording'}: recordings and ready-made features cannot be joined.")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from seqsmith.errors import UserError
@@ -24,13 +26,34 @@ WHOLE = Stretch()
 
 
 def parse(name: str) -> tuple[list[str], Stretch]:
-    """The files, in the order they are joined, and which part of the only one is meant."""
+    """The files, in the order they are joined, and which part of the only one is meant. A comma or the mark of a part
+    may belong to the name of a file that is there."""
     if os.path.exists(name):
         return [name], WHOLE
     match = FRAGMENT.fullmatch(name)
-    if match is not None:
-        return [match[1]], Stretch(_seconds(match[2], name), _seconds(match[3] or "", name))
-    return [path.strip() for path in name.split(",") if path.strip()], WHOLE
+    files = name if match is None else match[1]
+    paths = [files] if os.path.exists(files) else [path.strip() for path in files.split(",") if path.strip()]
+    return paths, WHOLE if match is None else Stretch(_seconds(match[2], name), _seconds(match[3] or "", name))
+
+
+@contextmanager
+def telling_where(named: Iterable[tuple[str, str]]) -> Iterator[None]:
+    """Where a recording is at fault, say first where it is named; `named` has names and places such as `file:line`."""
+    try:
+        yield
+    except UserError as error:
+        message = str(error)
+        for name, place in named:
+            if any(message.startswith(f"{said}: ") for said in _called(name)):
+                raise UserError(f"{place}: {message}") from None
+        raise
+
+
+def _called(name: str) -> Iterator[str]:
+    """What a message about this recording may begin with."""
+    yield name
+    with suppress(UserError):  # of a part that is no part
+        yield from parse(name)[0]
 
 
 def _seconds(text: str, name: str) -> float | None:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from seqsmith import config
 from seqsmith.data.ragged import Ragged
+from seqsmith.special import SPECIALS, UNKNOWN
 from seqsmith.text.normalise import Form, normalise
 from seqsmith.text.tokenise import VISIBLE_SPACE, Closed, Tokeniser, open_tokeniser, train_tokeniser
-from seqsmith.text.vocabulary import SPECIALS, UNKNOWN, Vocabulary, most_frequent, read_vocabulary
+from seqsmith.text.vocabulary import Vocabulary, most_frequent, read_vocabulary
 
 Side = config.TextSource | config.TextTarget
 

@@ -23,7 +23,9 @@ from itertools import accumulate, chain
 from random import Random
 from typing import Protocol
 
-FIRST_BYTE = 4  # the 256 pieces of byte fallback follow the special ids
+from seqsmith.special import SPECIALS
+
+FIRST_BYTE = len(SPECIALS)  # the 256 pieces of byte fallback follow the special ids
 ALPHA = 0.2  # 0 draws all segmentations alike, 1 as the language model has it
 REMEMBERED_WORDS = 16_384  # about 40 MB; more than nine in ten running words are among them
 UNKNOWN_PENALTY = 10.0  # sentencepiece's: a character without piece costs this more than the worst piece

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from seqsmith import config
 from seqsmith.data.ragged import Ragged, offsets
 from seqsmith.errors import UserError
+from seqsmith.special import BEGIN, END, HIDDEN, PAD, SPECIALS, UNKNOWN
 from seqsmith.text.sample import FIRST_BYTE, BpeSampler, Pieces, Sampler, UnigramSampler
-from seqsmith.text.vocabulary import BEGIN, END, HIDDEN, PAD, REPLACEMENT, SPECIALS, UNKNOWN
+from seqsmith.text.vocabulary import REPLACEMENT
 
 SPACE = "\u2581"  # how sentencepiece writes a space
 ESCAPE = "\uf8f0"  # of the private use area; ESCAPE ESCAPE is itself, ESCAPE ESCAPED_SPACE is U+2581

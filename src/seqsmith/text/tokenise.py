@@ -18,16 +18,9 @@ import numpy as np
 
 from seqsmith import config
 from seqsmith.data.ragged import Ragged, offsets
+from seqsmith.special import HIDDEN, SPECIALS, UNKNOWN
 from seqsmith.text.subword import open_subwords, train_subwords
-from seqsmith.text.vocabulary import (
-    HIDDEN,
-    REPLACEMENT,
-    SPECIALS,
-    UNKNOWN,
-    Vocabulary,
-    most_frequent,
-    read_vocabulary,
-)
+from seqsmith.text.vocabulary import REPLACEMENT, Vocabulary, most_frequent, read_vocabulary
 
 BYTES_SIZE = len(SPECIALS) + 256
 VISIBLE_SPACE = "\u2581"

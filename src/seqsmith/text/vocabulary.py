@@ -14,11 +14,8 @@ from functools import cached_property
 from pathlib import Path
 
 from seqsmith.errors import UserError
+from seqsmith.special import SPECIALS, UNKNOWN
 
-PAD, UNKNOWN, BEGIN, END = 0, 1, 2, 3
-HIDDEN = frozenset({PAD, BEGIN, END})  # the special ids that decoded text does not show
-SPECIALS = ("<pad>", "<unknown>", "<begin>", "<end>")
-"""How the special ids look in pictures. In decoded text only UNKNOWN shows, as the replacement character."""
 REPLACEMENT = "\ufffd"
 
 

@@ -169,6 +169,9 @@ def spelt_out(table: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _tokeniser(recipe: Recipe, name: str, choice: tuple[Kind, str], pairs: int) -> Kind:
+    fitting, set_too = config.kinds_with(name, "tokeniser", recipe.options(name)), ", ".join(recipe.options(name))
+    if fitting and choice[0] not in fitting:
+        choice = fitting[0], f"it has {set_too}, which {'is' if ',' not in set_too else 'are'} set"  # type: ignore[assignment]
     kind: Kind = recipe.take(f"{name}.tokeniser.kind", *choice)
     if kind == "sentencepiece":
         size = min(32_000, max(400, round(35 * math.sqrt(pairs) / 100) * 100))
