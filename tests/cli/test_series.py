@@ -289,7 +289,7 @@ def test_a_dev_table_of_training_rows_and_a_test_part_cut_short_are_told(seqsmit
     late = write(folder / "late.csv", hours=140)
     late.write_text("".join(late.read_text().splitlines(keepends=True)[:1] + late.read_text().splitlines(True)[101:]))
     found = seqsmith("train", table, "--dev", late, "--out", "r2", *SMALL)
-    assert "warning: 20 of the 40 dev rows are training rows too" in found.err
+    assert "20 of the 40 dev rows are training rows too" in found.err
 
 
 def test_bytes_that_are_not_utf8_are_treated_as_text_treats_them(seqsmith, folder):

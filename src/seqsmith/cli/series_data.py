@@ -142,8 +142,8 @@ def _read(settings: config.Settings, series: config.Series, say: Say) -> tuple[T
         tables.append(table)
     if len(tables) > 1 and (seen := _rows_in_both(*tables)):
         say(
-            f"  warning: {seen:,} of the {tables[1].rows:,} dev rows are training rows too: dev scores will say little "
-            "about what is new."
+            f"{seen:,} of the {tables[1].rows:,} dev rows are training rows too: their forecasts say little about what "
+            "is new."
         )
     if len(tables) > 1 and (tables[0].columns, tables[0].covariates) != (tables[1].columns, tables[1].covariates):
         raise UserError(f"{tables[1].path}: its columns differ from those of {tables[0].path}. Give both the same.")
