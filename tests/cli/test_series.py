@@ -426,7 +426,7 @@ def test_a_series_without_numbers_takes_no_forecast_from_others(seqsmith, traine
             ("series.rollouts=true", "series.horizon=6", "series.patch=6"),
             "series.rollouts: a horizon of 6 is one step of the model where series.patch = 6, and it is fed nothing",
         ),
-        (("series.split_rows=[80, 40]",), "series.split_rows.2: found (80, 40), expected a value for it."),
+        (("series.split_rows=[80, 40]",), "series.split_rows, number 3: found (80, 40), expected a value for it."),
     ],
 )
 def test_settings_that_contradict_each_other_are_told(seqsmith, folder, settings, message):

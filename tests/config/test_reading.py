@@ -52,7 +52,10 @@ def message(table: dict) -> str:
             "data.train.path, number 2: found {'weight': 2.0}, expected a value for it.",
         ),
         ({"series": {"split_rows": [1, 0, 3]}}, "series.split_rows, number 2: found 0, expected more than 0."),
-        ({"series": {"split_rows": [1, 2, 3, 4]}}, "series.split_rows: found (1, 2, 3, 4), expected 3 of them at most."),
+        (
+            {"series": {"split_rows": [1, 2, 3, 4]}},
+            "series.split_rows: found (1, 2, 3, 4), expected 3 of them",
+        ),
         ({"train": 3}, "train: found 3, expected a table of settings."),
         ({"data": {"source": 0}}, "data.source: found 0, expected a text or more than 0."),
         ({"data": {"header": "yes"}}, "data.header: found 'yes', expected true or false."),
