@@ -42,6 +42,10 @@ def test_threads_are_those_asked_for_else_those_of_the_environment_else_all(monk
         assert runtime.use_threads(2) == torch.get_num_threads() == 2
         monkeypatch.setenv("OMP_NUM_THREADS", "1")
         assert runtime.use_threads(None) == torch.get_num_threads() == 1
+        monkeypatch.setenv("OMP_NUM_THREADS", "2,1")  # by levels of nesting
+        assert runtime.use_threads(None) == 2
+        monkeypatch.setenv("OMP_NUM_THREADS", "many")
+        assert runtime.use_threads(None) == len(os.sched_getaffinity(0))
         monkeypatch.delenv("OMP_NUM_THREADS")
         assert runtime.use_threads(None) == len(os.sched_getaffinity(0))
     finally:

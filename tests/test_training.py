@@ -155,7 +155,7 @@ def test_a_run_ends_after_its_epochs_or_its_updates_whichever_comes_first(tmp_pa
 def test_what_is_chosen_is_told_with_its_reason(tmp_path: Path, data: str, capsys: pytest.CaptureFixture[str]) -> None:
     train(settings(data), tmp_path / "run", resume=False)
     told = capsys.readouterr().err
-    assert "are split off (seed 1); no source or target of theirs is left in training." in told
+    assert "pairs (seed 1); no source or target of theirs is left in training." in told
     assert "source.tokeniser.kind=characters, target.tokeniser.kind=characters" in told
     assert "(short texts of 3 characters in 1.0 words)" in told
     assert "Model: " in told

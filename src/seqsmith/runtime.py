@@ -70,7 +70,8 @@ def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
 def threads(wanted: int | None) -> int:
     """How many threads to take: as many as are wanted, else OMP_NUM_THREADS, else every core this process may use."""
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return wanted or int(os.environ.get("OMP_NUM_THREADS") or 0) or cores
+    said = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()  # a list has one for each level of nesting
+    return wanted or (int(said) if said.isdecimal() else 0) or cores
 
 
 def may_have_gpu() -> bool:

@@ -175,7 +175,14 @@ SETTINGS: dict[str, tuple[tuple[str, ...], str]] = {
         "leave one out.",
     ),
     "of recordings alone": (("model.ctc=0.3",), "model.ctc: means nothing where sources are text. Leave it out."),
-    "of series alone": (("series.horizon=3",), "series.horizon: means nothing where sources are text. Leave it out."),
+    "of series alone": (
+        ("source=text", "series.horizon=3"),
+        "series.horizon: means nothing where sources are text. Leave it out.",
+    ),
+    "more dev pairs than pairs to train on": (
+        ("data.dev_pairs=101",),
+        "data.dev_pairs: found 101 of 200 pairs, expected half of them at most.",
+    ),
     "heads of an attention that has none": (
         ("model.family=gru", "model.decoder.heads=2"),
         "model.decoder.heads: means nothing with attention = 'general'. Set model.decoder.attention=multihead as well, "

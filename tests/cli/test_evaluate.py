@@ -112,11 +112,11 @@ def test_targets_with_symbols_that_were_never_seen_are_told(seqsmith: Seqsmith, 
 
 
 def test_a_pair_that_is_too_long_to_be_scored_is_named(seqsmith: Seqsmith, folder: Path, model: Path) -> None:
-    reversal.write(folder / "test.tsv", [("1", "1"), ("1", "2" * 2000)])
+    (folder / "test.tsv").write_text("source\ttarget\n1\t1\n2\t" + "2" * 2000 + "\n")
     told = seqsmith("score", model, "test.tsv")
     assert (told.code, told.out) == (2, "")
     assert told.err == (
-        "seqsmith: pair 2: its target has 2,001 tokens, more than data.longest_target = 1,024 of this model: "
+        "seqsmith: test.tsv:3: pair 2: its target has 2,001 tokens, more than data.longest_target = 1,024 of this model: "
         "shorten it or leave it out.\n"
     )
 

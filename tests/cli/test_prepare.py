@@ -49,7 +49,7 @@ def _seen(pairs: Pairs, role: str) -> tuple[set[str], set[str]]:
 def test_the_forms_of_a_word_stay_together_whatever_their_features() -> None:
     rows = [(f"w{word:02d}", f"w{word:02d}-{form}", f"V;{form}") for word in range(60) for form in range(4)]
     pairs, told = _split(rows, TAGGED)
-    assert told.startswith("No dev set given: 24 of the 240 pairs are split off (seed 1); no source or target of")
+    assert told.startswith("No dev set given: split off 24 of the 240 pairs (seed 1); no source or target of")
     train, dev = _seen(pairs, "source")
     assert not train & dev
     assert len(dev) == 6

@@ -359,7 +359,7 @@ def test_targets_of_a_few_classes_are_split_by_their_sources(
     (folder / "a.tsv").write_text("".join(f"{n:03}\t{'xyz'[n % 3]}\n" for n in range(200)))
     told = seqsmith("train", "a.tsv", *small)
     assert told.code == 0
-    assert "20 of the 200 pairs are split off (seed 1); no source (the targets are a few that repeat) of" in told.err
+    assert "split off 20 of the 200 pairs (seed 1); no source (the targets are a few that repeat) of" in told.err
 
 
 def test_what_a_kill_while_saving_leaves_behind_goes(seqsmith: Seqsmith, pairs: Path, small: tuple[str, ...]) -> None:

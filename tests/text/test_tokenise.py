@@ -202,6 +202,15 @@ def test_too_large_a_vocabulary_is_reduced_and_says_so_by_its_size(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_what_looks_like_a_special_symbol_is_learnt_as_any_text(algorithm: Algorithm) -> None:
+    text = "<s> a </s> <unk> b <pad> c"
+    tokeniser = train_tokeniser([text] * 200, config.Sentencepiece(vocabulary=400, algorithm=algorithm))
+    [ids] = tokeniser.encode([text]).lists()
+    assert tokeniser.unseen.isdisjoint(ids)
+    assert tokeniser.decode(ids) == text
+
+
 def test_a_large_alphabet_fits_a_small_vocabulary() -> None:
     rare = "".join(map(chr, range(0x4E00, 0x4E00 + 500)))
     tokeniser = train_tokeniser([*CORPUS, rare], config.Sentencepiece(vocabulary=320))

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,8 @@ def score(folders: Sequence[Path], corpus: config.Corpus, *, data: dict[str, Any
     predictor = Predictor.open(*folders, engine="torch", threads=runtime.threads(None)).with_longest(data)
     given = read_pairs(corpus, predictor.settings, {"empty": "error", **data})
     texts = given.texts
-    with telling_where(given.places()):
+    named = (f"pair {number:,}" for number in count(1))
+    with telling_where(chain(zip(named, (place for _, place in given.places()), strict=False), given.places())):
         values = predictor.score(texts["source"], texts["target"], features=texts.get("features"))
     for value in values:
         print(f"{value:.6f}")

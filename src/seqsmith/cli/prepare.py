@@ -90,6 +90,8 @@ def read_pairs(settings: config.Settings, *, say: Say) -> Pairs:
             say("  data.dev_pairs is not used: a dev set is given, so that none is split off.")
         return Pairs(train, np.arange(len(train)), dev, np.arange(len(dev)))
     count = data.dev_pairs or default_dev_pairs(len(train))
+    if data.dev_pairs is not None and 2 * count > len(train):
+        raise UserError(f"data.dev_pairs: found {count:,} of {len(train):,} pairs, expected half of them at most.")
     target = _hashes(train, "target", settings.target)
     if isinstance(settings.source, config.TextSource):
         source = _hashes(train, "source", settings.source)
@@ -108,9 +110,11 @@ def read_pairs(settings: config.Settings, *, say: Say) -> Pairs:
             raise
         train_rows, dev_rows = split_dev(own, own, count, seed)
     say(
-        f"No dev set given: {len(dev_rows):,} of the {len(train):,} pairs are split off (seed {seed}); "
+        f"No dev set given: split off {len(dev_rows):,} of the {len(train):,} pairs (seed {seed}); "
         f"no {kept_apart} of theirs is left in training."
     )
+    if settings.train.start_from is not None:
+        say("  If the model that is gone on from was trained on these pairs, dev is not new to it: give --dev then.")
     return Pairs(train, train_rows, train, dev_rows)
 
 

@@ -31,6 +31,7 @@ from seqsmith.text.vocabulary import REPLACEMENT
 SPACE = "\u2581"  # how sentencepiece writes a space
 ESCAPE = "\uf8f0"  # of the private use area; ESCAPE ESCAPE is itself, ESCAPE ESCAPED_SPACE is U+2581
 ESCAPED_SPACE = "\uf8f1"
+NAMELESS = "\ufdd0"  # no character: Unicode keeps it for what no text has
 FIRST_PIECE = FIRST_BYTE + 256
 DEFAULT_PIECES = 8000
 SAMPLE_CHARACTERS = 10_000_000  # as many are learnt from, within a minute and half a gigabyte
@@ -192,6 +193,10 @@ def train_subwords(texts: Iterable[str], settings: config.Sentencepiece) -> Subw
         unk_id=UNKNOWN,
         bos_id=BEGIN,
         eos_id=END,
+        pad_piece=f"{NAMELESS}pad",  # learning cuts texts at these names, so that they are none that a text has
+        unk_piece=f"{NAMELESS}unknown",
+        bos_piece=f"{NAMELESS}begin",
+        eos_piece=f"{NAMELESS}end",
         num_threads=TRAINING_THREADS,
         minloglevel=2,  # silent: what goes wrong is raised
     )
