@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seqsmith.data.printable import printable
 from seqsmith.errors import UserError, nearest
+
+PART = re.compile(r"(.*)#t=([^,#]*)(?:,([^,#]*))?")
+"""Files and, of a part of a recording, its start and end in seconds (W3C Media Fragments 1.0, section 4.2.1)."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +57,18 @@ def placed(rows: Rows, roles: Sequence[Role], beside: Path) -> Rows:
     return replace(rows, fields=fields)
 
 
+def files_and_part(text: str, folder: Path) -> tuple[list[str], re.Match[str] | None]:
+    """The files that a text names, and which part of them is meant. A comma or `#t=` may belong to the name of a file
+    that is there."""
+    match = None if (folder / text.strip()).exists() else PART.fullmatch(text)
+    files = text if match is None else match[1]
+    whole = "," not in files or (folder / files.strip()).exists()
+    return [name.strip() for name in ([files] if whole else files.split(","))], match
+
+
 def _absolute(text: str, folder: Path) -> str:
-    """The same with absolute paths. A comma or `#t=` may belong to the name of a file that is there."""
-    files, mark, part = text.partition("#t=")
-    if ("," in text or mark) and (folder / text.strip()).exists():
-        files, mark, part = text, "", ""
-    names = [files] if (folder / files.strip()).exists() else files.split(",")
-    return ",".join(os.path.abspath(folder / name.strip()) for name in names) + mark + part
+    names, part = files_and_part(text, folder)
+    return ",".join(os.path.abspath(folder / name) for name in names) + ("" if part is None else text[part.end(1) :])
 
 
 def _check_seconds(name: str, texts: Sequence[str], rows: Rows) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from seqsmith import config
+from seqsmith.data.columns import PART
 from seqsmith.data.counts import Counts
 from seqsmith.data.files import shown, suffix
 from seqsmith.data.lines import read_lines
@@ -32,7 +33,6 @@ MISSING = frozenset(("", "nan", "na", "n/a", "null", "none", "-", "?"))
 """Cells, in lower case, where a number is missing."""
 _ROWS = 20  # that are looked at
 _NOT_NUMBERS = 2  # columns of a table of series, a time and a group; more make one where numbers are more still
-_PART = re.compile(r"#t=[\d.,]*$")  # of a recording, in seconds
 _WRITTEN = re.compile(r"\s*[-+]?(\d+|\d{1,3}([.,' ]\d{3})+)([.,]\d+)?\s*%?\s*")  # numbers as people write them
 _PART_OF_YEAR = re.compile(r"\s*\d{4}\s*-?[QW]\d{1,2}\s*", re.IGNORECASE)
 _TIME = re.compile(r"\s*(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?!\d)|\d{4}[-/]\d{1,2}\s*$)")
@@ -148,7 +148,8 @@ def _object(line: str) -> dict[str, Any]:
 
 def _is_recording(cell: str) -> bool:
     """Whether a cell names a recording, several with commas between them, or a part of one."""
-    return _PART.sub("", cell.strip()).strip().lower().endswith(RECORDINGS)
+    part = PART.fullmatch(cell.strip())
+    return (cell if part is None else part[1]).strip().lower().endswith(RECORDINGS)
 
 
 def _names_columns(row: Sequence[str]) -> bool:

@@ -3,15 +3,13 @@ fragments of W3C Media Fragments 1.0, section 4.2.1, in seconds)."""
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
+from seqsmith.data.columns import files_and_part
 from seqsmith.errors import UserError
-
-FRAGMENT = re.compile(r"(.*)#t=([^,#]*)(?:,([^,#]*))?")
 
 
 @dataclass(frozen=True)
@@ -26,14 +24,10 @@ WHOLE = Stretch()
 
 
 def parse(name: str) -> tuple[list[str], Stretch]:
-    """The files, in the order they are joined, and which part of the only one is meant. A comma or the mark of a part
-    may belong to the name of a file that is there."""
-    if os.path.exists(name):
-        return [name], WHOLE
-    match = FRAGMENT.fullmatch(name)
-    files = name if match is None else match[1]
-    paths = [files] if os.path.exists(files) else [path.strip() for path in files.split(",") if path.strip()]
-    return paths, WHOLE if match is None else Stretch(_seconds(match[2], name), _seconds(match[3] or "", name))
+    """The files, in the order they are joined, and which part of the only one is meant."""
+    files, part = files_and_part(name, Path())
+    stretch = WHOLE if part is None else Stretch(_seconds(part[2], name), _seconds(part[3] or "", name))
+    return [path for path in files if path], stretch
 
 
 @contextmanager
