@@ -414,7 +414,42 @@ def test_a_language_model_that_cannot_be_had_is_told(tmp_path: Path) -> None:
 
     other = Predictor(Other(), model.featuriser, model.settings, asked=True)  # type: ignore[arg-type]  # does not answer
     assert error_of(other.predict, ["1"], language_model="any") == (
-        "search.language_model: onnx knows no language model. Take --engine torch."
+        "search.language_model: onnx cannot, torch alone can. Take --engine torch."
+    )
+    assert error_of(other.predict, ["1"], sample=True) == (
+        "search.sample: onnx cannot, torch alone can. Take --engine torch."
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_draws_are_the_same_one_by_one_and_have_the_probability_that_scoring_gives(kind: str) -> None:
+    model = predictor(kind, seeds=(1, 2))
+    together = model.predict(TEXTS, sample=True, nbest=3)
+    assert alike(together, [model.predict([text], sample=True, nbest=3)[0] for text in TEXTS])
+    assert [p.text for p in together] != [p.text for p in model.predict(TEXTS, sample=True, nbest=3, seed=2)]
+    ended = [(p.source, c) for p in together for c in p.nbest if c.ended and c.text.strip()]
+    assert len(ended) > len(TEXTS)
+    assert [c.log_prob for _, c in ended] == pytest.approx(
+        model.score([source for source, _ in ended], [c.text for _, c in ended]), abs=1e-4
+    )
+    cold = model.predict(TEXTS, sample=True, temperature=1e-5)
+    assert alike(cold, model.predict(TEXTS, beam=1))
+
+
+def test_what_cannot_be_drawn_is_told() -> None:
+    model = predictor(search={"beam": 4})
+    assert len(model.predict(["1"], sample=True, nbest=6)[0].nbest) == 6
+    assert error_of(model.predict, ["1"], sample=True, beam=2) == (
+        "beam: of answers that are drawn (search.sample) there is none. Take one of the two."
+    )
+    assert error_of(model.predict, ["1"], temperature=0.5) == (
+        "settings: search: temperature means nothing without sample, which draws answers."
+    )
+    assert error_of(model.predict, ["1"], sample=True, shortlist=True) == (
+        "settings: search: sample draws from what the decoder itself says, not with shortlist."
+    )
+    assert error_of(model.predict, ["1"], sample=True, temperature=0.0).startswith(
+        "settings: search.temperature: found 0.0, expected"
     )
 
 

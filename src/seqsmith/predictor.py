@@ -256,15 +256,18 @@ class Predictor:
         return TorchEngine.open(self.folders, runtime.choose_device("cpu"))
 
     def _engine(self, settings: config.Search) -> Engine:
-        """Who answers: the engine, or torch with a language model where the settings name one."""
-        if settings.language_model is None:
+        """Who answers: the engine, or torch where the settings ask for draws or a language model."""
+        if settings.language_model is None and not settings.sample:
             return self.engine
         from seqsmith.engine.language import open_language_model  # late: both bring torch
         from seqsmith.engine.pytorch import TorchEngine
 
         if self.asked and not isinstance(self.engine, TorchEngine):
-            raise UserError(f"search.language_model: {self.engine.name} knows no language model. Take --engine torch.")
+            name = "sample" if settings.sample else "language_model"
+            raise UserError(f"search.{name}: {self.engine.name} cannot, torch alone can. Take --engine torch.")
         engine = self.engine if isinstance(self.engine, TorchEngine) else self._torch
+        if settings.language_model is None:
+            return engine
         known, (path, order) = self._language_models, (settings.language_model, settings.language_order)
         if (path, order) not in known:
             known[path, order] = open_language_model(path, self.featuriser, order=order, device=engine.device)
@@ -297,11 +300,16 @@ class Predictor:
         plain = ((key, one.item() if isinstance(one, np.generic) else one) for key, one in overrides.items())
         given = {key: value for key, value in plain if value is not None}
         table = {**self.settings.search.model_dump(exclude_none=True), **given}
-        if "beam" not in given and isinstance(table["nbest"], int):  # a list needs a beam at least as wide
+        if "beam" not in given and isinstance(table["nbest"], int) and not table["sample"]:
+            # a list needs a beam at least as wide
             table["beam"] = max(table.get("beam") or 1, table["nbest"])
         if "longest_ratio" in given and "longest" not in given:
             table.pop("longest", None)
         search = config.build({"search": table}, where="settings").search
+        if search.sample and "beam" in given:
+            raise UserError("beam: of answers that are drawn (search.sample) there is none. Take one of the two.")
+        if search.sample and self.settings.model.ctc == 1.0:
+            raise UserError("search.sample: draws from the decoder, and only the CTC head was trained (model.ctc = 1).")
         if search.ctc and not self.settings.model.ctc:
             raise UserError("search.ctc: this model has no CTC head (model.ctc = 0). Leave search.ctc out.")
         if self.settings.model.ctc == 1.0 and search.ctc != 1.0:

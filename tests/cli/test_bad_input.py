@@ -196,6 +196,10 @@ SETTINGS: dict[str, tuple[tuple[str, ...], str]] = {
         ("search.language_weight=0.5",),
         "settings: search: language_weight means nothing without language_model, a file of texts or a model of them.",
     ),
+    "draws in training": (
+        ("search.sample=true",),
+        "search.sample: training scores the best answers, it draws none. Give it to predict instead.",
+    ),
     "a number for the data": (("data=3",), "data: found 3, expected a table, for example data.source=1."),
     "a number for a section": (("train=3",), "settings: train: found 3, expected a table of settings."),
     "a number for a choice's section": (("source=3",), "settings: source: found 3, expected a table of settings."),

@@ -134,6 +134,16 @@ def test_a_list_says_whose_answers_it_holds(seqsmith: Seqsmith, model: Path) -> 
     assert [answer["text"] for answer in found["nbest"]] == [row[2] for row in rows[:3]]
 
 
+def test_answers_are_drawn_as_often_as_asked_and_the_same_from_the_same_seed(seqsmith: Seqsmith, model: Path) -> None:
+    hot = ("predict", model, "--sample", "--nbest", "4", "--set", "search.temperature=3")
+    told, again = (seqsmith(*hot, stdin=TEXT) for _ in range(2))
+    rows = [line.split("\t") for line in told.lines]
+    assert [row[0] for row in rows] == [str(number) for number in range(1, len(PAIRS) + 1) for _ in range(4)]
+    assert len({row[2] for row in rows[:4]}) > 1
+    assert told.out == again.out != seqsmith(*hot, "--set", "search.seed=2", stdin=TEXT).out
+    assert seqsmith("predict", model, "--sample", "--set", "search.temperature=1e-4", stdin=TEXT).lines == TARGETS
+
+
 def test_a_list_that_the_settings_ask_for_is_given(seqsmith: Seqsmith, model: Path) -> None:
     assert len(seqsmith("predict", model, "--set", "search.nbest=2", stdin=TEXT).lines) == 2 * len(PAIRS)
 
@@ -309,6 +319,10 @@ def test_an_output_that_cannot_be_written_is_told(seqsmith: Seqsmith, model: Pat
         (
             ("--beam", "2", "--nbest", "3"),
             "settings: search: nbest 3 needs a beam at least as wide, found beam 2.",
+        ),
+        (
+            ("--sample", "--beam", "2"),
+            "beam: of answers that are drawn (search.sample) there is none. Take one of the two.",
         ),
         (("--set", "search.beam"), "--set search.beam: expected section.key=value, for example train.epochs=20."),
     ],

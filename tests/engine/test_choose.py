@@ -138,7 +138,7 @@ def test_n_grams_are_torchs_to_use_where_nobody_asked_for_another_engine(models:
     assert chosen.engine.name == "onnx"
     assert chosen.predict(SOURCES, **told) == reference.predict(SOURCES, **told)
     asked = Predictor.open(models / "lstm", engine="onnx")
-    with pytest.raises(UserError, match="onnx knows no language model"):
+    with pytest.raises(UserError, match="language_model: onnx cannot, torch alone can"):
         asked.predict(SOURCES, **told)
 
 

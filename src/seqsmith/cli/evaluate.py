@@ -70,8 +70,8 @@ def evaluate(
         others = None if other is None else _outputs(other, given)
         chosen = tuple(names) or final_scores(predictor.settings)
         scores = score_answers(predictor.settings, outputs, given.texts["target"], chosen, resamples=1000)
-        beam = predictor.settings.search.beam
-        print(f"{len(outputs):,} pair{'s' * (len(outputs) != 1)} of {_name(corpus)}, answered with beam {beam}")
+        manner = predictor.settings.search.manner
+        print(f"{len(outputs):,} pair{'s' * (len(outputs) != 1)} of {_name(corpus)}, answered with {manner}")
         print(render(scores))
         found: dict[str, Any] = {
             "models": [str(folder) for folder in folders],

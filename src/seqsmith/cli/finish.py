@@ -31,7 +31,7 @@ def finish(prepared: Prepared, trainer: Trainer, validator: Validator, run: Path
     display.say(chosen)
     predictions = validator.answers(beam=None, most=None)
     scores = validator.scores(predictions, final_scores(settings), resamples=1000)
-    display.say(f"Dev scores with beam {settings.search.beam}:\n{render(scores)}")
+    display.say(f"Dev scores with {settings.search.manner}:\n{render(scores)}")
     folder = run / "model"
     bundle = Bundle(settings, prepared.featuriser, model)
     sample = _sample(prepared, predictions)

@@ -140,6 +140,9 @@ def predict(
     ] = None,
     beam: Beam = None,
     nbest: Annotated[int | None, typer.Option(metavar="N", min=1, help="Answers to each source.")] = None,
+    sample: Annotated[
+        bool, typer.Option("--sample", help="Draw answers from the model's distribution: N of them with --nbest.")
+    ] = False,
     attention: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw where the decoder looked for the first answer, as SVG.")
     ] = None,
@@ -173,7 +176,7 @@ def predict(
         source or [],
         output=out,
         form=form,
-        search=sections["search"] | _given(beam=beam, nbest=nbest),
+        search=sections["search"] | _given(beam=beam, nbest=nbest, sample=sample or None),
         data=sections["data"],
         attention=attention,
         horizon=horizon,

@@ -53,6 +53,8 @@ def refuse_meaningless(settings: config.Settings) -> None:
         _check_fed(settings.series, settings.train)
     if settings.model.ctc == 1.0 and settings.search.ctc not in (None, 1.0):
         raise UserError("search.ctc: where model.ctc = 1, only the CTC head is trained. Leave search.ctc out.")
+    if settings.search.sample:
+        raise UserError("search.sample: training scores the best answers, it draws none. Give it to predict instead.")
     said = settings.model_dump(exclude_defaults=True)
     for place in _MEANINGLESS[kind]:
         found: Any = said

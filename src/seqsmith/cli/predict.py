@@ -86,8 +86,8 @@ def predict(
     """Answer every row of the input; writes to `output` or standard output."""
     runtime.keep_memory()
     check_readable(input_path)
-    if engine == "auto" and search.get("language_model"):
-        engine = "torch"  # which alone knows language models
+    if engine == "auto" and (search.get("language_model") or search.get("sample")):
+        engine = "torch"  # which alone knows language models, and draws
     opened = Predictor.open(*folders, engine=engine, threads=runtime.threads(threads), say=note)
     if engine != "torch" and (folders[0] / SAMPLE).exists():  # else there was nothing to choose
         note(opened.why)

@@ -279,6 +279,9 @@ Power = Annotated[float, Field(ge=-10.0, le=10.0)]
 class Search(Table):
     beam: Width | None = None  # width; 1 is greedy
     nbest: Width = 1  # answers to each source
+    sample: bool = False  # draw answers from the model's distribution instead of searching for the best
+    temperature: Annotated[float, Field(gt=0.0, le=1000.0)] = 1.0  # of the draws; below 1 likely answers are more so
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1  # of the draws
     length_penalty: Power = 1.0  # score = log p / length ** penalty; 0: plain log p
     gnmt_penalty: bool = False  # ((5 + length) / 6) ** penalty instead (Wu et al. 2016, equation 14)
     shortest: Annotated[int, Field(ge=0, le=1_000_000)] = 0  # tokens of an answer
@@ -294,14 +297,30 @@ class Search(Table):
 
     @model_validator(mode="after")
     def _enough(self) -> Search:
-        if self.beam is not None and self.nbest > self.beam:
+        if self.beam is not None and self.nbest > self.beam and not self.sample:
             raise ValueError(f"nbest {self.nbest} needs a beam at least as wide, found beam {self.beam}")
         if self.longest is not None and self.shortest >= self.longest:
             raise ValueError(f"shortest {self.shortest} leaves no answer of at most {self.longest} tokens, end and all")
         for name in ("language_order", "language_weight"):
             if self.language_model is None and getattr(self, name) != Search.model_fields[name].default:
                 raise ValueError(f"{name} means nothing without language_model, a file of texts or a model of them")
+        for name in ("temperature", "seed"):
+            if not self.sample and getattr(self, name) != Search.model_fields[name].default:
+                raise ValueError(f"{name} means nothing without sample, which draws answers")
+        for name in ("language_model", "shortlist"):
+            if self.sample and getattr(self, name):
+                raise ValueError(f"sample draws from what the decoder itself says, not with {name}")
         return self
+
+    @property
+    def width(self) -> int:
+        """Rows of a batch for each source."""
+        return self.nbest if self.sample else self.beam or 1
+
+    @property
+    def manner(self) -> str:
+        """How answers are found, in words."""
+        return f"draws at temperature {self.temperature:g}" if self.sample else f"beam {self.beam}"
 
 
 class Settings(Table):

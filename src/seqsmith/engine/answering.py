@@ -21,7 +21,7 @@ def answer_all(engine: Engine, sources: Sequence[Source], settings: config.Searc
     longest = longest_answers(steps, settings)
     # an answer may be many times as long as its source, and is remembered step by step
     lengths = np.maximum(np.array(steps, np.int64), np.array(longest, np.int64) // _MOST_TIMES)
-    budget = settings.batch_tokens // (settings.beam or 1)
+    budget = settings.batch_tokens // settings.width
     if engine.workers > 1:  # no worker stands idle while another has it all
         budget = min(budget, -(-int(lengths.sum()) // engine.workers))
     plan = sequential_plan(lengths, max(1, budget))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from seqsmith.search.beam import beam_search
 from seqsmith.search.joint import paired, with_language_model
 from seqsmith.search.language import LanguageModel
 from seqsmith.search.listed import listed_state, listed_step, unlisted
+from seqsmith.search.sample import Dice, sample
 from seqsmith.search.shortlist import Shortlist
 
 
@@ -64,6 +66,8 @@ class TorchEngine:
     def answer(self, sources: Sequence[Source], settings: config.Search) -> list[list[Answer]]:
         """The n best answers to each source of a batch, best first."""
         source = source_batch(sources).to(self.device)
+        if settings.sample:
+            return self._search(*joint_step(self.models, source, weight=0.0), sources, settings)
         weight = ctc_weight(self.models, settings)
         if weight == 1.0:
             return by_ctc_alone(self.models, source, settings, self.language_model)
@@ -83,16 +87,18 @@ class TorchEngine:
     def _search(
         self, step: Step, state: State, sources: Sequence[Source], settings: config.Search
     ) -> list[list[Answer]]:
-        return beam_search(
-            step,
-            state,
-            longest_B=torch.tensor(longest_answers([len(each) for each in sources], settings), device=self.device),
-            beam=settings.beam or 1,
-            nbest=settings.nbest,
-            shortest=settings.shortest,
-            length_penalty=settings.length_penalty,
-            gnmt_penalty=settings.gnmt_penalty,
-        )
+        longest = longest_answers([len(each) for each in sources], settings)
+        rules: dict[str, Any] = {
+            "longest_B": torch.tensor(longest, device=self.device),
+            "shortest": settings.shortest,
+            "length_penalty": settings.length_penalty,
+            "gnmt_penalty": settings.gnmt_penalty,
+        }
+        if not settings.sample:
+            return beam_search(step, state, beam=settings.beam or 1, nbest=settings.nbest, **rules)
+        arrays, draws = [np.asarray(source) for source in sources], settings.nbest
+        dice = Dice.of(arrays, draws=draws, seed=settings.seed, temperature=settings.temperature)
+        return sample(step, state, dice, draws=draws, **rules)
 
     @torch.inference_mode()
     def attention(self, source: Source, target: Sequence[int]) -> Tensor:

@@ -1,10 +1,13 @@
 """Greedy search: the most probable token at every step; of equals, the one with the lowest id.
 
+Whoever chooses by another rule (`sample`) takes the same walk.
+
 Axes: of the sources, O leave and I stay.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -34,6 +37,15 @@ class Live:
         return Live(*(column.index_select(0, index_B) for column in columns))
 
 
+Choose = Callable[[Tensor, Tensor], Tensor]
+"""The next token of every source: logit_BV, -inf where a token is forbidden, and which source each is -> id_B."""
+
+
+def most_probable(allowed_BV: Tensor, _source_B: Tensor) -> Tensor:
+    """The choice of greedy search."""
+    return allowed_BV.max(1).indices  # the first of equals
+
+
 @torch.no_grad()
 def greedy_search(
     step: Step,
@@ -43,6 +55,7 @@ def greedy_search(
     shortest: int = 0,
     length_penalty: float = 1.0,
     gnmt_penalty: bool = False,
+    choose: Choose = most_probable,
 ) -> list[list[Answer]]:
     """One answer to each source, of at most `longest_B` tokens with END and at least `shortest` without.
 
@@ -55,7 +68,7 @@ def greedy_search(
     while len(live.source_B):
         length += 1
         logit_NV, state = step(live.id_B, state)
-        live = _advanced(live, logit_NV, trellis, length=length, shortest=shortest)
+        live = _advanced(live, logit_NV, trellis, choose, length=length, shortest=shortest)
         done = _done(live, length)
         if any(done):
             gone_O, stay_I = parted(done, device=longest_B.device)
@@ -75,11 +88,12 @@ def _start(longest_B: Tensor) -> Live:
     )
 
 
-def _advanced(live: Live, logit_BV: Tensor, trellis: Trellis, *, length: int, shortest: int) -> Live:
+def _advanced(live: Live, logit_BV: Tensor, trellis: Trellis, choose: Choose, *, length: int, shortest: int) -> Live:
     """Every source with its token number `length`."""
     logit_BV = exact(logit_BV)
-    best_B, id_B = answer_only(logit_BV, length=length, shortest=shortest).max(1)  # the first of equals
-    log_p_B = best_B.double() - logit_BV.logsumexp(1)
+    allowed_BV = answer_only(logit_BV, length=length, shortest=shortest)
+    id_B = choose(allowed_BV, live.source_B)
+    log_p_B = allowed_BV.gather(1, id_B[:, None])[:, 0].double() - logit_BV.logsumexp(1)
     trellis.add(parent_Y=live.node_B, id_Y=id_B, log_p_Y=log_p_B)
     node_B = torch.arange(len(id_B), device=id_B.device)
     return replace(live, id_B=id_B, node_B=node_B, log_p_B=live.log_p_B + log_p_B)
