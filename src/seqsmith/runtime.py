@@ -120,6 +120,16 @@ def faster_precision(work: Callable[[int], None], device: torch.device) -> tuple
     return ("bf16" if gain > 1.15 else "fp32"), gain
 
 
+def instructions() -> list[str]:
+    """What kind of CPU this is, and the instructions it has for numbers of few bits, as far as the system tells."""
+    found = ""
+    if sys.platform == "linux":
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            found = next((line for line in file if line.startswith(("flags", "Features"))), "")
+    few_bits = ("avx2", "avx512f", "vnni", "amx", "bf16", "dotprod", "i8mm")
+    return [platform.machine(), *sorted(flag for flag in found.split() if any(name in flag for name in few_bits))]
+
+
 def multiplies_faster_in_bf16() -> bool:
     """Whether this CPU multiplies matrices of an answer's size by half faster in bf16, tried in some milliseconds."""
     import torch

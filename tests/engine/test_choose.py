@@ -121,8 +121,9 @@ def test_workers_share_a_batch_job_and_keep_its_order(models: Path) -> None:
     for kind, name in FAMILY.items():
         alone, both = (Predictor.open(models / kind, engine=name, threads=threads) for threads in (1, 2))
         assert both.engine.workers == 2
-        expected = [prediction.text for prediction in alone.predict(SOURCES)]
-        assert [prediction.text for prediction in both.predict(SOURCES, batch_tokens=60)] == expected
+        # the same batches for both: with 8-bit weights a neighbour may have a say
+        expected, found = (predictor.predict(SOURCES, batch_tokens=30) for predictor in (alone, both))
+        assert [prediction.text for prediction in found] == [prediction.text for prediction in expected]
 
 
 def test_scores_and_pictures_come_from_torch_whoever_answers(models: Path) -> None:

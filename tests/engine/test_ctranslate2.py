@@ -41,7 +41,7 @@ MODELS: dict[str, dict[str, Any]] = {
 def engines(bundle: Bundle, folder: Path) -> tuple[TorchEngine, CTranslate2Engine, list[list[int]]]:
     bundle.save(folder / "model", card="")
     weights = read_weights(ModelFolder.open(folder / "model"))
-    write_model(weights, bundle.settings, folder, quantisation="float32")
+    write_model(weights, bundle.settings, folder, largest=None)
     engine = CTranslate2Engine.open(folder, workers=1)
     return TorchEngine((bundle.model,), CPU), engine, bundle.featuriser.sources({"source": SOURCES})
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import reversal
 from engine.engines import CPU, SOURCES, sides
@@ -22,7 +21,7 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from seqsmith.engine.onnx import OnnxEngine  # it needs what may be missing
-from seqsmith.engine.onnx_model import write_model
+from seqsmith.engine.onnx_model import largest_weight, write_model
 
 DEEP = {"layers": 2, "residual": True, "layer_norm": True}
 POST = {"layers": 2, "position": "sinusoidal", "norm_first": False, "norm": "rms", "activation": "swiglu"}
@@ -46,7 +45,7 @@ MIXED = {"transformer-lstm": ("transformer", "lstm"), "gru-transformer": ("gru",
 def engines(bundle: Bundle, folder: Path, *, quantised: bool) -> tuple[TorchEngine, OnnxEngine, list[list[int]]]:
     bundle.save(folder / "model", card="")
     weights = read_weights(ModelFolder.open(folder / "model"))
-    write_model(weights, bundle.settings, folder, shortlist=False, quantised=quantised)
+    write_model(weights, bundle.settings, folder, shortlist=False, largest=largest_weight() if quantised else None)
     engine = OnnxEngine.open(folder, workers=1)
     return TorchEngine((bundle.model,), CPU), engine, bundle.featuriser.sources({"source": SOURCES})
 
@@ -105,12 +104,3 @@ def test_neighbours_do_not_change_an_answer(tmp_path: Path) -> None:
     _, engine, sources = engines(reversal.bundle("gru", updates=20), tmp_path, quantised=False)
     search = config.Search(beam=3, longest_ratio=2.0)
     assert close(engine.answer(sources, search), [engine.answer([source], search)[0] for source in sources])
-
-
-def test_the_bits_of_a_weight_are_those_of_its_row() -> None:
-    from seqsmith.engine.onnx_graph import quantise
-
-    array = torch.randn(5, 7).numpy() * np.array([[1e-3], [1.0], [1e3], [0.0], [1.0]], np.float32)
-    integers, scale = quantise(array.T, axis=0)
-    error = np.abs(integers * scale - array.T).max(0)
-    assert (error <= scale / 2 * 1.001).all()

@@ -66,11 +66,12 @@ def all_engines(kind: str, path: Path, *, everything: bool, exact: bool) -> tupl
     folder = with_shortlist(bundle, path, everything=everything)
     weights, own = read_weights(folder), shortlist(bundle, everything=everything)
     if KINDS[kind] == "onnx":
-        onnx_model.write_model(weights, bundle.settings, path, shortlist=True, quantised=not exact)
+        largest = None if exact else onnx_model.largest_weight()
+        onnx_model.write_model(weights, bundle.settings, path, shortlist=True, largest=largest)
         engine: Any = OnnxEngine.open(path, workers=1, shortlist=own)
     else:
-        precision = "float32" if exact else "int8"
-        ctranslate2_model.write_model(weights, bundle.settings, path, quantisation=precision)
+        largest = None if exact else ctranslate2_model.largest_weight()
+        ctranslate2_model.write_model(weights, bundle.settings, path, largest=largest)
         ctranslate2_model.write_shortlist(own, path)
         engine = CTranslate2Engine.open(path, workers=1)
     sources = bundle.featuriser.sources({"source": SOURCES})

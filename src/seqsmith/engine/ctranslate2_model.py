@@ -1,4 +1,4 @@
-"""A Transformer in the format of CTranslate2, with 8-bit weights (one scale a row).
+"""A Transformer in the format of CTranslate2, with 8-bit weights (one scale a row), rounded as `integers` does.
 
 CTranslate2 (Klein et al. 2020, The OpenNMT Neural Machine Translation Toolkit, section 4) runs no graph: its
 specification names the parts of a Transformer and we fill them. Ids go in and come out as their decimal digits, so its
@@ -7,15 +7,20 @@ files hold no text of ours.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import ctranslate2
 import numpy as np
 from ctranslate2.specs import common_spec, transformer_spec
+from ctranslate2.specs.model_spec import NumpyVariable, visit_spec
 
 from seqsmith import config
 from seqsmith.engine.ctranslate2 import SHORTLIST
 from seqsmith.engine.expressible import LONGEST
+from seqsmith.engine.integers import NARROW, WHOLE, quantise
 from seqsmith.engine.weights import Linear, Weights
 from seqsmith.search.shortlist import Shortlist
 from seqsmith.special import BEGIN, END, PAD, UNKNOWN
@@ -24,8 +29,38 @@ NEVER = -1e4
 """Added to the logits of ids that no answer may hold: finite, and far below what a model says."""
 
 
-def write_model(weights: Weights, settings: config.Settings, folder: Path, *, quantisation: str = "int8") -> None:
-    """Fill `folder` with the files that a Translator opens."""
+def largest_weight() -> int:
+    """The largest integer that CTranslate2 can multiply by on this machine without an overflow.
+
+    It is asked of a model whose layers add nothing to a vector of ones. The weights of the id 5 give it a logit of 64,
+    or of 1 if they are cut off; the bias of the id 6 gives that one 32.
+    """
+    width, ids, right, wrong = 64, 8, 5, 6
+    side = {"kind": "transformer", "width": width, "heads": 1, "layers": 1, "feed_forward": width, "norm": "rms"}
+    settings = config.build({"model": {"encoder": side, "decoder": side}}, where="probe")
+    arrays: dict[str, Any] = {
+        f"{side}_inlet.embedding.weight": np.ones((ids, width), np.float32) for side in ("source", "target")
+    }
+    for owner, kinds in (("encoder", ("self",)), ("decoder", ("self", "cross"))):
+        linear = [f"{kind}_attention.{part}" for kind in kinds for part in ("query", "key", "value", "out")]
+        linear += ["feed_forward.inner", "feed_forward.outer"]
+        norms = [f"layers.0.{part}_part.norm" for part in (*kinds, "forward")]
+        arrays |= {f"{owner}.layers.0.{name}.weight": np.zeros((width, width), np.float32) for name in linear}
+        arrays |= {f"{owner}.{name}.weight": np.ones(width, np.float32) for name in (*norms, "norm")}
+    arrays["outlet.weight"] = np.eye(1, ids, right, dtype=np.float32).T @ np.ones((1, width), np.float32)
+    arrays["outlet.bias"] = np.eye(1, ids, wrong, dtype=np.float32)[0] * (width / 2)
+    with TemporaryDirectory() as folder:
+        write_model(Weights(arrays, "none"), settings, Path(folder), largest=WHOLE)
+        translator = ctranslate2.Translator(folder, intra_threads=1)
+        (said,) = translator.translate_batch([[str(right)]], beam_size=1, max_decoding_length=1)
+    return WHOLE if said.hypotheses[0] == [str(right)] else NARROW
+
+
+def write_model(weights: Weights, settings: config.Settings, folder: Path, *, largest: int | None) -> None:
+    """Fill `folder` with the files that a Translator opens.
+
+    Weights are integers up to `largest`; None leaves them in full precision.
+    """
     encoder, decoder = settings.model.encoder, settings.model.decoder
     assert isinstance(encoder, config.Transformer)
     assert isinstance(decoder, config.Transformer)
@@ -47,8 +82,17 @@ def write_model(weights: Weights, settings: config.Settings, folder: Path, *, qu
     spec.config.decoder_start_token = str(BEGIN)
     spec.config.layer_norm_epsilon = 1e-6 if encoder.norm == "rms" else 1e-5
     spec.validate()
-    spec.optimize(quantization=quantisation)
+    spec.optimize()  # weights that are equal become one
+    if largest is not None:
+        visit_spec(spec, partial(_round, largest=largest))
     spec.save(str(folder))
+
+
+def _round(part: Any, name: str, value: Any, *, largest: int) -> None:
+    """Make one variable of a part integers, if CTranslate2 multiplies by it; its scales divide where ours multiply."""
+    if name.endswith("weight") and hasattr(part, "weight_scale") and not isinstance(value, str):  # another's name
+        integers, scale = quantise(value.numpy(), axis=1, largest=largest)
+        part.weight, part.weight_scale = NumpyVariable(integers), NumpyVariable(1 / scale)
 
 
 def write_shortlist(shortlist: Shortlist, folder: Path) -> None:
@@ -133,8 +177,7 @@ def _stacked(*layers: Linear) -> Linear:
 
 
 def _fill_linear(spec: Any, layer: Linear) -> None:
-    # a copy of its own: the quantisation works in place
-    spec.weight, spec.bias = layer.weight_OI.copy(), layer.bias_O.copy()
+    spec.weight, spec.bias = layer.weight_OI, layer.bias_O
 
 
 def _fill_norm(spec: Any, weights: Weights, name: str) -> None:

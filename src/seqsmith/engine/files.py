@@ -1,6 +1,7 @@
 """What an engine is built of: made once from a model's weights, and kept beside the model under a digest of both.
 
-Where the model folder cannot be written to, it is kept in the user's cache. With it stands what came of the check.
+Another kind of CPU multiplies otherwise: there it is built and checked anew. Where the model folder cannot be written
+to, it is kept in the user's cache. With it stands what came of the check.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ Kind = Literal["ctranslate2", "onnx", "torch-bf16"]
 FASTEST_FIRST: tuple[Kind, ...] = ("ctranslate2", "onnx", "torch-bf16")
 WEIGHTS = {"ctranslate2": "8-bit weights", "onnx": "8-bit weights", "torch-bf16": "weights in bf16"}
 
-_FORMAT = 3  # of what we write; files of another format are built anew
+_FORMAT = 4  # of what we write; files of another format are built anew
 _CHECK = "check.json"
 _PACKAGES = {"ctranslate2": ("ctranslate2",), "onnx": ("onnxruntime", "onnx"), "torch-bf16": ("torch",)}
 
@@ -79,7 +80,7 @@ def engine_of(
 
 def _place(kind: Kind, folder: ModelFolder) -> Path:
     packages = [(package, version(package)) for package in _PACKAGES[kind]]
-    depends = json.dumps([_FORMAT, packages, folder.fingerprints()], sort_keys=True)
+    depends = json.dumps([_FORMAT, packages, runtime.instructions(), folder.fingerprints()], sort_keys=True)
     home = folder.path if os.access(folder.path, os.W_OK) else runtime.cache_folder()
     name = kind if kind == "torch-bf16" else f"{kind}-int8"
     return home / "engines" / f"{name}-{hashlib.sha256(depends.encode()).hexdigest()[:16]}"
@@ -90,14 +91,15 @@ def _build(kind: Kind, folder: ModelFolder, place: Path, *, workers: int) -> Non
         case "ctranslate2":
             from seqsmith.engine import ctranslate2_model
 
-            ctranslate2_model.write_model(read_weights(folder), folder.settings, place)
+            largest = ctranslate2_model.largest_weight()
+            ctranslate2_model.write_model(read_weights(folder), folder.settings, place, largest=largest)
             if folder.shortlist is not None:
                 ctranslate2_model.write_shortlist(Shortlist.open(folder.shortlist), place)
         case "onnx":
             from seqsmith.engine import onnx_model
 
-            listed = folder.shortlist is not None
-            onnx_model.write_model(read_weights(folder), folder.settings, place, shortlist=listed)
+            largest, listed = onnx_model.largest_weight(), folder.shortlist is not None
+            onnx_model.write_model(read_weights(folder), folder.settings, place, shortlist=listed, largest=largest)
         case "torch-bf16":
             pass  # the model's own weights do, and what came of the check is all that is kept
         case _:

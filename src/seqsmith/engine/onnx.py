@@ -28,14 +28,14 @@ OUTLET = "outlet.safetensors"
 
 
 @dataclass(frozen=True)
-class _Session:
+class Session:
     """A graph, loaded."""
 
     run: Any  # onnxruntime's own, which is not typed
     outputs: list[str]
 
     @classmethod
-    def open(cls, path: Path) -> _Session:
+    def open(cls, path: Path) -> Session:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors only
@@ -51,7 +51,7 @@ class OnnxEngine:
     """The graphs of a model; those of the steps are loaded when they are first needed."""
 
     folder: Path
-    encoder: _Session
+    encoder: Session
     workers: int
     shortlist: Shortlist | None
     listed: bool  # whether it is used where the settings of the search leave that open
@@ -63,7 +63,7 @@ class OnnxEngine:
         cls, folder: Path, *, workers: int, shortlist: Shortlist | None = None, listed: bool = False
     ) -> OnnxEngine:
         """Load what `onnx_model.write_model` wrote."""
-        return cls(folder, _Session.open(folder / "encoder.onnx"), workers, shortlist, listed)
+        return cls(folder, Session.open(folder / "encoder.onnx"), workers, shortlist, listed)
 
     def answer(self, sources: Sequence[Source], settings: config.Search) -> list[list[Answer]]:
         """The n best answers to each source, best first."""
@@ -111,12 +111,12 @@ class OnnxEngine:
         return step
 
     @cached_property
-    def _steps(self) -> _Session:
-        return _Session.open(self.folder / "step.onnx")
+    def _steps(self) -> Session:
+        return Session.open(self.folder / "step.onnx")
 
     @cached_property
-    def _listed_steps(self) -> _Session:
-        return _Session.open(self.folder / "listed.onnx")
+    def _listed_steps(self) -> Session:
+        return Session.open(self.folder / "listed.onnx")
 
     @cached_property
     def _outlet(self) -> Arrays:
@@ -124,7 +124,7 @@ class OnnxEngine:
 
 
 def _stepped(
-    graph: _Session, id_N: NDArray[np.int64], state: ArrayState, most: int, outlet: Arrays
+    graph: Session, id_N: NDArray[np.int64], state: ArrayState, most: int, outlet: Arrays
 ) -> tuple[Best, ArrayState]:
     found = graph({"id_N": id_N, "most": np.array([most], np.int64), **state.row, **state.source, **outlet})
     best = Best(found.pop("logit_NK"), found.pop("id_NK"), found.pop("normaliser_N"))

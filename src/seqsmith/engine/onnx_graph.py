@@ -1,7 +1,7 @@
 """An ONNX graph in the making: each method adds a node and returns the name of what it gives.
 
-With `quantised`, the weights of linear layers and of LSTMs are 8-bit integers with a scale for each output, and their
-inputs are quantised as they come (DynamicQuantizeMatMul and DynamicQuantizeLSTM, which onnxruntime brings).
+With `largest`, the weights of linear layers and of LSTMs are 8-bit integers up to it with a scale for each output, and
+their inputs are quantised as they come (DynamicQuantizeMatMul and DynamicQuantizeLSTM, which onnxruntime brings).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from seqsmith.engine.integers import quantise
 from seqsmith.engine.weights import Array, Linear
 
 _TYPES = {"float": TensorProto.FLOAT, "int64": TensorProto.INT64, "int32": TensorProto.INT32,
@@ -26,8 +27,8 @@ _OURS = "com.microsoft"  # the domain of what onnxruntime adds to ONNX
 class Graph:
     """Nodes, weights, inputs and outputs."""
 
-    def __init__(self, *, quantised: bool):
-        self.quantised = quantised
+    def __init__(self, *, largest: int | None):
+        self.largest = largest  # None: weights in full precision
         self._nodes: list[onnx.NodeProto] = []
         self._weights: list[onnx.TensorProto] = []
         self._inputs: list[onnx.ValueInfoProto] = []
@@ -83,18 +84,18 @@ class Graph:
 
     def linear(self, x: str, layer: Linear) -> str:
         """x weight' + bias over the last axis."""
-        if not self.quantised:
+        if self.largest is None:
             return self.op("Add", self.op("MatMul", x, self.weight(layer.weight_OI.T)), self.weight(layer.bias_O))
-        integers, scale = quantise(layer.weight_OI.T, axis=0)
+        integers, scale = quantise(layer.weight_OI.T, axis=0, largest=self.largest)
         zero = np.zeros(len(scale), np.int8)
         weights = (self.weight(array) for array in (integers, scale, zero, layer.bias_O))
         return self.op("DynamicQuantizeMatMul", x, *weights, domain=_OURS)
 
     def linear_given(self, x: str, axes: str) -> str:
         """The same with weights that the graph is given: the arrays that `as_given` makes. `axes` are in, out."""
-        weight = self.input("outlet.weight", "int8" if self.quantised else "float", tuple(axes))
+        weight = self.input("outlet.weight", "int8" if self.largest else "float", tuple(axes))
         bias = self.input("outlet.bias", "float", (axes[1],))
-        if not self.quantised:
+        if self.largest is None:
             return self.op("Add", self.op("MatMul", x, weight), bias)
         scale = self.input("outlet.scale", "float", (axes[1],))
         return self.op("DynamicQuantizeMatMul", x, weight, scale, "", bias, domain=_OURS)
@@ -110,11 +111,11 @@ class Graph:
         D, H, _ = recurrent_DHG.shape
         options = {"hidden_size": H, "direction": "bidirectional" if D == 2 else "forward"}
         bias = self.weight(bias_DY)
-        if not self.quantised:
+        if self.largest is None:
             weights = [self.weight(array.transpose(0, 2, 1)) for array in (input_DIG, recurrent_DHG)]
             return self.ops("LSTM", x, *weights, bias, length_B, outputs=3, **options)
         (input_8, input_scale), (recurrent_8, recurrent_scale) = (
-            quantise(array, axis=1) for array in (input_DIG, recurrent_DHG)
+            quantise(array, axis=1, largest=self.largest) for array in (input_DIG, recurrent_DHG)
         )
         zero = self.weight(np.zeros_like(input_scale, np.int8))
         scales = (self.weight(input_scale), zero, self.weight(recurrent_scale), zero)
@@ -130,11 +131,11 @@ class Graph:
         path.write_bytes(model.SerializeToString())
 
 
-def as_given(layer: Linear, *, quantised: bool) -> dict[str, NDArray[Any]]:
+def as_given(layer: Linear, *, largest: int | None) -> dict[str, NDArray[Any]]:
     """What `linear_given` wants for a layer. The last axis of each array is that of the outputs."""
-    if not quantised:
+    if largest is None:
         return {"outlet.weight": np.ascontiguousarray(layer.weight_OI.T), "outlet.bias": layer.bias_O}
-    integers, scale = quantise(layer.weight_OI.T, axis=0)
+    integers, scale = quantise(layer.weight_OI.T, axis=0, largest=largest)
     return {"outlet.weight": np.ascontiguousarray(integers), "outlet.scale": scale, "outlet.bias": layer.bias_O}
 
 
@@ -145,10 +146,3 @@ class Encoded:
     x_BSD: str
     bias_B1S: str  # -inf where there is only padding
     context_BZ: str
-
-
-def quantise(array: Array, *, axis: int) -> tuple[NDArray[np.int8], Array]:
-    """Signed 8-bit integers and the scale of each output; `axis` is the one that is summed over."""
-    scale = np.abs(array).max(axis) / np.float32(127)
-    scale[scale == 0] = 1.0
-    return np.rint(array / np.expand_dims(scale, axis)).astype(np.int8), scale.astype(np.float32)

@@ -10,42 +10,60 @@ carry the steps of a loop that is one operator here, and need torch to be made.
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import assert_never
 
+import numpy as np
 from safetensors.numpy import save_file
 
 from seqsmith import config
-from seqsmith.engine.onnx import OUTLET
+from seqsmith.engine.integers import NARROW, WHOLE
+from seqsmith.engine.onnx import OUTLET, Session
 from seqsmith.engine.onnx_encoder import encode
 from seqsmith.engine.onnx_graph import Graph, as_given
 from seqsmith.engine.onnx_recurrent import RecurrentSteps
 from seqsmith.engine.onnx_transformer import TransformerSteps
-from seqsmith.engine.weights import Weights
+from seqsmith.engine.weights import Linear, Weights
 
 _NOTHING = -80.0
 """Added to the best logit; e ** -80 is a normal number, and too small to change a sum of float32 that holds a one."""
 
 
+def largest_weight() -> int:
+    """The largest integer that onnxruntime can multiply by on this machine without an overflow."""
+    rows, inputs = 16, 64
+    graph = Graph(largest=WHOLE)
+    layer = Linear(np.ones((16, inputs), np.float32), np.zeros(16, np.float32))
+    graph.output("y", graph.linear(graph.input("x", "float", (rows, inputs)), layer))
+    with TemporaryDirectory() as folder:
+        graph.save(path := Path(folder) / "probe.onnx")
+        y = Session.open(path)({"x": np.ones((rows, inputs), np.float32)})["y"]
+    return NARROW if (np.abs(y - inputs) > 1).any() else WHOLE
+
+
 def write_model(
-    weights: Weights, settings: config.Settings, folder: Path, *, shortlist: bool, quantised: bool = True
+    weights: Weights, settings: config.Settings, folder: Path, *, shortlist: bool, largest: int | None
 ) -> None:
-    """Write the graphs into `folder`, those of a shortlist as well if `shortlist` says so."""
+    """Write the graphs into `folder`, those of a shortlist as well if `shortlist` says so.
+
+    Weights are integers up to `largest`; None leaves them in full precision.
+    """
     steps = _steps(weights, settings.model)
-    encoder = Graph(quantised=quantised)
+    encoder = Graph(largest=largest)
     steps.begin(encoder, encode(encoder, weights, settings.model))
     encoder.save(folder / "encoder.onnx")
-    step = Graph(quantised=quantised)
+    step = Graph(largest=largest)
     y_ND = steps.step(step, step.input("id_N", "int64", ("N",)))
     _finish(step, step.linear(y_ND, weights.outlet()))
     step.save(folder / "step.onnx")
     if not shortlist:
         return
-    step = Graph(quantised=quantised)
+    step = Graph(largest=largest)
     logit_NU = step.linear_given(steps.step(step, step.input("id_N", "int64", ("N",))), "DU")
     logit_NU = _own(step, logit_NU, step.input("source.listed", "float", ("B", "U")))
     _finish(step, logit_NU, never=True)
     step.save(folder / "listed.onnx")
-    save_file(as_given(weights.outlet(), quantised=quantised), folder / OUTLET)
+    save_file(as_given(weights.outlet(), largest=largest), folder / OUTLET)
 
 
 def _own(step: Graph, logit_NU: str, bias_BU: str) -> str:
