@@ -90,7 +90,8 @@ def write_model(weights: Weights, settings: config.Settings, folder: Path, *, la
 
 def _round(part: Any, name: str, value: Any, *, largest: int) -> None:
     """Make one variable of a part integers, if CTranslate2 multiplies by it; its scales divide where ours multiply."""
-    if name.endswith("weight") and hasattr(part, "weight_scale") and not isinstance(value, str):  # another's name
+    multiplied = isinstance(part, common_spec.LinearSpec | common_spec.EmbeddingsSpec) and name.endswith("weight")
+    if multiplied and not isinstance(value, str):  # the name of an equal one
         integers, scale = quantise(value.numpy(), axis=1, largest=largest)
         part.weight, part.weight_scale = NumpyVariable(integers), NumpyVariable(1 / scale)
 
