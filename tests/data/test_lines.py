@@ -48,6 +48,13 @@ def test_lines_are_the_naive_split(tmp_path_factory: pytest.TempPathFactory, wri
     assert texts_of(path) == expected
 
 
+def test_a_file_of_carriage_returns_alone_is_one_line_and_told(tmp_path: Path) -> None:
+    counts = Counts()
+    assert texts_of(written(tmp_path, b"a\rb\rc"), counts=counts) == ["a\rb\rc"]
+    (sentence,) = counts.sentences()
+    assert sentence.startswith("Files of one line that holds carriage returns (do its lines end in them?")
+
+
 def test_one_carriage_return_is_stripped_and_counted(tmp_path: Path) -> None:
     counts = Counts()
     assert texts_of(written(tmp_path, b"a\r\nb\nc\r\r\nd\r"), counts=counts) == ["a", "b", "c\r", "d"]

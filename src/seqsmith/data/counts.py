@@ -41,6 +41,7 @@ class Counts:
     bad_utf8_skipped: Tally = field(default_factory=Tally)
     bad_utf8_replaced: Tally = field(default_factory=Tally)
     carriage_returns: Tally = field(default_factory=Tally)
+    no_line_feed: Tally = field(default_factory=Tally)
     control: Tally = field(default_factory=Tally)
     bidi: Tally = field(default_factory=Tally)
 
@@ -62,6 +63,10 @@ class Counts:
             (self.bad_utf8_skipped, "Rows left out because they are not UTF-8"),
             (self.bad_utf8_replaced, "Lines with bytes that are not UTF-8, replaced by U+FFFD"),
             (self.carriage_returns, "Lines that ended in a carriage return, which was removed"),
+            (
+                self.no_line_feed,
+                "Files of one line that holds carriage returns (do its lines end in them? Save it with line feeds)",
+            ),
             (self.control, "Texts with control characters, kept as they are"),
             (self.bidi, "Texts with bidirectional or invisible marks, kept as they are"),
         )

@@ -41,7 +41,7 @@ def read_lines(path: str, settings: config.Data, counts: Counts) -> Iterator[Lin
     One carriage return at the end of a line and a byte order mark are removed. Lines that `bad_utf8 = "skip"` leaves
     out are only marked here, so that line numbers and parallel files stay in step; who drops them tallies them.
     """
-    for line, chunk in _whole_lines(path, settings.longest_line_bytes):
+    for line, chunk in _whole_lines(path, settings.longest_line_bytes, counts):
         lines = _decoded(chunk, shown(path), line, settings, counts)
         if len(lines.texts) <= ROWS:
             yield lines
@@ -49,7 +49,7 @@ def read_lines(path: str, settings: config.Data, counts: Counts) -> Iterator[Lin
             yield from (lines.cut(start, start + ROWS) for start in range(0, len(lines.texts), ROWS))
 
 
-def _whole_lines(path: str, longest: int) -> Iterator[tuple[int, bytes]]:
+def _whole_lines(path: str, longest: int, counts: Counts) -> Iterator[tuple[int, bytes]]:
     """(line number, bytes that end in a line feed): as many whole lines as were read at once."""
     line = 1
     pending = bytearray()
@@ -65,10 +65,7 @@ def _whole_lines(path: str, longest: int) -> Iterator[tuple[int, bytes]]:
         if len(pending) > longest:
             raise _too_long(path, line, longest)
     if line == 1 and pending.count(b"\r") > 1:
-        raise UserError(
-            f"{shown(path)}: its lines end in carriage returns alone, and expected are line feeds: save it with line "
-            "ends of Unix or Windows."
-        )
+        counts.no_line_feed.add(shown(path), [1])
     if pending:
         yield line, bytes(pending) + b"\n"
 
