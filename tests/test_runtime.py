@@ -1,7 +1,10 @@
 import os
 import random
 import signal
+from collections.abc import Callable
 from pathlib import Path
+from time import sleep
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,6 +62,20 @@ def test_mixed_precision_multiplies_in_bf16_and_keeps_the_weights() -> None:
     with runtime.precision_context("fp32", CPU):
         assert layer(torch.ones(1, 4)).dtype == torch.float32
     assert layer.weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize(("sleeps", "expected"), [(lambda n: 0.002 * n, 1), (lambda n: 0.02 / n, 4)])
+def test_the_number_of_threads_is_tried_out(sleeps: Callable[[int], float], expected: int, monkeypatch: Any) -> None:
+    before = torch.get_num_threads()
+    try:
+        monkeypatch.setenv("OMP_NUM_THREADS", "4")
+        torch.set_num_threads(4)
+        assert runtime.fastest_threads(lambda _: None) == 4
+        monkeypatch.delenv("OMP_NUM_THREADS")
+        assert runtime.fastest_threads(lambda _: sleep(sleeps(torch.get_num_threads()))) == expected
+        assert torch.get_num_threads() == expected
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_the_faster_precision_is_tried_out_in_turn() -> None:

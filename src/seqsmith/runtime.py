@@ -120,6 +120,33 @@ def faster_precision(work: Callable[[int], None], device: torch.device) -> tuple
     return ("bf16" if gain > 1.15 else "fp32"), gain
 
 
+def fastest_threads(work: Callable[[int], None]) -> int:
+    """Take and return the number of threads that do `work` soonest: those there are, or half as long as that is faster.
+
+    Threads wait for each other within every operator. Beside another busy process two of them were 23 times as slow as
+    one, and many have little to share in a small model. Half must win by 30 % by the clock. Nothing is tried where
+    OMP_NUM_THREADS says how many.
+    """
+    import torch
+
+    count, faster = torch.get_num_threads(), not os.environ.get("OMP_NUM_THREADS")
+    while count > 1 and faster:
+        seconds = {count: 0.0, count // 2: 0.0}
+        began = perf_counter()
+        for number in range(20):
+            for threads in seconds:
+                torch.set_num_threads(threads)
+                since = perf_counter()
+                work(number)
+                seconds[threads] += perf_counter() - since if number else 0.0
+            if number and perf_counter() - began > 1.0:
+                break
+        faster = seconds[count] > 1.3 * seconds[count // 2]
+        count = count // 2 if faster else count
+    torch.set_num_threads(count)
+    return count
+
+
 def instructions() -> list[str]:
     """What kind of CPU this is, and the instructions it has for numbers of few bits, as far as the system tells."""
     found = ""

@@ -7,12 +7,13 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import reversal
-from seqsmith import config
+from seqsmith import config, runtime
 from seqsmith.native import build
 from seqsmith.predictor import Predictor
 from seqsmith.train.journal import read_journal
@@ -56,6 +57,26 @@ def test_it_tells_what_it_read_chose_and_found_and_how_to_use_it(
     assert lines[-2].endswith("' | seqsmith predict run/model")
     assert lines[-1] == "  seqsmith evaluate run/model TEST_FILE"
     assert len(Predictor.open("run/model").predict(["12"])) == 1
+
+
+def test_fewer_threads_are_taken_kept_and_told_where_they_are_faster(
+    seqsmith: Seqsmith, pairs: Path, small: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def fastest(work: Callable[[int], None]) -> int:
+        tried.append(work(0))
+        return runtime.use_threads(1)
+
+    monkeypatch.setattr(runtime, "threads", lambda wanted: wanted or 2)
+    monkeypatch.setattr(runtime, "fastest_threads", fastest)
+    here = small.index("train.threads=1")
+    told = seqsmith("train", pairs, *small[: here - 1], *small[here + 1 :])
+    assert "Threads: 1 of 2: more are slower, for this model is small or this machine has other work." in told.err
+    assert settings_of("run").train.threads == 1
+    assert seqsmith("train", "--resume", "--out", "run").code == 0
+    assert seqsmith("train", pairs, *small, "--out", "other").code == 0
+    assert len(tried) == 1
 
 
 def test_a_plain_stream_gets_no_bar(seqsmith: Seqsmith, pairs: Path, small: tuple[str, ...]) -> None:

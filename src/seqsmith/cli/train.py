@@ -73,6 +73,10 @@ def _lead(table: Mapping[str, Any], run: Path, rank: Rank, display: Display, *, 
     task = _open_task(table, run, rank, resume=resume, say=display.say)
     runtime.keep_memory()  # not before: what reading took is free again
     task = _with_precision(_with_kernels(task, display.say), display.say)
+    if (
+        rank.size == 1 and not resume
+    ):  # a run keeps its number of threads: with another it is not the same to the last bit
+        task = _with_threads(task, display.say)
     if rank.size > 1:
         _check_files(task.settings.data)
     if not resume:
@@ -232,6 +236,32 @@ def _with_precision(task: Task, say: Say) -> Task:
     settings = task.settings
     if settings.train.precision != "auto":
         return task
+    with _trying(task) as work:
+        precision, gain = runtime.faster_precision(work, task.device)
+    say(f"Precision: {precision}; bf16 runs at {gain:.2f} times the speed of fp32 on this machine and model.")
+    train = settings.train.model_copy(update={"precision": precision})
+    return task.with_settings(settings.model_copy(update={"train": train}))
+
+
+def _with_threads(task: Task, say: Say) -> Task:
+    """Settle the number of threads by trying fewer, where nobody said how many."""
+    settings, most = task.settings, runtime.threads(None)
+    if task.device.type != "cpu" or settings.train.threads:
+        return task
+    precision = settings.train.precision
+    assert precision != "auto"
+    with _trying(task) as work, runtime.precision_context(precision, task.device):
+        threads = runtime.fastest_threads(work)
+    if threads == most:
+        return task
+    say(f"Threads: {threads} of {most}: more are slower, for this model is small or this machine has other work.")
+    train = settings.train.model_copy(update={"threads": threads})
+    return task.with_settings(settings.model_copy(update={"train": train}))
+
+
+@contextmanager
+def _trying(task: Task) -> Iterator[Callable[[int], None]]:
+    """Within, a training step without its update can be done, on the batch of a number."""
     batches = task.batches(0)
 
     def work(number: int) -> None:
@@ -239,11 +269,8 @@ def _with_precision(task: Task, say: Say) -> Task:
         task.loss(batch, 0.0).loss_nats.backward()  # type: ignore[no-untyped-call]
 
     task.model.train()
-    precision, gain = runtime.faster_precision(work, task.device)
+    yield work
     task.model.zero_grad(set_to_none=True)
-    say(f"Precision: {precision}; bf16 runs at {gain:.2f} times the speed of fp32 on this machine and model.")
-    train = settings.train.model_copy(update={"precision": precision})
-    return task.with_settings(settings.model_copy(update={"train": train}))
 
 
 def _check_files(data: config.Data) -> None:

@@ -264,7 +264,7 @@ class Train(Table):
     score: Score | None = None  # what tells the best checkpoint
     start_from: str | None = None  # a model folder to fine-tune; None: from nothing
     tensorboard: bool = False  # write the journal for TensorBoard too
-    threads: Annotated[int, Field(gt=0, le=1024)] | None = None  # None: OMP_NUM_THREADS, else all cores
+    threads: Annotated[int, Field(gt=0, le=1024)] | None = None  # None: OMP_NUM_THREADS, else tried: all cores or fewer
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
