@@ -88,6 +88,18 @@ def test_the_faster_precision_is_tried_out_in_turn() -> None:
     assert gain > 0
 
 
+def test_a_precision_that_is_far_slower_is_given_up_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, seen = [0.0], []
+
+    def work(number: int) -> None:
+        now[0] += 5.0 if torch.is_autocast_enabled("cpu") else 1.0
+        seen.append(number)
+
+    monkeypatch.setattr(runtime, "process_time", lambda: now[0])
+    assert runtime.faster_precision(work, CPU) == ("fp32", 0.2)
+    assert seen == [0, 0]
+
+
 def test_the_noise_of_a_batch_is_a_function_of_seed_update_and_place() -> None:
     def noise(seed: int, update: int, place: int = 0) -> list[float]:
         runtime.seed_batch(seed, update, place)

@@ -73,9 +73,7 @@ def _lead(table: Mapping[str, Any], run: Path, rank: Rank, display: Display, *, 
     task = _open_task(table, run, rank, resume=resume, say=display.say)
     runtime.keep_memory()  # not before: what reading took is free again
     task = _with_precision(_with_kernels(task, display.say), display.say)
-    if (
-        rank.size == 1 and not resume
-    ):  # a run keeps its number of threads: with another it is not the same to the last bit
+    if rank.size == 1 and not resume:  # a run that goes on keeps its threads: others change the last bits
         task = _with_threads(task, display.say)
     if rank.size > 1:
         _check_files(task.settings.data)
