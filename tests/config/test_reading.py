@@ -106,6 +106,10 @@ def message(table: dict) -> str:
             {"model": {"decoder": {"kind": "lstm", "attention": "none", "input_feeding": True}}},
             "model.decoder: input feeding feeds what attention found",
         ),
+        (
+            {"model": {"decoder": {"kind": "lstm", "attention": "dot", "coverage": True}}},
+            "model.decoder: coverage enters additive attention, found dot",
+        ),
         ({"model": {"coverage": 1.0}}, "model: coverage belongs to the copy outlet"),
         (
             {"model": {"copy_source": True, "decoder": {"kind": "gru", "attention": "none"}}},

@@ -237,3 +237,11 @@ def test_half_precision_weights_hear_no_recordings() -> None:
     speech = config.build({"source": {"kind": "speech"}}, where="test")
     assert files.lacks("torch-bf16", speech) == "it takes text only"
     assert files.lacks("torch-bf16", config.Settings()) is None
+
+
+def test_attention_with_coverage_is_torchs() -> None:
+    side = {"kind": "gru", "attention": "additive", "coverage": True}
+    model = {"encoder": {"kind": "gru"}, "decoder": side}
+    assert files.lacks("onnx", config.build({"model": model}, where="test")) == "its attention has no coverage"
+    side["coverage"] = False
+    assert files.lacks("onnx", config.build({"model": model}, where="test")) is None

@@ -65,6 +65,7 @@ def _recurrent_decoders(kind: Any, *, attention: str) -> st.SearchStrategy[confi
         attention=st.just(attention),
         heads=st.just(2),
         input_feeding=st.just(False) if attention == "none" else st.booleans(),
+        coverage=st.booleans() if attention == "additive" else st.just(False),
         residual=st.booleans(),
         layer_norm=st.booleans(),
         dropout=rates,

@@ -212,6 +212,34 @@ def test_in_a_loop_variational_dropout_has_one_mask_for_all_steps_and_another_fo
     assert "keep" not in decoder.eval().start(memory)
 
 
+@both_cells
+def test_additive_attention_sees_what_it_has_looked_at_as_the_plain_loop_does(cell: Any) -> None:
+    """See et al. 2017, equations 10, 11 and 2."""
+    decoder = RecurrentDecoder(
+        config.RecurrentDecoder(kind=cell, width=8, attention="additive", coverage=True, dropout=0.0),
+        input_width=3,
+        memory_width=8,
+        context_width=16,
+        output_width=8,
+    )
+    attention = decoder.attention
+    x_BTC, memory = torch.randn(3, 5, 3), Memory(torch.randn(3, 6, 8), VALID_BL, torch.randn(3, 16))
+    found = decoder(x_BTC, memory)
+    state_BTD, _ = decoder.layers[0](x_BTC, valid_BL=None, start=decoder.start(memory)["hidden"][0])
+    for row, valid_S in enumerate(VALID_BL):
+        coverage_S = torch.zeros(6)
+        for step, state_D in enumerate(state_BTD[row]):
+            query_D = attention.query(state_D)
+            key_SD = attention.key(memory.x_BSD[row])
+            energies = [
+                torch.tanh(key_D + query_D + covered * attention.covered) @ attention.energy
+                for key_D, covered in zip(key_SD, coverage_S, strict=True)
+            ]
+            weight_S = torch.stack(energies).masked_fill(~valid_S, -torch.inf).softmax(0)
+            torch.testing.assert_close(found.attention_BTS[row, step], weight_S)
+            coverage_S = coverage_S + weight_S
+
+
 def test_without_attention_the_decoder_knows_the_context_vector_alone() -> None:
     decoder = RecurrentDecoder(
         config.RecurrentDecoder(width=8, attention="none"),

@@ -133,6 +133,7 @@ class RecurrentDecoder(Table):
     attention: Literal["none", "additive", "dot", "general", "multihead"] = "general"
     heads: PositiveInt = 4  # of multihead attention
     input_feeding: bool = False
+    coverage: bool = False  # attention is told where it has looked (See et al. 2017, equation 11); additive alone
     residual: bool = False  # around each layer whose input is as wide as its output
     layer_norm: bool = False
     dropout: Rate = 0.3
@@ -144,6 +145,8 @@ class RecurrentDecoder(Table):
             check_heads(self.width, self.heads)
         if self.attention == "none" and self.input_feeding:
             raise ValueError("input feeding feeds what attention found: give an attention or leave input_feeding out")
+        if self.attention != "additive" and self.coverage:
+            raise ValueError(f"coverage enters additive attention, found {self.attention}: change one of them")
         return self
 
 
@@ -192,7 +195,9 @@ class Model(Table):
     embedding: PositiveInt | None = None  # None: the width of a Transformer; of recurrent models chosen from the data
     share_embeddings: Literal["none", "target", "all"] | None = None  # output tied to target, or to target and source
     copy_source: bool = False  # pointer-generator (See et al. 2017): also of words that training never had
-    coverage: Annotated[float, Field(ge=0.0)] = 0.0  # weight of its loss, not fed to the attention; needs copy_source
+    coverage: Annotated[float, Field(ge=0.0)] = (
+        0.0  # weight of its loss (See et al. 2017, equation 13); needs copy_source
+    )
     subsample: Literal[1, 2, 4, 8] | None = None  # frames of speech to one step of the encoder
     ctc: Fraction | None = None  # weight of the CTC loss, beside the decoder's; 0: no CTC head; for speech
 

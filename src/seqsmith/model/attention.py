@@ -157,12 +157,20 @@ class MultiHead(nn.Module):
 class SingleHead(nn.Module):
     """One set of weights for each query, and the memory itself for values, as the recurrent models have it."""
 
-    def __init__(self, kind: Literal["additive", "dot", "general"], *, query_width: int, memory_width: int):
+    def __init__(
+        self,
+        kind: Literal["additive", "dot", "general"],
+        *,
+        query_width: int,
+        memory_width: int,
+        coverage: bool = False,
+    ):
         super().__init__()
         self.kind = kind
         self.key = nn.Identity() if kind == "dot" else Linear(memory_width, query_width, bias=False)
         self.query = Linear(query_width, query_width) if kind == "additive" else nn.Identity()
         self.energy = nn.Parameter(torch.randn(query_width) * query_width**-0.5) if kind == "additive" else None
+        self.covered = nn.Parameter(torch.randn(query_width) * query_width**-0.5) if coverage else None
 
     def remember(self, x_BSD: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of the memory, once for all queries -> (key_BSD, value_BCS)."""
@@ -173,14 +181,24 @@ class SingleHead(nn.Module):
         return key_BSD if self.kind == "additive" else Unrolled(key_BSD), Unrolled(value_BCS)
 
     def forward(
-        self, query_BTD: Tensor, key: Tensor | Unrolled, value: Tensor | Unrolled, *, bias_B1S: Tensor
+        self,
+        query_BTD: Tensor,
+        key: Tensor | Unrolled,
+        value: Tensor | Unrolled,
+        *,
+        bias_B1S: Tensor,
+        coverage_BTS: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """-> (context_BTC, weight_BTS)."""
+        """-> (context_BTC, weight_BTS). The coverage is the sum of the weights so far."""
         match self.kind:
             case "additive":
                 assert self.energy is not None
                 assert isinstance(key, Tensor)
-                score_BTS = torch.tanh(self.query(query_BTD)[:, :, None] + key[:, None]) @ self.energy
+                sum_BTSD = self.query(query_BTD)[:, :, None] + key[:, None]
+                if self.covered is not None:
+                    assert coverage_BTS is not None
+                    sum_BTSD = sum_BTSD + coverage_BTS[..., None] * self.covered
+                score_BTS = torch.tanh(sum_BTSD) @ self.energy
             case "dot" | "general":
                 score_BTS = _times(query_BTD, key)
             case _:

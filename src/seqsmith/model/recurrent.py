@@ -197,7 +197,8 @@ class RecurrentDecoder(nn.Module):
     The start state is a linear image of the encoder's context vector, so without attention (the classic model of
     Sutskever et al. 2014) that vector is all the decoder learns of the source. With input feeding the attentional state
     enters the next step's input (section 3.3); without it the whole target is one call. The additive score looks with
-    the new state, where Bahdanau et al. (2015) look with the old one.
+    the new state, where Bahdanau et al. (2015) look with the old one. With coverage it sees how much of each memory
+    step was looked at before (See et al. 2017, section 2.3), and the target is a loop too.
     """
 
     layers: Sequence[RecurrentLayer]
@@ -257,12 +258,14 @@ class RecurrentDecoder(nn.Module):
         row: dict[str, Any] = {"hidden": hidden}
         if self.settings.input_feeding:
             row["fed_ND"] = memory.context_BZ.new_zeros(len(memory.context_BZ), self.output_width)
+        if self.settings.coverage:
+            row["coverage_NS"] = memory.context_BZ.new_zeros(memory.valid_BS.shape)
         return row
 
     def forward(self, x_BTC: Tensor, memory: Memory) -> Decoded:
         """Teacher forcing over the whole target."""
         source, x = self.look(memory), self.dropout(x_BTC)
-        if self.settings.input_feeding:
+        if self.settings.input_feeding or self.settings.coverage:
             return self._loop(x, self.start(memory), source)
         for layer, between, hidden in zip(self.layers, self.between, self._begin(memory)["hidden"], strict=True):
             y, _ = layer(x, valid_BL=None, start=hidden)
@@ -298,14 +301,23 @@ class RecurrentDecoder(nn.Module):
             hidden.append(after)
             x = between(y, x, keep)
         sources = len(source["valid_BS" if self.attention is None else "bias_B1S"])
-        decoded = self._attend(torch.unflatten(x, 0, (sources, -1)), source, products.combine, keep_NO)
+        x_BWD, coverage = torch.unflatten(x, 0, (sources, -1)), row.get("coverage_NS")
+        coverage_BWS = None if coverage is None else torch.unflatten(coverage, 0, (sources, -1))
+        decoded = self._attend(x_BWD, source, products.combine, keep_NO, coverage_BWS)
         following: dict[str, Any] = {**row, "hidden": hidden}
+        if coverage_BWS is not None:
+            following["coverage_NS"] = (coverage_BWS + decoded.attention_BTS).flatten(0, 1)
         if self.settings.input_feeding:
             following["fed_ND"] = decoded.y_BTD.flatten(0, 1)
         return decoded, following
 
     def _attend(
-        self, x_BTD: Tensor, source: dict[str, Any], combine: Product | None, keep_NO: Tensor | None = None
+        self,
+        x_BTD: Tensor,
+        source: dict[str, Any],
+        combine: Product | None,
+        keep_NO: Tensor | None = None,
+        coverage_BTS: Tensor | None = None,
     ) -> Decoded:
         if self.attention is None:
             weight_BTS = source["valid_BS"][:, None].to(x_BTD.dtype).expand(-1, x_BTD.shape[1], -1)
@@ -316,7 +328,7 @@ class RecurrentDecoder(nn.Module):
         if isinstance(self.attention, MultiHead):
             context, weight_BTS = self.attention.openly(x_BTD, key, value, bias=bias_B1S[:, None])
         else:
-            context, weight_BTS = self.attention(x_BTD, key, value, bias_B1S=bias_B1S)
+            context, weight_BTS = self.attention(x_BTD, key, value, bias_B1S=bias_B1S, coverage_BTS=coverage_BTS)
         assert combine is not None
         y = torch.tanh(combine(torch.cat([x_BTD, context], dim=-1)))
         return Decoded(self.dropout(y, keep_NO), weight_BTS)
@@ -327,7 +339,8 @@ def _attention(settings: DecoderSettings, memory_width: int) -> SingleHead | Mul
         case "none":
             return None
         case "additive" | "dot" | "general":
-            return SingleHead(settings.attention, query_width=settings.width, memory_width=memory_width)
+            widths = {"query_width": settings.width, "memory_width": memory_width}
+            return SingleHead(settings.attention, **widths, coverage=settings.coverage)
         case "multihead":
             return MultiHead(settings.width, memory_width=memory_width, heads=settings.heads)
     assert_never(settings.attention)

@@ -63,7 +63,7 @@ def own_previous(forward: Forward, batch: Batch, share: float) -> Tensor:
 def overlap(attention_PS: Tensor, target: Tokens) -> Tensor:
     """How much each step looks at what the steps before it looked at, summed (See et al. 2017, equation 12).
 
-    Differs from the paper: the coverage is not fed to the attention, so that the whole target stays one call.
+    Whether the attention itself sees its coverage (equation 11) is the decoder's affair.
     """
     attention_PS = exact(attention_PS)
     row_P = target.position_P // target.id_BL.shape[1]
