@@ -23,7 +23,7 @@ from seqsmith.bundle import Bundle
 from seqsmith.engine.answering import answer_all
 from seqsmith.engine.pytorch import TorchEngine
 from seqsmith.errors import UserError
-from seqsmith.predictor import Candidate, Prediction, Predictor
+from seqsmith.predictor import Candidate, Prediction, Predictor, _best_first, _spoken
 from seqsmith.search.answer import Answer
 from seqsmith.special import END
 
@@ -436,11 +436,31 @@ def test_draws_are_the_same_one_by_one_and_have_the_probability_that_scoring_giv
     assert alike(cold, model.predict(TEXTS, beam=1))
 
 
+def test_what_a_model_said_of_its_search_does_not_keep_it_from_drawing() -> None:
+    model = predictor(search={"beam": 4, "language_model": "any", "language_weight": 0.5})
+    plain = predictor()
+    drawn = model.predict(TEXTS, sample=True, nbest=5)
+    assert drawn == plain.predict(TEXTS, sample=True, nbest=5)
+    assert all(p.score == max(candidate.score for candidate in p.nbest) for p in drawn)
+    assert predictor(search={"shortlist": True}).predict(TEXTS, sample=True, nbest=5) == drawn
+
+
+def test_draws_for_the_pieces_of_a_recording_stay_together() -> None:
+    pieces = [
+        [Candidate(name, score, score, True) for name, score in piece]
+        for piece in ((("a", -3.0), ("b", -1.0)), (("c", -1.0), ("d", -4.0)))
+    ]
+    assert [(c.text, c.score) for c in _spoken(_best_first(pieces))] == [("a c", -4.0), ("b d", -5.0)]
+
+
 def test_what_cannot_be_drawn_is_told() -> None:
     model = predictor(search={"beam": 4})
+    assert error_of(model.predict, ["1"], sample=True, ctc=0.5) == (
+        "search.ctc: has no say in what is drawn (search.sample). Take one of the two."
+    )
     assert len(model.predict(["1"], sample=True, nbest=6)[0].nbest) == 6
     assert error_of(model.predict, ["1"], sample=True, beam=2) == (
-        "beam: of answers that are drawn (search.sample) there is none. Take one of the two."
+        "search.beam: has no say in what is drawn (search.sample). Take one of the two."
     )
     assert error_of(model.predict, ["1"], temperature=0.5) == (
         "settings: search: temperature means nothing without sample, which draws answers."

@@ -133,9 +133,10 @@ class Predictor:
         filled = [index for index, text in enumerate(texts) if text.strip()]
         engine = self._engine(settings)
         for row, answers in zip(filled, answer_all(engine, [cut[row] for row in filled], settings), strict=True):
+            pieces = [[self._candidate(answer, texts[row]) for answer in answers]]
             predictions[row] = Prediction(
                 texts[row],
-                tuple(self._candidate(answer, texts[row]) for answer in answers),
+                _spoken(_best_first(pieces) if settings.sample else pieces),
                 len(sources[row]) > longest,
                 self.featuriser.source.unknown_share(cut[row][:-1]),
             )
@@ -152,6 +153,7 @@ class Predictor:
         heard = []
         for name, several in zip(names, parts, strict=True):
             pieces = [[self._candidate(answer, name) for answer in next(answers)] for _ in several]
+            pieces = _best_first(pieces) if settings.sample else pieces
             heard.append(Prediction(name, _spoken(pieces), parts=tuple(piece[0].text for piece in pieces)))
         return heard
 
@@ -299,15 +301,16 @@ class Predictor:
     def _search(self, overrides: dict[str, Any]) -> config.Search:
         plain = ((key, one.item() if isinstance(one, np.generic) else one) for key, one in overrides.items())
         given = {key: value for key, value in plain if value is not None}
-        table = {**self.settings.search.model_dump(exclude_none=True), **given}
-        if "beam" not in given and isinstance(table["nbest"], int) and not table["sample"]:
+        own = self.settings.search.model_dump(exclude_none=True, exclude=_NOT_DRAWN if given.get("sample") else set())
+        table = {**own, **given}
+        if "beam" not in given and isinstance(table["nbest"], int) and not table.get("sample"):
             # a list needs a beam at least as wide
             table["beam"] = max(table.get("beam") or 1, table["nbest"])
         if "longest_ratio" in given and "longest" not in given:
             table.pop("longest", None)
         search = config.build({"search": table}, where="settings").search
-        if search.sample and "beam" in given:
-            raise UserError("beam: of answers that are drawn (search.sample) there is none. Take one of the two.")
+        if search.sample and (said := next((name for name in ("beam", "ctc") if given.get(name)), None)):
+            raise UserError(f"search.{said}: has no say in what is drawn (search.sample). Take one of the two.")
         if search.sample and self.settings.model.ctc == 1.0:
             raise UserError("search.sample: draws from the decoder, and only the CTC head was trained (model.ctc = 1).")
         if search.ctc and not self.settings.model.ctc:
@@ -343,6 +346,16 @@ class Predictor:
         if self.engine.name == "ctranslate2" and (lack := ctranslate2_lacks(longer)):
             raise UserError(f"data.longest_source: the engine ctranslate2 cannot: {lack}. Take --engine torch.")
         return replace(self, settings=longer)
+
+
+_NOT_DRAWN = {"beam", "ctc", "shortlist", "language_model", "language_order", "language_weight"}
+"""What a model may have said of its search that has no say in draws."""
+
+
+def _best_first(pieces: list[list[Candidate]]) -> list[list[Candidate]]:
+    """Draws for the pieces of a whole by the scores of the whole."""
+    order = sorted(range(min(map(len, pieces))), key=lambda rank: -sum(piece[rank].score for piece in pieces))
+    return [[piece[rank] for rank in order] for piece in pieces]
 
 
 def _spoken(pieces: Sequence[Sequence[Candidate]]) -> tuple[Candidate, ...]:

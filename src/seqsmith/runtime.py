@@ -101,8 +101,8 @@ def faster_precision(work: Callable[[int], None], device: torch.device) -> tuple
 
     Half precision must win by 15 % to be taken. CPUs of one family differ here by a factor of three, so the name of
     the machine is no guide. On a CPU its own time counts, which is the same whatever else the machine does. Each round
-    has a batch of its own, as training does: kernels that are compiled for its shapes count. The first round does not,
-    and a round in which bf16 takes a second and three times as long as fp32 is the last.
+    has a batch of its own, as training does: kernels that are compiled for its shapes count. The first round does not;
+    but one in which a CPU takes a second in bf16, and four times as long as in fp32, is the last.
     """
     import torch
 
@@ -119,7 +119,7 @@ def faster_precision(work: Callable[[int], None], device: torch.device) -> tuple
     fp32 = bf16 = 0.0
     for number in range(3):
         plain, half = seconds("fp32", number), seconds("bf16", number)
-        if half > max(1.0, 3 * plain):
+        if device.type == "cpu" and half > max(1.0, 4 * plain):
             return "fp32", plain / half
         fp32, bf16 = (fp32 + plain, bf16 + half) if number else (0.0, 0.0)
     gain = fp32 / bf16
@@ -127,40 +127,34 @@ def faster_precision(work: Callable[[int], None], device: torch.device) -> tuple
 
 
 def fastest_threads(work: Callable[[int], None]) -> int:
-    """Take and return the number of threads that do `work` soonest: those there are, or half as long as that is faster.
+    """Take and return the number of threads that do `work` soonest: those there are, half of them, a quarter, ...
 
-    Threads wait for each other within every operator. Beside another busy process two of them were 23 times as slow as
-    one, and many have little to share in a small model. Half must win by 30 % by the clock. Nothing is tried where
-    OMP_NUM_THREADS says how many.
+    Threads wait for each other within every operator. Beside another busy process two of them do a third of what one
+    does, and many have little to share in a small model. Each half must win by 30 % by the clock; where it does not win
+    the first round, in which what comes first is slower, it is not tried again. Nothing is tried where OMP_NUM_THREADS
+    says how many.
     """
     import torch
 
-    count, faster = torch.get_num_threads(), not os.environ.get("OMP_NUM_THREADS")
-    while count > 1 and faster:
-        seconds = {count: 0.0, count // 2: 0.0}
+    def seconds(threads: int, number: int) -> float:
+        torch.set_num_threads(threads)
         began = perf_counter()
-        for number in range(20):
-            for threads in seconds:
-                torch.set_num_threads(threads)
-                since = perf_counter()
-                work(number)
-                seconds[threads] += perf_counter() - since if number else 0.0
-            if number and perf_counter() - began > 1.0:
-                break
-        faster = seconds[count] > 1.3 * seconds[count // 2]
-        count = count // 2 if faster else count
+        work(number)
+        return perf_counter() - began
+
+    count = torch.get_num_threads()
+    while count > 1 and not os.environ.get("OMP_NUM_THREADS"):
+        whole, half, number = seconds(count, 0), seconds(count // 2, 0), 0
+        if half < whole:
+            whole = half = 0.0
+            while number < 20 and whole + half < 1.0:
+                number += 1
+                whole, half = whole + seconds(count, number), half + seconds(count // 2, number)
+        if whole < 1.3 * half:
+            break
+        count //= 2
     torch.set_num_threads(count)
     return count
-
-
-def instructions() -> list[str]:
-    """What kind of CPU this is, and the instructions it has for numbers of few bits, as far as the system tells."""
-    found = ""
-    if sys.platform == "linux":
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-            found = next((line for line in file if line.startswith(("flags", "Features"))), "")
-    few_bits = ("avx2", "avx512f", "vnni", "amx", "bf16", "dotprod", "i8mm")
-    return [platform.machine(), *sorted(flag for flag in found.split() if any(name in flag for name in few_bits))]
 
 
 def multiplies_faster_in_bf16() -> bool:
@@ -240,10 +234,17 @@ def environment() -> dict[str, str | int]:
 
 def processor() -> str:
     """What this machine's processor is called and can do, as far as the system says."""
-    if sys.platform != "linux":
-        return platform.processor()
-    told = Path("/proc/cpuinfo").read_text("utf-8", "replace").partition("\n\n")[0].splitlines()
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            told = file.read(1 << 14).partition("\n\n")[0].splitlines()  # one core: the others are like it
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
     return "\n".join(line for line in told if line.startswith(("model name", "flags", "Features", "CPU ")))
+
+
+def arithmetic() -> list[str | None]:
+    """What products of 8 bits come out as depends on this: the processor, and what is said of it to CTranslate2."""
+    return [processor(), os.environ.get("CT2_USE_MKL"), os.environ.get("CT2_FORCE_CPU_ISA")]
 
 
 def peak_memory_bytes() -> int:

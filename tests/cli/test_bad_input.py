@@ -57,6 +57,13 @@ DATA: dict[str, tuple[dict[str, bytes], tuple[str, ...], str]] = {
         ("a.tsv",),
         "found 1 pair in all, too few to split a dev set off: give more data, or a dev set with --dev.",
     ),
+    "lines of an old Macintosh beside others": (
+        {"a.txt": b"a\rb\rc", "b.txt": b"a\nb\nc\n"},
+        ("a.txt", "b.txt"),
+        "a.txt has 1 lines, b.txt has 3: line n of one must belong to line n of the other. Look for a line that is "
+        "missing, is there twice, or is broken in two. a.txt has carriage returns and no line feed: if its lines end "
+        "in them, save it with line feeds.",
+    ),
     "empty sides": (
         {"a.tsv": b"a\t\n\tb\n"},
         ("a.tsv",),

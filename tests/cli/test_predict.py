@@ -322,7 +322,7 @@ def test_an_output_that_cannot_be_written_is_told(seqsmith: Seqsmith, model: Pat
         ),
         (
             ("--sample", "--beam", "2"),
-            "beam: of answers that are drawn (search.sample) there is none. Take one of the two.",
+            "search.beam: has no say in what is drawn (search.sample). Take one of the two.",
         ),
         (("--set", "search.beam"), "--set search.beam: expected section.key=value, for example train.epochs=20."),
     ],

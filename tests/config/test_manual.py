@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from seqsmith import config
+from seqsmith.config import tables
 from seqsmith.config.manual import entries, markdown
 from seqsmith.errors import UserError
 
@@ -18,6 +21,10 @@ PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 
 def test_the_page_is_what_the_tables_say() -> None:
     assert PAGE.read_text(encoding="utf-8") == markdown(), "run: seqsmith settings --markdown > docs/settings.md"
+
+
+def test_no_comment_is_lost_to_a_wrapped_line() -> None:
+    assert not re.findall(r"^    \w+: .*= \($", inspect.getsource(tables), re.MULTILINE)
 
 
 def test_a_setting_is_listed_with_all_about_it() -> None:

@@ -23,7 +23,7 @@ def message(table: dict) -> str:
     ("table", "expected"),
     [
         ({"trian": {}}, "unknown setting `trian`. Did you mean `train`?"),
-        ({"train": {"seed": 1}}, "unknown setting `train.seed`. Did you mean `seed` or `search.seed`?"),
+        ({"train": {"seed": 1}}, "unknown setting `train.seed`. Did you mean `seed`?"),
         ({"train": {"beam": 1}}, "unknown setting `train.beam`. Did you mean `search.beam`?"),
         (
             {"model": {"dropout": 0.1}},

@@ -85,6 +85,18 @@ def test_files_are_built_once_and_again_when_the_model_changes(tmp_path: Path) -
     assert len(told) == 2
 
 
+def test_files_are_built_again_for_another_kind_of_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    folder_of(taught("lstm"), tmp_path / "model")
+    for cpu in ("one", "other", "one"):
+        monkeypatch.setattr("seqsmith.runtime.processor", lambda cpu=cpu: cpu)
+        Predictor.open(tmp_path / "model", engine="onnx", say=told.append)
+    assert len(told) == 2
+    monkeypatch.setenv("CT2_USE_MKL", "1")
+    Predictor.open(tmp_path / "model", engine="onnx", say=told.append)
+    assert len(told) == 3
+
+
 def test_damaged_files_are_built_again(tmp_path: Path) -> None:
     folder = folder_of(taught("lstm"), tmp_path / "model")
     told: list[str] = []

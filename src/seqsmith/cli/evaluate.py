@@ -19,6 +19,7 @@ from seqsmith.data.columns import placed
 from seqsmith.data.corpus import Counts, read_rows
 from seqsmith.data.files import shown
 from seqsmith.data.printable import printable
+from seqsmith.engine.expressible import needs_torch
 from seqsmith.errors import UserError
 from seqsmith.evaluate.answers import bleu_words, score_answers
 from seqsmith.evaluate.report import Example, as_dict, render, render_paired, worst
@@ -61,6 +62,8 @@ def evaluate(
         if name not in NAMES:
             raise UserError(f"--score {name}: no such score, expected one of {', '.join(NAMES)}.")
     runtime.keep_memory()
+    if engine == "auto" and needs_torch(search):
+        engine = "torch"
     options: dict[str, Any] = {"engine": engine, "threads": runtime.threads(None), "say": note}
     predictor = Predictor.open(*folders, **options).with_search(**search).with_longest(data)
     other = Predictor.open(*against, **options).with_search(**search).with_longest(data) if against else None

@@ -19,6 +19,7 @@ from seqsmith.cli.write import one_line, replacing
 from seqsmith.data.corpus import Counts, read_every_row, read_lines
 from seqsmith.data.files import check_readable, suffix
 from seqsmith.data.kinds import TABLES
+from seqsmith.engine.expressible import needs_torch
 from seqsmith.errors import UserError
 from seqsmith.evaluate.heatmap import heatmap
 from seqsmith.model_folder import SAMPLE
@@ -86,8 +87,8 @@ def predict(
     """Answer every row of the input; writes to `output` or standard output."""
     runtime.keep_memory()
     check_readable(input_path)
-    if engine == "auto" and (search.get("language_model") or search.get("sample")):
-        engine = "torch"  # which alone knows language models, and draws
+    if engine == "auto" and needs_torch(search):
+        engine = "torch"
     opened = Predictor.open(*folders, engine=engine, threads=runtime.threads(threads), say=note)
     if engine != "torch" and (folders[0] / SAMPLE).exists():  # else there was nothing to choose
         note(opened.why)

@@ -72,9 +72,10 @@ def _lead(table: Mapping[str, Any], run: Path, rank: Rank, display: Display, *, 
     """Settle everything, write it down, and train with those who follow."""
     task = _open_task(table, run, rank, resume=resume, say=display.say)
     runtime.keep_memory()  # not before: what reading took is free again
-    task = _with_precision(_with_kernels(task, display.say), display.say)
-    if rank.size == 1 and not resume:  # a run that goes on keeps its threads: others change the last bits
+    task = _with_kernels(task, display.say)
+    if rank.size == 1 and not resume:  # the last bits depend on the threads: a run that goes on tries no others
         task = _with_threads(task, display.say)
+    task = _with_precision(task, display.say)
     if rank.size > 1:
         _check_files(task.settings.data)
     if not resume:
@@ -247,12 +248,14 @@ def _with_threads(task: Task, say: Say) -> Task:
     if task.device.type != "cpu" or settings.train.threads:
         return task
     precision = settings.train.precision
-    assert precision != "auto"
-    with _trying(task) as work, runtime.precision_context(precision, task.device):
+    with _trying(task) as work, runtime.precision_context("fp32" if precision == "auto" else precision, task.device):
         threads = runtime.fastest_threads(work)
     if threads == most:
         return task
-    say(f"Threads: {threads} of {most}: more are slower, for this model is small or this machine has other work.")
+    say(
+        f"Threads: {threads} of {most}: more are slower, for this model is small or this machine has other work. "
+        "Set train.threads to choose yourself, also before --resume."
+    )
     train = settings.train.model_copy(update={"threads": threads})
     return task.with_settings(settings.model_copy(update={"train": train}))
 

@@ -189,6 +189,8 @@ def _elsewhere(key: str) -> str:
     homes = dict.fromkeys(entry.key for entry in manual.entries() if entry.key.rpartition(".")[2] == name)
     if not homes or key in homes:
         return ""
+    if name in homes:  # of no table: what is meant most
+        return f" Did you mean `{name}`?"
     return f" Did you mean {' or '.join(f'`{home}`' for home in list(homes)[:3])}?"
 
 

@@ -195,9 +195,7 @@ class Model(Table):
     embedding: PositiveInt | None = None  # None: the width of a Transformer; of recurrent models chosen from the data
     share_embeddings: Literal["none", "target", "all"] | None = None  # output tied to target, or to target and source
     copy_source: bool = False  # pointer-generator (See et al. 2017): also of words that training never had
-    coverage: Annotated[float, Field(ge=0.0)] = (
-        0.0  # weight of its loss (See et al. 2017, equation 13); needs copy_source
-    )
+    coverage: Annotated[float, Field(ge=0.0)] = 0.0  # weight of its loss (See et al. 2017, eq. 13); needs copy_source
     subsample: Literal[1, 2, 4, 8] | None = None  # frames of speech to one step of the encoder
     ctc: Fraction | None = None  # weight of the CTC loss, beside the decoder's; 0: no CTC head; for speech
 
@@ -325,7 +323,7 @@ class Search(Table):
     @property
     def manner(self) -> str:
         """How answers are found, in words."""
-        return f"draws at temperature {self.temperature:g}" if self.sample else f"beam {self.beam}"
+        return f"draws at temperature {self.temperature:g}, seed {self.seed}" if self.sample else f"beam {self.beam}"
 
 
 class Settings(Table):

@@ -42,10 +42,18 @@ def read_every_row(
     corpus: config.Corpus, roles: Sequence[Role], settings: config.Data, counts: Counts
 ) -> Iterator[Rows]:
     """All rows, empty ones included, as prediction wants them; only `bad_utf8 = "skip"` leaves rows out."""
-    for block in _blocks(corpus, roles, settings, counts):
-        _look_for_odd_characters(block, counts)
-        counts.kept += len(block.line)
-        yield block
+    try:
+        for block in _blocks(corpus, roles, settings, counts):
+            _look_for_odd_characters(block, counts)
+            counts.kept += len(block.line)
+            yield block
+    except UserError as error:
+        if not counts.no_line_feed.count:
+            raise
+        place = counts.no_line_feed.places[0].rpartition(":")[0]
+        raise UserError(
+            f"{error} {place} has carriage returns and no line feed: if its lines end in them, save it with line feeds."
+        ) from None
 
 
 def _blocks(corpus: config.Corpus, roles: Sequence[Role], settings: config.Data, counts: Counts) -> Iterator[Rows]:

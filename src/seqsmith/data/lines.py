@@ -64,7 +64,7 @@ def _whole_lines(path: str, longest: int, counts: Counts) -> Iterator[tuple[int,
         pending += tail
         if len(pending) > longest:
             raise _too_long(path, line, longest)
-    if line == 1 and pending.count(b"\r") > 1:
+    if line == 1 and b"\r" in pending[:-1]:
         counts.no_line_feed.add(shown(path), [1])
     if pending:
         yield line, bytes(pending) + b"\n"

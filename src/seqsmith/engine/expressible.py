@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from seqsmith import config
 
 LONGEST = 4096
 """Steps of an answer by CTranslate2, and those for which positions that are added are written down for it."""
+
+
+def needs_torch(search: Mapping[str, Any]) -> bool:
+    """Whether these settings of `[search]` ask for what torch alone has: draws, or a language model."""
+    return bool(search.get("sample") or search.get("language_model"))
 
 
 def ctranslate2_lacks(settings: config.Settings) -> str | None:

@@ -64,7 +64,7 @@ def engine_of(
     """
     place = _place(kind, folder)
     if check_folder(place) is not None:
-        say(f"Building the files of the engine {kind} in {place}, once.")
+        say(f"Building the files of the engine {kind} in {place}, once for this kind of CPU.")
         try:
             write_folder(place, lambda temporary: _build(kind, folder, temporary, workers=workers))
         except UserError as error:
@@ -80,7 +80,7 @@ def engine_of(
 
 def _place(kind: Kind, folder: ModelFolder) -> Path:
     packages = [(package, version(package)) for package in _PACKAGES[kind]]
-    depends = json.dumps([_FORMAT, packages, runtime.instructions(), folder.fingerprints()], sort_keys=True)
+    depends = json.dumps([_FORMAT, packages, runtime.arithmetic(), folder.fingerprints()], sort_keys=True)
     home = folder.path if os.access(folder.path, os.W_OK) else runtime.cache_folder()
     name = kind if kind == "torch-bf16" else f"{kind}-int8"
     return home / "engines" / f"{name}-{hashlib.sha256(depends.encode()).hexdigest()[:16]}"

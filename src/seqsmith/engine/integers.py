@@ -23,5 +23,5 @@ NARROW = 64
 def quantise(array: Array, *, axis: int, largest: int) -> tuple[NDArray[np.int8], Array]:
     """Signed integers and the scale of each output; `axis` is the one that is summed over."""
     scale = np.abs(array).max(axis) / np.float32(largest)
-    scale[scale == 0] = 1.0
+    scale[scale < 1e-30] = 1.0  # nothing, or next to it
     return np.rint(array / np.expand_dims(scale, axis)).astype(np.int8), scale.astype(np.float32)

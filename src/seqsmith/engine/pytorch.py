@@ -25,7 +25,7 @@ from seqsmith.search.beam import beam_search
 from seqsmith.search.joint import paired, with_language_model
 from seqsmith.search.language import LanguageModel
 from seqsmith.search.listed import listed_state, listed_step, unlisted
-from seqsmith.search.sample import Dice, sample
+from seqsmith.search.sample import sample
 from seqsmith.search.shortlist import Shortlist
 
 
@@ -64,7 +64,7 @@ class TorchEngine:
 
     @torch.inference_mode()
     def answer(self, sources: Sequence[Source], settings: config.Search) -> list[list[Answer]]:
-        """The n best answers to each source of a batch, best first."""
+        """The n best answers to each source of a batch, best first; or n draws, in the order they are drawn."""
         source = source_batch(sources).to(self.device)
         if settings.sample:
             return self._search(*joint_step(self.models, source, weight=0.0), sources, settings)
@@ -96,9 +96,9 @@ class TorchEngine:
         }
         if not settings.sample:
             return beam_search(step, state, beam=settings.beam or 1, nbest=settings.nbest, **rules)
-        arrays, draws = [np.asarray(source) for source in sources], settings.nbest
-        dice = Dice.of(arrays, draws=draws, seed=settings.seed, temperature=settings.temperature)
-        return sample(step, state, dice, draws=draws, **rules)
+        arrays = [source if isinstance(source, np.ndarray) else np.array(source, np.int64) for source in sources]
+        chance: dict[str, Any] = {"seed": settings.seed, "temperature": settings.temperature}
+        return sample(step, state, arrays, draws=settings.nbest, **chance, **rules)
 
     @torch.inference_mode()
     def attention(self, source: Source, target: Sequence[int]) -> Tensor:

@@ -197,7 +197,7 @@ class SingleHead(nn.Module):
                 sum_BTSD = self.query(query_BTD)[:, :, None] + key[:, None]
                 if self.covered is not None:
                     assert coverage_BTS is not None
-                    sum_BTSD = sum_BTSD + coverage_BTS[..., None] * self.covered
+                    sum_BTSD = sum_BTSD + (coverage_BTS[..., None] * self.covered).to(sum_BTSD.dtype)
                 score_BTS = torch.tanh(sum_BTSD) @ self.energy
             case "dot" | "general":
                 score_BTS = _times(query_BTD, key)

@@ -259,7 +259,8 @@ class RecurrentDecoder(nn.Module):
         if self.settings.input_feeding:
             row["fed_ND"] = memory.context_BZ.new_zeros(len(memory.context_BZ), self.output_width)
         if self.settings.coverage:
-            row["coverage_NS"] = memory.context_BZ.new_zeros(memory.valid_BS.shape)
+            exact = torch.promote_types(memory.context_BZ.dtype, torch.float32)  # it is a long sum
+            row["coverage_NS"] = memory.context_BZ.new_zeros(memory.valid_BS.shape, dtype=exact)
         return row
 
     def forward(self, x_BTC: Tensor, memory: Memory) -> Decoded:
@@ -339,8 +340,12 @@ def _attention(settings: DecoderSettings, memory_width: int) -> SingleHead | Mul
         case "none":
             return None
         case "additive" | "dot" | "general":
-            widths = {"query_width": settings.width, "memory_width": memory_width}
-            return SingleHead(settings.attention, **widths, coverage=settings.coverage)
+            return SingleHead(
+                settings.attention,
+                query_width=settings.width,
+                memory_width=memory_width,
+                coverage=settings.coverage,
+            )
         case "multihead":
             return MultiHead(settings.width, memory_width=memory_width, heads=settings.heads)
     assert_never(settings.attention)
