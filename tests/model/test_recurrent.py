@@ -242,11 +242,11 @@ def test_additive_attention_sees_what_it_has_looked_at_as_the_plain_loop_does(ce
 
 def test_coverage_counts_in_full_precision() -> None:
     settings = config.RecurrentDecoder(kind="gru", width=8, attention="additive", coverage=True, dropout=0.0)
-    decoder = RecurrentDecoder(settings, input_width=3, memory_width=8, context_width=16, output_width=8)
-    memory = Memory(torch.randn(3, 6, 8), VALID_BL, torch.randn(3, 16))
-    with torch.autocast("cpu", torch.bfloat16):
+    decoder = RecurrentDecoder(settings, input_width=3, memory_width=8, context_width=16, output_width=8).bfloat16()
+    memory = Memory(torch.randn(3, 6, 8).bfloat16(), VALID_BL, torch.randn(3, 16).bfloat16())
+    with torch.no_grad():
         row, source = decoder.start(memory), decoder.look(memory)
-        for x_BC in torch.randn(300, 3, 3):
+        for x_BC in torch.randn(300, 3, 3).bfloat16():
             _, row = decoder.step(x_BC, row, source)
     assert row["coverage_NS"].dtype == torch.float32
     torch.testing.assert_close(row["coverage_NS"].sum(1), torch.full((3,), 300.0), rtol=0.01, atol=0.0)
