@@ -373,6 +373,10 @@ def test_room_for_answers_that_may_be_long_is_counted_as_well() -> None:
         answer_all(Counting(), [[5, 6, END]] * 40, config.Search(beam=1, batch_tokens=120, longest=longest))
         found.append(max(sizes))
     assert found == [30, 24, 1]  # 3, 20 / 4 and 400 / 4 steps each
+    for beam, rows in ((1, [512, 512, 76]), (4, [128] * 8 + [76])):
+        sizes = []
+        answer_all(Counting(), [[5, END]] * 1100, config.Search(beam=beam, batch_tokens=100_000))
+        assert sizes == rows
 
 
 def test_a_single_text_is_not_a_list() -> None:

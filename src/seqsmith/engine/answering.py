@@ -13,6 +13,7 @@ from seqsmith.engine.protocol import Engine, Source
 from seqsmith.search.answer import Answer, longest_answers
 
 _MOST_TIMES = 4  # as long as its source may be an answer that is not counted
+_MOST_ROWS = 512  # of a batch, where each has a logit for every word: more are no faster, but take their memory
 
 
 def answer_all(engine: Engine, sources: Sequence[Source], settings: config.Search) -> list[list[Answer]]:
@@ -24,7 +25,8 @@ def answer_all(engine: Engine, sources: Sequence[Source], settings: config.Searc
     budget = settings.batch_tokens // settings.width
     if engine.workers > 1:  # no worker stands idle while another has it all
         budget = min(budget, -(-int(lengths.sum()) // engine.workers))
-    plan = sequential_plan(lengths, max(1, budget))
+    least = budget // max(1, _MOST_ROWS // settings.width)  # so that a batch of short sources has not too many
+    plan = sequential_plan(np.maximum(lengths, least), max(1, budget))
     batches = [plan[index].tolist() for index in range(len(plan))]
 
     def answer(rows: list[int]) -> list[list[Answer]]:
