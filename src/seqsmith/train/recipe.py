@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -245,15 +245,17 @@ class Size:
         return self.updates, self.batch_tokens
 
 
+_FEW_ANSWERS = Size(
+    250_000,
+    {"layers": 4, "width": 128, "heads": 4, "feed_forward": 512, "dropout": 0.3},
+    {"layers": 1, "width": 256, "dropout": 0.4},
+    128,
+    2_400,
+    1_024,
+)
 _TRANSDUCTION = (  # one right answer: transliteration, inflection, dates, commands
-    Size(
-        1_000_000,
-        {"layers": 4, "width": 128, "heads": 4, "feed_forward": 512, "dropout": 0.3},
-        {"layers": 1, "width": 256, "dropout": 0.4},
-        128,
-        2_400,
-        1_024,
-    ),
+    _FEW_ANSWERS,
+    replace(_FEW_ANSWERS, most_tokens=1_000_000, updates=2_000),  # what is seen less often says more
 )
 _TRANSLATION = (  # running text
     Size(
