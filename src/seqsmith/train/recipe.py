@@ -245,7 +245,7 @@ class Size:
         return self.updates, self.batch_tokens
 
 
-_FEW_ANSWERS = Size(
+_FEW_ANSWERS = Size(  # one right answer: transliteration, inflection, dates, commands
     250_000,
     {"layers": 4, "width": 128, "heads": 4, "feed_forward": 512, "dropout": 0.3},
     {"layers": 1, "width": 256, "dropout": 0.4},
@@ -253,10 +253,7 @@ _FEW_ANSWERS = Size(
     2_400,
     1_024,
 )
-_TRANSDUCTION = (  # one right answer: transliteration, inflection, dates, commands
-    _FEW_ANSWERS,
-    replace(_FEW_ANSWERS, most_tokens=1_000_000, updates=2_000),  # what is seen less often says more
-)
+_TRANSDUCTION = (_FEW_ANSWERS, replace(_FEW_ANSWERS, most_tokens=1_000_000, updates=2_000))  # many need fewer rounds
 _TRANSLATION = (  # running text
     Size(
         1_500_000,
