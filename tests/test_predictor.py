@@ -459,6 +459,7 @@ def test_draws_for_the_pieces_of_a_recording_stay_together() -> None:
 
 def test_what_cannot_be_drawn_is_told() -> None:
     model = predictor(search={"beam": 4})
+    assert error_of(model.predict, ["1"], sample=True, language_model="any").startswith("search.language_model: has no")
     assert error_of(model.predict, ["1"], sample=True, ctc=0.5) == (
         "search.ctc: has no say in what is drawn (search.sample). Take one of the two."
     )
@@ -470,7 +471,7 @@ def test_what_cannot_be_drawn_is_told() -> None:
         "settings: search: temperature means nothing without sample, which draws answers."
     )
     assert error_of(model.predict, ["1"], sample=True, shortlist=True) == (
-        "settings: search: sample draws from what the decoder itself says, not with shortlist."
+        "search.shortlist: has no say in what is drawn (search.sample). Take one of the two."
     )
     assert error_of(model.predict, ["1"], sample=True, temperature=0.0).startswith(
         "settings: search.temperature: found 0.0, expected"

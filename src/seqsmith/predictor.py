@@ -133,10 +133,9 @@ class Predictor:
         filled = [index for index, text in enumerate(texts) if text.strip()]
         engine = self._engine(settings)
         for row, answers in zip(filled, answer_all(engine, [cut[row] for row in filled], settings), strict=True):
-            pieces = [[self._candidate(answer, texts[row]) for answer in answers]]
             predictions[row] = Prediction(
                 texts[row],
-                _spoken(_best_first(pieces) if settings.sample else pieces),
+                _spoken(self._candidates([answers], texts[row], drawn=settings.sample)),
                 len(sources[row]) > longest,
                 self.featuriser.source.unknown_share(cut[row][:-1]),
             )
@@ -152,8 +151,7 @@ class Predictor:
         answers = iter(answer_all(self._engine(settings), flat, settings))
         heard = []
         for name, several in zip(names, parts, strict=True):
-            pieces = [[self._candidate(answer, name) for answer in next(answers)] for _ in several]
-            pieces = _best_first(pieces) if settings.sample else pieces
+            pieces = self._candidates([next(answers) for _ in several], name, drawn=settings.sample)
             heard.append(Prediction(name, _spoken(pieces), parts=tuple(piece[0].text for piece in pieces)))
         return heard
 
@@ -301,15 +299,15 @@ class Predictor:
     def _search(self, overrides: dict[str, Any]) -> config.Search:
         plain = ((key, one.item() if isinstance(one, np.generic) else one) for key, one in overrides.items())
         given = {key: value for key, value in plain if value is not None}
-        own = self.settings.search.model_dump(exclude_none=True, exclude=_NOT_DRAWN if given.get("sample") else set())
-        table = {**own, **given}
+        dropped = {*_NOT_DRAWN} if given.get("sample") else set()
+        table = {**self.settings.search.model_dump(exclude_none=True, exclude=dropped), **given}
         if "beam" not in given and isinstance(table["nbest"], int) and not table.get("sample"):
             # a list needs a beam at least as wide
             table["beam"] = max(table.get("beam") or 1, table["nbest"])
         if "longest_ratio" in given and "longest" not in given:
             table.pop("longest", None)
         search = config.build({"search": table}, where="settings").search
-        if search.sample and (said := next((name for name in ("beam", "ctc") if given.get(name)), None)):
+        if search.sample and (said := next((name for name in _NOT_DRAWN if given.get(name)), None)):
             raise UserError(f"search.{said}: has no say in what is drawn (search.sample). Take one of the two.")
         if search.sample and self.settings.model.ctc == 1.0:
             raise UserError("search.sample: draws from the decoder, and only the CTC head was trained (model.ctc = 1).")
@@ -326,8 +324,13 @@ class Predictor:
             )
         return search
 
-    def _candidate(self, answer: Answer, source: str) -> Candidate:
-        return Candidate(self.featuriser.text(answer.ids, source), answer.score, answer.log_prob, answer.ended)
+    def _candidates(self, answers: Sequence[Sequence[Answer]], source: str, *, drawn: bool) -> list[list[Candidate]]:
+        """The answers to each piece of a source; those of the same rank belong together."""
+        pieces = [
+            [Candidate(self.featuriser.text(one.ids, source), one.score, one.log_prob, one.ended) for one in several]
+            for several in answers
+        ]
+        return _best_first(pieces) if drawn else pieces
 
     def with_search(self, **search: Any) -> Predictor:
         """The same model with other settings of `[search]`."""
@@ -348,8 +351,7 @@ class Predictor:
         return replace(self, settings=longer)
 
 
-_NOT_DRAWN = {"beam", "ctc", "shortlist", "language_model", "language_order", "language_weight"}
-"""What a model may have said of its search that has no say in draws."""
+_NOT_DRAWN = ("beam", "ctc", "shortlist", "language_model", "language_order", "language_weight")  # no say in draws
 
 
 def _best_first(pieces: list[list[Candidate]]) -> list[list[Candidate]]:

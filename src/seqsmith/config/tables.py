@@ -310,9 +310,6 @@ class Search(Table):
         for name in ("temperature", "seed"):
             if not self.sample and getattr(self, name) != Search.model_fields[name].default:
                 raise ValueError(f"{name} means nothing without sample, which draws answers")
-        for name in ("language_model", "shortlist"):
-            if self.sample and getattr(self, name):
-                raise ValueError(f"sample draws from what the decoder itself says, not with {name}")
         return self
 
     @property

@@ -100,9 +100,7 @@ def _advanced(live: Live, logit_BV: Tensor, trellis: Trellis, choose: Choose, *,
 
 
 def _done(live: Live, length: int) -> list[bool]:
-    """Which sources have their answer. For greedy search the one moment of a step at which the host waits
-    for the device.
-    """
+    """Which sources have their answer. In greedy search the host waits here, once a step, for the device."""
     done_B = (live.id_B == END) | (live.longest_B <= length)
     *done, broken = torch.cat([done_B, live.log_p_B.isnan().any()[None]]).tolist()
     if broken:
