@@ -32,7 +32,7 @@ Frames = NDArray[np.float32]
 FRAMES_PER_SECOND = 100
 _OVER_ALL = ("global", "level")  # what is normalised over the training set
 _LEARNT_FROM = 2_000  # recordings, from all over the training set
-_WAY = 2  # raised when the same recordings and settings give other frames, so that no older ones are taken from a cache
+_WAY = 3  # raised when the same recordings and settings give other frames, so that no older ones are taken from a cache
 
 
 @dataclass(frozen=True, eq=False)
