@@ -11,7 +11,14 @@ bfloat16 and for single precision, the types that products are taken in. All sum
 #include <string.h>
 
 typedef uint16_t bfloat16;
-enum { LANES = 16, ROWS = 8 };
+#if defined(__AVX512F__)
+enum { LANES = 16 };
+#elif defined(__AVX__)
+enum { LANES = 8 }; /* wider vectors are taken to pieces, and two to a sum are more than there are registers */
+#else
+enum { LANES = 4 };
+#endif
+enum { ROWS = 8, WHOLE = LANES > ROWS ? LANES : ROWS };
 typedef float lanes __attribute__((vector_size(4 * LANES), aligned(4)));
 typedef int32_t places __attribute__((vector_size(4 * LANES)));
 
@@ -103,7 +110,7 @@ static void transpose(long L, long K, const float *a, float *b) {
         }
 }
 
-static inline long up_to(long n, long step) { return (n + step - 1) / step * step; }
+static inline long whole(long n) { return (n + WHOLE - 1) / WHOLE * WHOLE; }
 
 #define JOIN_(a, b) a##_##b
 #define JOIN(a, b) JOIN_(a, b)
@@ -319,7 +326,7 @@ static void NAMED(weigh)(const float *query, const float *key_KS, const float *b
 
 /* y_BTHK = softmax(turned query . turned key / sqrt(K) + bias) value */
 void NAMED(attend)(const ITEM *query, const ITEM *key, const ITEM *value, const float *bias, const float *cosine, const float *sine, ITEM *y, const NAMED(sizes) *z) {
-    long T = z->T, S = z->S, K = z->K, lane_K = up_to(K, LANES), lane_S = up_to(S, LANES), lane_T = up_to(T, LANES);
+    long T = z->T, S = z->S, K = z->K, lane_K = whole(K), lane_S = whole(S), lane_T = whole(T);
 #pragma omp parallel
     {
         float *q = calloc(lane_T * lane_K + 2 * lane_S * lane_K + lane_K * lane_S + lane_T * lane_S + lane_T * lane_K, sizeof(float));
@@ -341,7 +348,7 @@ void NAMED(attend)(const ITEM *query, const ITEM *key, const ITEM *value, const 
 
 /* The gradients; from one of their rows to the next it is query_step and memory_step */
 void NAMED(attend_back)(const ITEM *grad, const ITEM *query, const ITEM *key, const ITEM *value, const float *bias, const float *cosine, const float *sine, ITEM *grad_query, ITEM *grad_key, ITEM *grad_value, long query_step, long memory_step, const NAMED(sizes) *z) {
-    long T = z->T, S = z->S, K = z->K, lane_K = up_to(K, LANES), lane_S = up_to(S, LANES), lane_T = up_to(T, LANES), HK = z->H * K;
+    long T = z->T, S = z->S, K = z->K, lane_K = whole(K), lane_S = whole(S), lane_T = whole(T), HK = z->H * K;
     long queries = lane_T * lane_K, keys = lane_S * lane_K, weights = lane_T * lane_S;
 #pragma omp parallel
     {
