@@ -90,7 +90,7 @@ def _words(language: int) -> list[str]:
 def table(parts: Parts, model: dict[str, Any], *, spaced: bool = False, **train: Any) -> dict[str, Any]:
     """Settings for a model on these files: one vocabulary for both sides, of sentencepiece's BPE or of what stands
     between spaces; batches of 2,048 target tokens."""
-    bpe = {"kind": "sentencepiece", "algorithm": "bpe", "vocabulary": PIECES}
+    bpe = {"kind": "sentencepiece", "algorithm": "bpe", "vocabulary": PIECES, "sampling": 0.0}  # as peers have it
     pieces = {"kind": "symbols"} if spaced else bpe
     return {
         "data": {part: [{"path": str(source), "target": str(target)}] for part, (source, target) in parts.items()},
