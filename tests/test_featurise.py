@@ -51,6 +51,7 @@ def new_batches(
         data={} if features is None else {"features": features},
         source={"tokeniser": {**PIECES, "sampling": sampling}},
         target={"tokeniser": {**PIECES, "sampling": sampling}},
+        train={"batch_tokens": budget},
     )
     gathered = gather([corpus], roles(settings.data), settings.data, cache)
     rows = np.arange(len(gathered))
@@ -127,6 +128,34 @@ def test_a_sampled_cut_is_a_function_of_seed_epoch_and_example_alone(corpus: con
         changed = by_example(new_batches(corpus, tmp_path, sampling=0.3, **change))
         different = [example for example in expected if changed[example] != expected[example]]
         assert len(different) > 5
+
+
+def test_batches_that_are_cut_anew_have_little_padding(corpus: config.Corpus, tmp_path: Path) -> None:
+    batches = new_batches(corpus, tmp_path, sampling=0.3, budget=60)
+    rows = [len(batches.plan[index]) for index in range(len(batches))]
+    assert len(rows) > 3
+    targets = [batches[index].target for index in range(len(batches))]
+    assert [len(target.id_BL) for target in targets] == rows  # each has as many examples as were planned
+    real = sum(target.count for target in targets)
+    dealt = sum(target.id_BL.numel() for target in targets)
+    ids = by_example(batches)
+    planned = sum(
+        count * max(len(ids[example][1]) for example in batches.plan[index].tolist())
+        for index, count in enumerate(rows)
+    )
+    assert dealt - real < 0.6 * (planned - real)
+
+
+@pytest.mark.parametrize("together", [1, 2, 3])
+def test_batches_are_dealt_among_those_in_a_row(
+    corpus: config.Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, together: int
+) -> None:
+    batches = new_batches(corpus, tmp_path, sampling=0.3)
+    monkeypatch.setattr("seqsmith.batches._DEALT_TOKENS", together * 100)
+    for first in range(0, len(batches), together):
+        row = range(first, min(first + together, len(batches)))
+        planned = sorted(np.concatenate([batches.plan[index] for index in row]).tolist())
+        assert sorted(torch.cat([batches[index].example_B for index in row]).tolist()) == planned
 
 
 def test_a_sampled_cut_is_another_way_to_write_the_same_text(corpus: config.Corpus, tmp_path: Path) -> None:

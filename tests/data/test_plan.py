@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqsmith.data.plan import Plan, plan_epoch, sequential_plan
+from seqsmith.data.plan import Plan, deal_anew, plan_epoch, sequential_plan
 
 pytestmark = pytest.mark.unwatched  # no tensors here
 
@@ -26,6 +26,20 @@ def _caption_lengths(pairs: int) -> tuple[np.ndarray, np.ndarray]:
 def _padding(plan: Plan, *sides: np.ndarray) -> float:
     padded = sum(len(batch) * int(side[batch].max()) for batch in plan for side in sides)
     return 1 - sum(int(side.sum()) for side in sides) / padded
+
+
+@given(pairs=LENGTHS, budget=st.integers(1, 200))
+def test_dealt_by_the_lengths_they_were_planned_by_batches_stay_as_long(
+    pairs: list[tuple[int, int]], budget: int
+) -> None:
+    source, target = _sides(pairs)
+    plan = plan_epoch(source, target, batch_tokens=budget, seed=1, epoch=0)
+    examples = np.concatenate([*plan, np.empty(0, np.int64)]).astype(np.int64)
+    dealt = deal_anew(source[examples], target[examples], start=plan.start, end=plan.end)
+    assert sorted(place for batch in dealt for place in batch) == list(range(len(pairs)))
+    for places, planned in zip(dealt, plan, strict=True):
+        for side in (source, target):
+            assert sorted(side[examples[places]]) == sorted(side[planned])
 
 
 @given(pairs=LENGTHS, budget=st.integers(1, 200), epoch=st.integers(0, 3))

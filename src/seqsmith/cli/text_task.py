@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -56,6 +56,7 @@ class TextTask:
 
     prepared: Prepared
     validator: Validator
+    _batches: dict[int, TrainingBatches] = field(default_factory=dict, init=False, repr=False)  # of the last epoch
 
     @property
     def settings(self) -> config.Settings:
@@ -90,7 +91,10 @@ class TextTask:
         )
 
     def batches(self, epoch: int) -> TrainingBatches:
-        return _batches(self.prepared, epoch)
+        if epoch not in self._batches:
+            self._batches.clear()  # two plans of many pairs would be too much
+            self._batches[epoch] = _batches(self.prepared, epoch)
+        return self._batches[epoch]
 
     def validate(self) -> Validation:
         return self.validator.validate()

@@ -34,6 +34,7 @@ from seqsmith.train.ranks import Rank, check_resources, joined
 from seqsmith.train.tensorboard import TensorBoard, check_installed
 
 Tell = Callable[[Event], None]
+_TRIED = 4  # batches, on which precision and threads are tried
 _WRITTEN = ("checkpoints", "journal.jsonl", "model", "tensorboard", "vocabulary")
 """What a run writes beside its settings."""
 
@@ -263,7 +264,8 @@ def _with_threads(task: Task, say: Say) -> Task:
 @contextmanager
 def _trying(task: Task) -> Iterator[Callable[[int], None]]:
     """Within, a training step without its update can be done, on the batch of a number."""
-    batches = task.batches(0)
+    planned = task.batches(0)
+    batches = [planned[number] for number in range(min(len(planned), _TRIED))]  # to make them is not what is timed
 
     def work(number: int) -> None:
         batch = batches[number % len(batches)].to(task.device)

@@ -63,6 +63,18 @@ def plan_epoch(
     return Plan(example, _starts(end)[batch], end[batch])
 
 
+def deal_anew(source_length: Lengths, target_length: Lengths, *, start: Index, end: Index) -> list[Index]:
+    """The places of the examples of each batch, where batches were planned by other lengths than these.
+
+    `start` and `end` say where batches stood in the planned line. Each keeps its number of examples, and the one that
+    had the shortest has the shortest again.
+    """
+    place = np.argsort(_serpentine(source_length, target_length), kind="stable")
+    batch = np.argsort(start, kind="stable")
+    dealt = np.split(place, np.cumsum((end - start)[batch])[:-1])
+    return [dealt[turn] for turn in np.argsort(batch)]
+
+
 def sequential_plan(lengths: Lengths, batch_tokens: int) -> Plan:
     """Batches of similar length, the longest first, so that memory runs out at once or never; for prediction.
 
