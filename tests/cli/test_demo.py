@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,17 @@ def test_the_demo_shows_the_whole_road(seqsmith: Seqsmith, folder: Path, small: 
     assert seqsmith("demo", "--out", "demo").err == (
         "seqsmith: demo: exists already. Remove it, or choose another --out.\n"
     )
+
+
+@pytest.mark.parametrize(("said", "updates"), [((), 2_000), (("--set", "train.epochs=9"), None)])
+def test_the_demo_trains_for_as_long_as_dates_take_unless_told_otherwise(
+    seqsmith: Seqsmith, folder: Path, small: tuple[str, ...], said: tuple[str, ...], updates: int | None
+) -> None:
+    at = small.index("train.updates=8")
+    little = (*small[: at - 1], *small[at + 1 :], "--set", "train.minutes=0.01", *said)
+    assert seqsmith("demo", "--pairs", "60", *little).code == 0
+    with (folder / "demo" / "run" / "config.toml").open("rb") as file:
+        assert tomllib.load(file)["train"].get("updates") == updates
 
 
 def test_a_model_without_attention_is_shown_without_a_picture(

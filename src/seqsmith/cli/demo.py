@@ -19,17 +19,20 @@ if TYPE_CHECKING:
     from seqsmith.predictor import Predictor
 
 _SHOWN = 10
+_ENOUGH = {"train": {"updates": 2_000}}  # dates are easy: a third of what the recipe gives so many short texts
 
 
 def demo(folder: Path | None, *, pairs: int, settings: dict[str, Any]) -> int:
-    """Write data, train with no setting but the given ones, score on dates held out, show answers and a picture."""
+    """Write data, train with no settings but a length and the given ones, score on dates held out, show answers and a
+    picture."""
     folder = new_folder(folder, "demo")
     train_file, test_file = write_demo(folder / "data", pairs=pairs)
     print(f"Wrote {train_file} and {test_file}: dates as people write them, and in ISO 8601.", flush=True)
     from seqsmith.cli.train import train
     from seqsmith.predictor import Predictor
 
-    table = config.merge(settings, {"data": {"train": [{"path": str(train_file)}]}})
+    given = config.merge({} if _says_how_long(settings) else _ENOUGH, settings)
+    table = config.merge(given, {"data": {"train": [{"path": str(train_file)}]}})
     code = train(table, folder / "run", resume=False)
     if code:
         return code
@@ -72,6 +75,11 @@ def answer_test(predictor: Predictor, test_file: Path, *, called: str) -> list[t
     print(render(score_answers(predictor.settings, outputs, targets, ("exact_match", "cer"), resamples=1000)))
     print()
     return list(zip(sources, targets, outputs, strict=True))
+
+
+def _says_how_long(settings: dict[str, Any]) -> bool:
+    section = settings.get("train")
+    return isinstance(section, dict) and not section.keys().isdisjoint(("updates", "epochs"))
 
 
 def go_on(*commands: str) -> None:

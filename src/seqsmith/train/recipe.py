@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from seqsmith import config
 from seqsmith.data.statistics import TextStatistics
 from seqsmith.text.normalise import normalise
 from seqsmith.text.scripts import mostly_unspaced
+from seqsmith.train.sizes import TRANSDUCTION, TRANSLATION, Size, size_for
 
 Kind = Literal["sentencepiece", "characters", "bytes", "words", "symbols"]
 LAYER_NORM = "steps of one scale are learnt from sooner"
@@ -145,7 +146,7 @@ def choose(source: Side, target: Side, *, pairs: int, table: Mapping[str, Any]) 
     recipe.take("train.score", score, reason)
     recipe.take("search.beam", 5, "usual")
     tokens = pairs * target.tokens(target_kind)
-    size = _size(tokens, one_answer=score == "exact_match")
+    size = size_for(tokens, one_answer=score == "exact_match")
     amount = f"for about {_rounded(tokens)} target tokens"
     _model(recipe, size, amount=amount, one_answer=score == "exact_match", pairs=pairs, joint=joint)
     sampled = _sample(recipe, size, {"source": source_kind, "target": target_kind})
@@ -183,7 +184,7 @@ def _tokeniser(recipe: Recipe, name: str, choice: tuple[Kind, str], pairs: int) 
 
 def _sample(recipe: Recipe, size: Size, kinds: Mapping[str, Kind]) -> bool:
     """Cut words anew each time, where pairs are few for a Transformer -> whether that is done on any side."""
-    few = size is _TRANSLATION[0] and _kinds(recipe) == {"transformer"}
+    few = size is TRANSLATION[0] and _kinds(recipe) == {"transformer"}
     rates = [
         recipe.take(f"{side}.tokeniser.sampling", 0.1, "few pairs: words are cut anew each time (Kudo 2018)")
         if few
@@ -225,72 +226,8 @@ def _normalise(recipe: Recipe, source: Side, kind: Kind, *, joint: bool) -> None
 # ------------------------------------------------------------------------------------------------ model
 
 
-@dataclass(frozen=True)
-class Size:
-    """A model and a length of training that suit an amount of data, in target tokens."""
-
-    most_tokens: float
-    transformer: dict[str, Any]  # of both sides
-    recurrent: dict[str, Any]
-    embedding: int  # of recurrent models
-    updates: int
-    batch_tokens: int
-    recurrent_updates: int | None = None  # None: as Transformers have it
-    recurrent_batch_tokens: int | None = None
-
-    def course(self, *, recurrent: bool) -> tuple[int, int]:
-        """How many updates, and of how many tokens each."""
-        if recurrent:
-            return self.recurrent_updates or self.updates, self.recurrent_batch_tokens or self.batch_tokens
-        return self.updates, self.batch_tokens
-
-
-_FEW_ANSWERS = Size(  # one right answer: transliteration, inflection, dates, commands
-    250_000,
-    {"layers": 4, "width": 128, "heads": 4, "feed_forward": 512, "dropout": 0.3},
-    {"layers": 1, "width": 256, "dropout": 0.4},
-    128,
-    2_400,
-    1_024,
-)
-_TRANSDUCTION = (_FEW_ANSWERS, replace(_FEW_ANSWERS, most_tokens=1_000_000, updates=2_000))  # many need fewer rounds
-_TRANSLATION = (  # running text
-    Size(
-        1_500_000,
-        {"layers": 4, "width": 128, "heads": 4, "feed_forward": 256, "dropout": 0.2},
-        {"layers": 1, "width": 512, "dropout": 0.2, "layer_norm": True},
-        256,
-        7_000,
-        2_048,
-        recurrent_updates=12_000,
-        recurrent_batch_tokens=1_024,
-    ),
-    Size(
-        20_000_000,
-        {"layers": 6, "width": 256, "heads": 4, "feed_forward": 1024, "dropout": 0.15},
-        {"layers": 2, "width": 512, "dropout": 0.2, "layer_norm": True},
-        256,
-        50_000,
-        4_096,
-    ),
-    Size(
-        math.inf,
-        {"layers": 6, "width": 512, "heads": 8, "feed_forward": 2048, "dropout": 0.1},
-        {"layers": 3, "width": 1024, "dropout": 0.2, "layer_norm": True},
-        512,
-        100_000,
-        16_384,
-    ),
-)
-
-
-def _size(tokens: float, *, one_answer: bool) -> Size:
-    sizes = (*_TRANSDUCTION, *_TRANSLATION[1:]) if one_answer else _TRANSLATION
-    return next(size for size in sizes if tokens <= size.most_tokens)
-
-
 def _model(recipe: Recipe, size: Size, *, amount: str, one_answer: bool, pairs: int, joint: bool) -> None:
-    if one_answer and size in _TRANSDUCTION:
+    if one_answer and size in TRANSDUCTION:
         family = recipe.take("model.family", "lstm", "short answers, of which one is right")
     else:
         few = pairs < 10_000
@@ -344,9 +281,9 @@ def _training(recipe: Recipe, size: Size, *, steps: float, amount: str, sampled:
     widths = [recipe.value(f"model.{side}.width") for side, kind in kinds.items() if kind == "transformer"]
     if widths and max(widths) >= 512:
         recipe.take("train.rate", 0.0007, "a wide Transformer")
-    elif len(widths) == 2 and max(widths) <= 128 and size is _TRANSLATION[0]:
+    elif len(widths) == 2 and max(widths) <= 128 and size is TRANSLATION[0]:
         recipe.take("train.rate", 0.004, "a small Transformer, which has many updates to make of few pairs")
-    elif recurrent and size is _TRANSLATION[0]:
+    elif recurrent and size is TRANSLATION[0]:
         recipe.take("train.rate", 0.0015, "a recurrent model of few pairs")
     else:
         recipe.take("train.rate", 0.002, "a small model")
