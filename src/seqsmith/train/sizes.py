@@ -75,5 +75,5 @@ TRANSLATION = (  # running text
 
 def size_for(tokens: float, *, one_answer: bool) -> Size:
     """What suits so many target tokens; `one_answer` says whether each source has one that is right."""
-    sizes = (*TRANSDUCTION, *TRANSLATION[1:]) if one_answer else TRANSLATION
+    sizes = (*TRANSDUCTION, TRANSLATION[-1]) if one_answer else TRANSLATION
     return next(size for size in sizes if tokens <= size.most_tokens)
