@@ -7,6 +7,7 @@ Axes: of the sources, O leave and I stay.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -101,11 +102,10 @@ def _advanced(live: Live, logit_BV: Tensor, trellis: Trellis, choose: Choose, *,
 
 def _done(live: Live, length: int) -> list[bool]:
     """Which sources have their answer. In greedy search the host waits here, once a step, for the device."""
-    done_B = (live.id_B == END) | (live.longest_B <= length)
-    *done, broken = torch.cat([done_B, live.log_p_B.isnan().any()[None]]).tolist()
-    if broken:
+    said = torch.stack([live.id_B.double(), live.longest_B.double(), live.log_p_B]).tolist()
+    if any(math.isnan(log_p) for log_p in said[2]):
         raise NotFinite(f"the model gave logits that are no numbers for token {length} of an answer")
-    return done
+    return [id == END or longest <= length for id, longest, _ in zip(*said, strict=True)]
 
 
 def _ranking(live: Live, divisor: Tensor, length: int) -> Ranking:

@@ -5,30 +5,36 @@ By Hoelder's inequality such scores, as probabilities, add up to at most 1. What
 may hold: so a search that normalises what it is given finds the sums as they are, no token raises a score, and beam
 search needs to know nothing of any of this.
 
-The CTC's share is the prefix probability: of all targets that begin so. It is updated for the token that was chosen
-and looked up for all that may follow at once, with two cumulative sums over the encoder's steps where the paper
-(algorithm 2) has loops over steps and tokens.
+The CTC's share is the prefix probability: of all targets that begin so. It is updated for the token that was chosen,
+with two cumulative sums over the encoder's steps, and looked up for all that may follow at once, with one product of
+matrices, where the paper (algorithm 2) has loops over steps and tokens.
+
+Axes: J moments of a source, before its first step and after each of its S. A row's paths are two, of log-probabilities
+at each moment: of all that spell it, and of those among them that end in a blank.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from seqsmith.batch import State, Step, exact
 from seqsmith.search.ctc import BLANK, LEAST
-from seqsmith.special import BEGIN, END, PAD, UNKNOWN
+from seqsmith.special import END, PAD, UNKNOWN
 
 _NEVER = -1e10  # as good as no probability; finite, so that it can be summed and taken away again
+_TINY = torch.finfo(torch.float64).tiny
 
 
 def with_leftover(log_p_NV: Tensor) -> Tensor:
     """With PAD taking what the others leave of the probability, so that each row is normalised."""
-    others = log_p_NV.clone()
-    others[:, PAD] = -float("inf")
-    rest_N = (1.0 - others.logsumexp(1).exp()).clamp_min(0.0).log()
-    others[:, PAD] = rest_N
-    return others
+    p_NV = log_p_NV.exp()
+    p_NV[:, PAD] = 0.0
+    taken_N = p_NV.sum(1).clamp_max(1.0)
+    log_p_NV = log_p_NV.clone()
+    log_p_NV[:, PAD] = (-taken_N).log1p()
+    return log_p_NV
 
 
 def with_language_model(step: Step, language_step: Step, *, weight: float) -> Step:
@@ -60,81 +66,93 @@ def with_ctc(step: Step, *, weight: float) -> Step:
     def joint(id_N: Tensor, state: State) -> tuple[Tensor, State]:
         logit_NV, first = step(id_N, State(state.row[0], state.source[0]))
         log_psi_NV, row = ctc_step(id_N, state.row[1], state.source[1])
-        log_p_NV = exact(logit_NV).double().log_softmax(1)
-        mixed_NV = (1 - weight) * log_p_NV + weight * log_psi_NV if weight < 1.0 else log_psi_NV
-        return with_leftover(mixed_NV), paired(first, State(row, state.source[1]))
+        return mixed(logit_NV, log_psi_NV, weight=weight), paired(first, State(row, state.source[1]))
 
     return joint
+
+
+def mixed(logit_NV: Tensor, log_psi_NV: Tensor, *, weight: float) -> Tensor:
+    """The joint score of each token, from the decoder's logits and what the CTC head says."""
+    if weight == 1.0:
+        return with_leftover(log_psi_NV)
+    log_p_NV = exact(logit_NV).double().log_softmax(1)
+    return with_leftover(torch.add((1 - weight) * log_p_NV, log_psi_NV, alpha=weight))
 
 
 def ctc_state(log_p_BSV: Tensor, length_B: Tensor) -> State:
     """What the CTC's share of a step needs, from what its head says at the encoder's steps (padding on the right).
 
-    After a source's end only blanks follow, so what holds at the last step of the batch holds for every source.
+    After a source's end only blanks follow, so what holds at the last moment of the batch holds for every source.
     """
     log_p_BSV = log_p_BSV.double().clamp_min(LEAST)
     real_BS1 = (torch.arange(log_p_BSV.shape[1], device=log_p_BSV.device) < length_B[:, None])[..., None]
+    p_BSV = log_p_BSV.exp().where(real_BS1, 0.0)
+    p_BSV[:, :, BLANK] = 0.0  # says nothing
     log_p_BSV = log_p_BSV.where(real_BS1, LEAST)
     log_p_BSV[:, :, BLANK] = log_p_BSV[:, :, BLANK].where(real_BS1[..., 0], 0.0)
-    blank_BS = log_p_BSV[:, :, BLANK].cumsum(1)
+    sum_BVJ = F.pad(log_p_BSV.cumsum(1), (0, 0, 1, 0)).transpose(1, 2).contiguous()
     row = {
-        "symbol_NS": torch.full_like(blank_BS, _NEVER),
-        "blank_NS": blank_BS,
+        "path_N2J": sum_BVJ[:, [BLANK, BLANK]],  # of nothing but blanks
         "last_N": torch.full_like(length_B, PAD),
-        "log_p_N": torch.zeros_like(blank_BS[:, 0]),
+        "log_p_N": torch.zeros_like(sum_BVJ[:, BLANK, 0]),
     }
-    return State(row, {"log_p_BSV": log_p_BSV, "real_BS1": real_BS1})
+    return State(row, {"p_BSV": p_BSV, "sum_BVJ": sum_BVJ, "blank_BS": log_p_BSV[:, :, BLANK]})
 
 
 def ctc_step(id_N: Tensor, row: dict[str, Tensor], source: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
     """Take in a token for each row -> the log-probability that each token comes next, given those so far."""
-    log_p_BSV, real_BS1 = source["log_p_BSV"], source["real_BS1"]
-    width = len(id_N) // len(log_p_BSV)
-    log_p_NSV = log_p_BSV.repeat_interleave(width, 0) if width > 1 else log_p_BSV
-    real_NS1 = real_BS1.repeat_interleave(width, 0) if width > 1 else real_BS1
-    row = _grown(id_N, row, log_p_NSV)
-    symbol_NS, blank_NS, last_N, prefix_N = (row[name] for name in ("symbol_NS", "blank_NS", "last_N", "log_p_N"))
-    before_NS = _before(torch.logaddexp(symbol_NS, blank_NS), empty_N=last_N == PAD)
-    way_NSV = (before_NS[..., None] + log_p_NSV).masked_fill(~real_NS1, -float("inf"))
-    prefix_NV = way_NSV.logsumexp(1)
-    after_blank_NS = _before(blank_NS, empty_N=last_N == PAD)
-    own_NS = log_p_NSV.gather(2, last_N[:, None, None].expand(-1, log_p_NSV.shape[1], 1))[..., 0]
-    repeated_N = (after_blank_NS + own_NS).masked_fill(~real_NS1[..., 0], -float("inf")).logsumexp(1)
-    prefix_NV = prefix_NV.scatter(1, last_N[:, None], repeated_N[:, None])
-    prefix_NV[:, END] = torch.logaddexp(symbol_NS[:, -1], blank_NS[:, -1])
-    prefix_NV[:, PAD] = -float("inf")
-    return (prefix_NV - prefix_N[:, None]).clamp_max(0.0), {**row, "next_NV": prefix_NV}
+    if "next_NV" in row:  # not before the first step, when BEGIN comes in
+        row = {
+            "path_N2J": _grown(id_N, row["path_N2J"], row["last_N"], source),
+            "last_N": id_N,
+            "log_p_N": row["next_NV"].gather(1, id_N[:, None])[:, 0].clamp_min(_NEVER),
+        }
+    prefix_NV = _longer(row["path_N2J"], row["last_N"], source["p_BSV"])
+    return (prefix_NV - row["log_p_N"][:, None]).clamp_max(0.0), {**row, "next_NV": prefix_NV}
 
 
-def _grown(id_N: Tensor, row: dict[str, Tensor], log_p_NSV: Tensor) -> dict[str, Tensor]:
-    """The row with one more token: what paths to each step end in it, and in a blank after it."""
-    if "next_NV" not in row:  # before the first step, when BEGIN comes in
-        assert bool((id_N == BEGIN).all())
-        return row
-    symbol_NS, blank_NS, last_N = row["symbol_NS"], row["blank_NS"], row["last_N"]
-    own_NS = log_p_NSV.gather(2, id_N[:, None, None].expand(-1, log_p_NSV.shape[1], 1))[..., 0]
-    total_NS = torch.where((id_N == last_N)[:, None], blank_NS, torch.logaddexp(symbol_NS, blank_NS))
-    # r(s) = p(s) + logaddexp(r(s - 1), before(s)) unrolled: a cumulative sum of what comes in, each over what follows
-    before_NS = _before(total_NS, empty_N=last_N == PAD)
-    grown_NS = _accumulated(before_NS, own_NS)
-    quiet_NS = _accumulated(
-        _before(grown_NS, empty_N=torch.zeros_like(last_N, dtype=torch.bool)), log_p_NSV[:, :, BLANK]
-    )
-    return {
-        "symbol_NS": grown_NS.clamp_min(_NEVER),
-        "blank_NS": quiet_NS.clamp_min(_NEVER),
-        "last_N": id_N,
-        "log_p_N": row["next_NV"].gather(1, id_N[:, None])[:, 0].clamp_min(_NEVER),
-    }
+def ctc_forward(id_BT: Tensor, row: dict[str, Tensor], source: dict[str, Tensor]) -> Tensor:
+    """What `ctc_step` says at each of the tokens of a target without its END -> log_psi_BTV, T one more than they."""
+    last_BT = F.pad(id_BT, (1, 0), value=PAD)
+    paths = [row["path_N2J"]]
+    for place, id_B in enumerate(id_BT.unbind(1)):
+        paths.append(_grown(id_B, paths[-1], last_BT[:, place], source))
+    prefix_NV = _longer(torch.stack(paths, 1).flatten(0, 1), last_BT.flatten(), source["p_BSV"])
+    prefix_BTV = prefix_NV.view(*last_BT.shape, -1)
+    log_p_BT = F.pad(prefix_BTV[:, :-1].gather(2, id_BT[:, :, None])[..., 0], (1, 0)).clamp_min(_NEVER)
+    return (prefix_BTV - log_p_BT[:, :, None]).clamp_max(0.0)
 
 
-def _accumulated(into_NS: Tensor, log_p_NS: Tensor) -> Tensor:
-    """r(s) = log_p(s) + logaddexp(r(s - 1), into(s)) for all steps at once."""
-    sum_NS = log_p_NS.cumsum(1)
-    return sum_NS + (into_NS - sum_NS + log_p_NS).logcumsumexp(1)
+def _longer(path_N2J: Tensor, last_N: Tensor, p_BSV: Tensor) -> Tensor:
+    """The log-probability of each row with one more token, and whatever may follow -> prefix_NV.
+
+    A token may come first at any step: the sum over all of them, of the paths up to there times its probability.
+    """
+    most_N11 = path_N2J[:, :1].amax(2, keepdim=True)
+    before_N2S = (path_N2J[:, :, :-1] - most_N11).exp()
+    p_BYV = torch.bmm(before_N2S.view(len(p_BSV), -1, p_BSV.shape[1]), p_BSV)
+    prefix_N2V = p_BYV.view(len(last_N), 2, -1).clamp_min(_TINY).log() + most_N11
+    prefix_NV, after_blank_NV = prefix_N2V.unbind(1)
+    prefix_NV = prefix_NV.scatter(1, last_N[:, None], after_blank_NV.gather(1, last_N[:, None]))  # a repetition
+    prefix_NV[:, END] = path_N2J[:, 0, -1]
+    return prefix_NV
 
 
-def _before(x_NS: Tensor, *, empty_N: Tensor) -> Tensor:
-    """What held a step earlier; before the first step the empty prefix is certain, and any other impossible."""
-    first_N1 = torch.where(empty_N, 0.0, _NEVER).to(x_NS.dtype)[:, None]
-    return torch.cat([first_N1, x_NS[:, :-1]], dim=1)
+def _grown(id_N: Tensor, path_N2J: Tensor, last_N: Tensor, source: dict[str, Tensor]) -> Tensor:
+    """The paths of each row with one more token.
+
+    Paths that end in the token: r(j) = p(j) (r(j - 1) + into(j - 1)), where into is all paths of the row before, or
+    those in a blank where the token repeats. All: a(j) = r(j) + p_blank(j) a(j - 1). Unrolled, each is a cumulative sum
+    of what comes in, over the product of all p before it.
+    """
+    sum_BVJ, blank_B1S = source["sum_BVJ"], source["blank_BS"][:, None]
+    all_NJ, blank_NJ = path_N2J.unbind(1)
+    into_NJ = torch.where((id_N == last_N)[:, None], blank_NJ, all_NJ)
+    sum_BWJ = sum_BVJ.gather(1, id_N.view(len(sum_BVJ), -1, 1).expand(-1, -1, sum_BVJ.shape[2]))
+    quiet_B1S = sum_BVJ[:, BLANK : BLANK + 1, 1:]
+    came_BWS = (into_NJ.view_as(sum_BWJ) - sum_BWJ)[:, :, :-1].logcumsumexp(2)
+    all_BWS = (came_BWS + (sum_BWJ[:, :, 1:] - quiet_B1S)).logcumsumexp(2) + quiet_B1S
+    all_BWS = all_BWS.clamp_min(_NEVER)
+    never_BW2 = torch.full_like(all_BWS[:, :, :1], _NEVER).expand(-1, -1, 2)
+    both = [never_BW2[:, :, :1], all_BWS, never_BW2, all_BWS[:, :, :-1] + blank_B1S[:, :, 1:]]
+    return torch.cat(both, 2).view_as(path_N2J)
