@@ -7,13 +7,14 @@ import torch
 
 from seqsmith import config
 from seqsmith.batch import Batch, frames, tokens
-from seqsmith.engine.hearing import by_ctc_alone
+from seqsmith.engine.hearing import by_ctc_alone, by_draft, joint_step
 from seqsmith.errors import UserError
 from seqsmith.model.build import build_model
 from seqsmith.model.seq2seq import Seq2Seq
 from seqsmith.objective.alignment import steps_of
 from seqsmith.objective.teacher import teacher_forced
 from seqsmith.search.ctc import prefix_beam_search
+from seqsmith.search.greedy import greedy_search
 from seqsmith.search.ngram import NGrams
 from seqsmith.special import BEGIN, END, UNKNOWN
 
@@ -142,3 +143,17 @@ def test_a_language_model_has_a_say_in_what_a_head_alone_says():
     log_p_BSV[:, :, [UNKNOWN, BEGIN, END]] = -float("inf")
     expected = prefix_beam_search(log_p_BSV, memory.valid_BS.sum(1), beam=1)
     assert by_ctc_alone([model], source, unheard, language_model) == expected
+
+
+@torch.no_grad()
+@every_encoder
+@pytest.mark.parametrize("decoder", DECODERS, ids=["recurrent", "transformer"])
+@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
+def test_answers_that_the_head_drafts_are_those_of_greedy_search(encoder, decoder, weight):
+    model, source = model_of(encoder, decoder), batch_of([0, 1, 2, 3]).source
+    longest_B = torch.tensor([9, 4, 12, 2])
+    found = by_draft(model, source, weight=weight, longest_B=longest_B)
+    expected = greedy_search(*joint_step([model], source, weight=weight), longest_B=longest_B)
+    for (answer,), (truth,) in zip(found, expected, strict=True):
+        assert (answer.ids, answer.ended) == (truth.ids, truth.ended)
+        assert answer.log_prob == pytest.approx(truth.log_prob, abs=1e-4)

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from search.test_beam import log_p_after, start, step, tables
 from search.test_ctc import all_targets, table
-from seqsmith.batch import State
+from seqsmith.batch import State, tokens
 from seqsmith.search.beam import beam_search
-from seqsmith.search.joint import ctc_state, ctc_step, paired, with_ctc, with_language_model, with_leftover
+from seqsmith.search.joint import ctc_forward, ctc_state, ctc_step, paired, with_ctc, with_language_model, with_leftover
 from seqsmith.special import BEGIN, END, PAD
 
 SYMBOLS = (4, 5)  # ids that are text
@@ -124,3 +124,18 @@ def test_weighted_sums_leave_something_over_and_rows_are_normalised(seed, weight
     left, right = table(seed, steps=3, symbols=6)[0], table(seed + 1, steps=3, symbols=6)[0]
     log_p_NV = with_leftover((1 - weight) * left + weight * right)
     torch.testing.assert_close(log_p_NV.logsumexp(1), torch.zeros(3, dtype=torch.float64))
+
+
+@given(st.integers(0, 10**6), st.lists(st.lists(st.sampled_from(SYMBOLS), max_size=5), min_size=1, max_size=3))
+@settings(max_examples=30, deadline=None)
+def test_whole_targets_hear_what_steps_hear(seed, targets):
+    log_p_BSV = torch.cat([ctc_table(seed + row, steps=5) for row in range(len(targets))])
+    state = ctc_state(log_p_BSV, torch.tensor([5 - row for row in range(len(targets))]))
+    previous_BT = tokens([[BEGIN, *target] for target in targets]).id_BL
+    log_psi_BTV = ctc_forward(previous_BT, state.row, state.source)
+    row = state.row
+    for place, id_B in enumerate(previous_BT.unbind(1)):
+        log_psi_NV, row = ctc_step(id_B, row, state.source)
+        for number, target in enumerate(targets):
+            if place <= len(target):
+                torch.testing.assert_close(log_psi_BTV[number, place], log_psi_NV[number])

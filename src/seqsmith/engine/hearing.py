@@ -1,23 +1,31 @@
-"""How models with a CTC head answer: by the head alone, by the decoder alone, or by both (Watanabe et al. 2017)."""
+"""How models with a CTC head answer: by the head alone, by the decoder alone, or by both (Watanabe et al. 2017).
+
+Greedy search takes what the head hears for a draft, and the decoder checks a whole answer at once.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from seqsmith import config
-from seqsmith.batch import Source, State, Step
+from seqsmith.batch import Source, State, Step, exact, tokens
 from seqsmith.model.memory import Memory
+from seqsmith.model.outlet import VocabularyOutlet
 from seqsmith.model.seq2seq import Seq2Seq
 from seqsmith.search.answer import Answer
 from seqsmith.search.ctc import greedy_ctc, prefix_beam_search
+from seqsmith.search.drafted import drafted_search
 from seqsmith.search.ensemble import ensemble, joined
-from seqsmith.search.joint import ctc_state, paired, with_ctc
+from seqsmith.search.greedy import greedy_search
+from seqsmith.search.joint import ctc_forward, ctc_state, mixed, paired, with_ctc
 from seqsmith.search.language import LanguageModel, Said
 from seqsmith.search.rules import forbid
+from seqsmith.search.step import select
 from seqsmith.special import BEGIN, END, UNKNOWN
 
 
@@ -33,7 +41,12 @@ def joint_step(
 
     The logits are those of the ids `id_U`, if these are given.
     """
-    memories = [model.encode(source) for model in models]
+    return _joint_step(models, source, [model.encode(source) for model in models], weight=weight, id_U=id_U)
+
+
+def _joint_step(
+    models: Sequence[Seq2Seq], source: Source, memories: list[Memory], *, weight: float, id_U: Tensor | None = None
+) -> tuple[Step, State]:
     states = [model.started(source, memory) for model, memory in zip(models, memories, strict=True)]
     steps = [model.step if id_U is None else model.narrowed(id_U) for model in models]
     if weight:
@@ -55,7 +68,7 @@ def by_ctc_alone(
     memories = [model.encode(source) for model in models]
     tables = [_sane(model, memory) for model, memory in zip(models, memories, strict=True)]
     log_p_BSV = tables[0] if len(tables) == 1 else torch.stack(tables).logsumexp(0) - math.log(len(tables))
-    log_p_BSV = forbid(log_p_BSV.flatten(0, 1), (UNKNOWN, BEGIN, END)).view_as(log_p_BSV)
+    log_p_BSV = _answers_only(log_p_BSV)
     length_B = memories[0].valid_BS.sum(1)
     beam = settings.beam or 1
     if beam == 1 and language_model is None:
@@ -65,6 +78,42 @@ def by_ctc_alone(
         rows, weight = len(log_p_BSV) * beam, settings.language_weight
         said = Said.of_nothing(language_model, weight=weight, rows=rows, device=log_p_BSV.device)
     return prefix_beam_search(log_p_BSV, length_B, beam=beam, nbest=settings.nbest, said=said)
+
+
+def drafts(models: Sequence[Seq2Seq]) -> bool:
+    """Whether greedy search can be told what to expect: one model with a CTC head, whose answers are its own words."""
+    return len(models) == 1 and models[0].ctc is not None and isinstance(models[0].outlet, VocabularyOutlet)
+
+
+def by_draft(model: Seq2Seq, source: Source, *, weight: float, longest_B: Tensor, **rules: Any) -> list[list[Answer]]:
+    """The answers of greedy search, drafted by the CTC head. Axes: O sources that are still open."""
+    memory = model.encode(source)
+    log_p_BSV, length_B = _sane(model, memory), memory.valid_BS.sum(1)
+    head = ctc_state(log_p_BSV, length_B)
+
+    def follow(targets: list[list[int]], sources: list[int]) -> Tensor:
+        source_O = torch.tensor(sources, device=length_B.device)
+        some = Memory(*(x.index_select(0, source_O) for x in (memory.x_BSD, memory.valid_BS, memory.context_BZ)))
+        target = tokens(targets).to(length_B.device)
+        logit_PV = model.following(target, some)
+        if not weight:
+            return exact(logit_PV).double().log_softmax(1)
+        heard = select(head, row_N=source_O, source_B=source_O)
+        log_psi_OTV = ctc_forward(target.previous(), heard.row, heard.source)
+        return mixed(logit_PV, log_psi_OTV.flatten(0, 1)[target.position_P], weight=weight)
+
+    def greedy(sources: list[int]) -> list[list[Answer]]:
+        source_O = torch.tensor(sources, device=length_B.device)
+        step, state = _joint_step([model], source, [memory], weight=weight)
+        state = select(state, row_N=source_O, source_B=source_O)
+        return greedy_search(step, state, longest_B=longest_B[source_O], **rules)
+
+    drafted = [answers[0].ids for answers in greedy_ctc(_answers_only(log_p_BSV), length_B)]
+    return drafted_search(follow, greedy, drafted, vocabulary=log_p_BSV.shape[2], longest=longest_B.tolist(), **rules)
+
+
+def _answers_only(log_p_BSV: Tensor) -> Tensor:
+    return forbid(log_p_BSV.flatten(0, 1), (UNKNOWN, BEGIN, END)).view_as(log_p_BSV)
 
 
 def _sane(model: Seq2Seq, memory: Memory) -> Tensor:

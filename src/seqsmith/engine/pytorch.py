@@ -16,7 +16,7 @@ from torch import Tensor
 from seqsmith import config, runtime
 from seqsmith.batch import Batch, Frames, State, Step, Tokens, frames, tokens
 from seqsmith.bundle import load_bundle
-from seqsmith.engine.hearing import by_ctc_alone, ctc_weight, joint_step
+from seqsmith.engine.hearing import by_ctc_alone, by_draft, ctc_weight, drafts, joint_step
 from seqsmith.engine.protocol import Source
 from seqsmith.model.seq2seq import Seq2Seq
 from seqsmith.model_folder import ModelFolder
@@ -75,6 +75,8 @@ class TorchEngine:
             step, state = joint_step(self.models, source, weight=weight)
             step = with_language_model(step, self.language_model.step, weight=settings.language_weight)
             return self._search(step, paired(state, self.language_model.start(len(sources))), sources, settings)
+        if (settings.beam or 1) == 1 and drafts(self.models):
+            return by_draft(self.models[0], source, weight=weight, **self._rules(sources, settings))
         listed = self.listed if settings.shortlist is None else settings.shortlist
         if self.shortlist is None or not listed:
             return self._search(*joint_step(self.models, source, weight=weight), sources, settings)
@@ -87,18 +89,21 @@ class TorchEngine:
     def _search(
         self, step: Step, state: State, sources: Sequence[Source], settings: config.Search
     ) -> list[list[Answer]]:
-        longest = longest_answers([len(each) for each in sources], settings)
-        rules: dict[str, Any] = {
-            "longest_B": torch.tensor(longest, device=self.device),
-            "shortest": settings.shortest,
-            "length_penalty": settings.length_penalty,
-            "gnmt_penalty": settings.gnmt_penalty,
-        }
+        rules = self._rules(sources, settings)
         if not settings.sample:
             return beam_search(step, state, beam=settings.beam or 1, nbest=settings.nbest, **rules)
         arrays = [source if isinstance(source, np.ndarray) else np.array(source, np.int64) for source in sources]
         chance: dict[str, Any] = {"seed": settings.seed, "temperature": settings.temperature}
         return sample(step, state, arrays, draws=settings.nbest, **chance, **rules)
+
+    def _rules(self, sources: Sequence[Source], settings: config.Search) -> dict[str, Any]:
+        longest = longest_answers([len(each) for each in sources], settings)
+        return {
+            "longest_B": torch.tensor(longest, device=self.device),
+            "shortest": settings.shortest,
+            "length_penalty": settings.length_penalty,
+            "gnmt_penalty": settings.gnmt_penalty,
+        }
 
     @torch.inference_mode()
     def attention(self, source: Source, target: Sequence[int]) -> Tensor:

@@ -31,9 +31,9 @@ class TokenInlet(nn.Module):
         """id_BL -> x_BLD for whole sequences, id_N -> x_ND for one step."""
         if self.copied:
             id = id.where(id < self.embedding.num_embeddings, UNKNOWN)
-        x: Tensor = F.embedding(id, self.embedding.weight)
-        x = self.project(x if self.scale == 1.0 else x * self.scale)
-        return x
+        x = F.embedding(id, self.embedding.weight)
+        projected: Tensor = self.project(x if self.scale == 1.0 else x * self.scale)
+        return projected
 
     def enter(self, source: Source) -> tuple[Tensor, Tensor]:
         """A whole source -> x_BSD and valid_BS."""

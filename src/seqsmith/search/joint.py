@@ -111,15 +111,15 @@ def ctc_step(id_N: Tensor, row: dict[str, Tensor], source: dict[str, Tensor]) ->
     return (prefix_NV - row["log_p_N"][:, None]).clamp_max(0.0), {**row, "next_NV": prefix_NV}
 
 
-def ctc_forward(id_BT: Tensor, row: dict[str, Tensor], source: dict[str, Tensor]) -> Tensor:
-    """What `ctc_step` says at each of the tokens of a target without its END -> log_psi_BTV, T one more than they."""
-    last_BT = F.pad(id_BT, (1, 0), value=PAD)
-    paths = [row["path_N2J"]]
-    for place, id_B in enumerate(id_BT.unbind(1)):
-        paths.append(_grown(id_B, paths[-1], last_BT[:, place], source))
-    prefix_NV = _longer(torch.stack(paths, 1).flatten(0, 1), last_BT.flatten(), source["p_BSV"])
-    prefix_BTV = prefix_NV.view(*last_BT.shape, -1)
-    log_p_BT = F.pad(prefix_BTV[:, :-1].gather(2, id_BT[:, :, None])[..., 0], (1, 0)).clamp_min(_NEVER)
+def ctc_forward(previous_BT: Tensor, row: dict[str, Tensor], source: dict[str, Tensor]) -> Tensor:
+    """What `ctc_step` says after each token of some targets, BEGIN the first of them -> log_psi_BTV."""
+    _, *tokens = previous_BT.unbind(1)
+    last, paths = [row["last_N"], *tokens], [row["path_N2J"]]
+    for before, id_B in zip(last, tokens, strict=False):
+        paths.append(_grown(id_B, paths[-1], before, source))
+    prefix_NV = _longer(torch.stack(paths, 1).flatten(0, 1), torch.stack(last, 1).flatten(), source["p_BSV"])
+    prefix_BTV = prefix_NV.view(*previous_BT.shape, -1)
+    log_p_BT = F.pad(prefix_BTV[:, :-1].gather(2, previous_BT[:, 1:, None])[..., 0], (1, 0)).clamp_min(_NEVER)
     return (prefix_BTV - log_p_BT[:, :, None]).clamp_max(0.0)
 
 
