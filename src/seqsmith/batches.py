@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from seqsmith import config
 from seqsmith.batch import Batch, Frames, frames, tokens
-from seqsmith.data.plan import Plan, deal_anew
+from seqsmith.data.plan import Lengths, Plan, deal_anew
 from seqsmith.data.prepare import Encoded
 from seqsmith.featurise import Featuriser
 from seqsmith.special import END
@@ -27,7 +27,7 @@ class TrainingBatches:
 
     With subword regularisation each example is cut anew, by the seed (seed, epoch, example). Its length is then not the
     one that was planned with, so batches in a row deal their examples among themselves anew; as planned, a quarter of
-    their positions would be padding. Recordings are stretched and masked anew.
+    their positions would be padding. Recordings are stretched and masked anew, as long as `lengths` says.
     """
 
     encoded: Encoded
@@ -104,6 +104,15 @@ class TrainingBatches:
             ]
             for example in examples.tolist()
         ]
+
+
+def lengths(encoded: Encoded, featuriser: Featuriser, settings: config.Settings, epoch: int) -> tuple[Lengths, Lengths]:
+    """How long each source and target will be in this epoch; of what is cut anew, how long it is as it is kept."""
+    source, codec = encoded.source.lengths, featuriser.source
+    if isinstance(codec, SpeechCodec) and codec.settings.augment.tempo:
+        seeds = (_noise_seed(settings.seed, epoch, example, "source") for example in range(len(source)))
+        source = np.fromiter(map(codec.varied_length, source.tolist(), seeds), np.int64, len(source))
+    return source, encoded.target.lengths
 
 
 def _cut_anew(side: object) -> bool:

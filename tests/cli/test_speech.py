@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from seqsmith.cli.main import run
+from seqsmith.cli.text_task import open_text_task
 from seqsmith.demo.tones import write_tones
 from seqsmith.predictor import Predictor
 from seqsmith.train.journal import read_journal
@@ -472,3 +474,21 @@ def test_inspect_places_odd_features_and_takes_short_ones(tmp_path, capsys):
     told = capsys.readouterr().out
     assert "broken" not in told
     assert f"1 times features of 12 channels, the first at {tmp_path / 'm.tsv'}:4" in told
+
+
+def test_batches_of_stretched_recordings_have_little_padding(tmp_path: Path) -> None:
+    lengths = np.random.default_rng(1).integers(30, 200, 90).tolist()
+    for number, length in enumerate(lengths):
+        np.save(tmp_path / f"{number}.npy", np.random.default_rng(number).normal(size=(length, 5)).astype(np.float32))
+    rows = (f"{number}.npy\t{'ab' * (length // 40)}" for number, length in enumerate(lengths))
+    (tmp_path / "m.tsv").write_text("path\ttext\n" + "\n".join(rows) + "\n")
+    table = {
+        "data": {"train": [{"path": str(tmp_path / "m.tsv")}]},
+        "source": {"kind": "speech", "augment": {"tempo": 0.3}},
+        "train": {"batch_tokens": 600},
+    }
+    task = open_text_task(table, tmp_path / "run", torch.device("cpu"), resume=False, say=lambda _: None)
+    batches = [task.batches(1)[number] for number in range(len(task.batches(1)))]
+    real = sum(int(batch.source.length_B.sum()) for batch in batches)
+    assert real / sum(batch.source.valid_BL.numel() for batch in batches) > 0.96  # as planned before stretching: 0.83
+    assert max(batch.source.valid_BL.numel() for batch in batches) <= 600

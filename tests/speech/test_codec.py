@@ -52,6 +52,15 @@ def test_what_is_varied_depends_on_the_seed_alone_and_plain_settings_change_noth
     np.testing.assert_allclose(plain.varied(names[0], kept, 5), codec.finished(kept), atol=1e-6)
 
 
+def test_how_long_a_recording_will_be_is_known_beforehand(names):
+    change = config.Augment(tempo=0.4, bend=0.1)
+    codec = SpeechCodec(RECORDINGS.model_copy(update={"augment": change}), learn_codec(names, RECORDINGS).normalisation)
+    kept = codec.encode(names)[0]
+    made = [len(codec.varied(names[0], kept, seed)) for seed in range(20)]
+    assert [codec.varied_length(len(kept), seed) for seed in range(20)] == made
+    assert len(set(made)) > 5
+
+
 def test_speed_noise_and_gain_change_the_recording_itself(names):
     kept = learn_codec(names, RECORDINGS).encode(names)[0]
     change = config.Augment(tempo=0.0, bands=0, spans=0, speeds=(0.5,), noise=10.0, gain=6.0)

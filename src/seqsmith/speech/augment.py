@@ -73,15 +73,19 @@ def bent(frame_LC: Samples, by: float, *, cepstra: bool) -> Samples:
 
 
 def stretched(frame_LC: Samples, speed: float) -> Samples:
-    """The same frames at `speed` times the tempo: round(L / speed) of them, and at least one."""
+    """The same frames at `speed` times the tempo."""
     length = len(frame_LC)
-    wanted = max(1, round(length / speed))
-    place = np.linspace(0, length - 1, wanted)
+    place = np.linspace(0, length - 1, stretched_length(length, speed))
     below = np.minimum(place.astype(np.int64), length - 1)
     above = np.minimum(below + 1, length - 1)
     share = (place - below).astype(np.float32)[:, None]
     between: Samples = frame_LC[below] * (1 - share) + frame_LC[above] * share
     return between.astype(np.float32)
+
+
+def stretched_length(length: int, speed: float) -> int:
+    """How many frames `stretched` makes: round(L / speed), and at least one."""
+    return max(1, round(length / speed))
 
 
 def noisy(sample_X: Samples, random: np.random.Generator, *, quietest_decibels: float) -> Samples:

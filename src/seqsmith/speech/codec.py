@@ -19,7 +19,7 @@ from seqsmith import config
 from seqsmith.data.kinds import RECORDINGS
 from seqsmith.errors import UserError
 from seqsmith.speech.audio import resampled
-from seqsmith.speech.augment import bent, louder, masked, noisy, stretched
+from seqsmith.speech.augment import bent, louder, masked, noisy, stretched, stretched_length
 from seqsmith.speech.decoder import read_joined
 from seqsmith.speech.deltas import with_deltas
 from seqsmith.speech.matrix import is_matrix, read_matrix
@@ -78,17 +78,26 @@ class SpeechCodec:
         """A recording as training sees it this time: a pure function of its arguments, ready for the model."""
         change = self.settings.augment
         random = np.random.default_rng(seed)
+        tempo = self._tempo(random)
         frames = np.asarray(kept, np.float32)
         if change.of_recordings:
             frames = self.normalised(_varied_recording(name, self.settings, random))
         if change.bend:
             frames = self._bent(frames, random.uniform(-change.bend, change.bend))
         if change.tempo:
-            frames = stretched(frames, random.uniform(1 - change.tempo, 1 + change.tempo))
+            frames = stretched(frames, tempo)
         bands = {"bands": change.bands, "widest_band": change.widest_band}
         spans = {"spans": change.spans, "longest_span": change.longest_span}
         frames = masked(frames, random, bands=0, widest_band=0.0, **spans)  # type: ignore[arg-type]
         return masked(self.finished(frames), random, spans=0, longest_span=0.0, **bands)  # type: ignore[arg-type]
+
+    def varied_length(self, length: int, seed: int) -> int:
+        """How many frames `varied` makes of so many, where recordings are not read anew."""
+        return stretched_length(length, self._tempo(np.random.default_rng(seed)))
+
+    def _tempo(self, random: np.random.Generator) -> float:
+        most = self.settings.augment.tempo
+        return random.uniform(1 - most, 1 + most)
 
     def _bent(self, frame_LC: Frames, by: float) -> Frames:
         cepstra = self.settings.cepstra
