@@ -27,7 +27,7 @@ class TrainingBatches:
 
     With subword regularisation each example is cut anew, by the seed (seed, epoch, example). Its length is then not the
     one that was planned with, so batches in a row deal their examples among themselves anew; as planned, a quarter of
-    their positions would be padding. Recordings are stretched and masked anew, as long as `lengths` says.
+    their positions would be padding. Recordings are stretched and masked anew, as long as `planned_lengths` says.
     """
 
     encoded: Encoded
@@ -106,10 +106,12 @@ class TrainingBatches:
         ]
 
 
-def lengths(encoded: Encoded, featuriser: Featuriser, settings: config.Settings, epoch: int) -> tuple[Lengths, Lengths]:
+def planned_lengths(
+    encoded: Encoded, featuriser: Featuriser, settings: config.Settings, epoch: int
+) -> tuple[Lengths, Lengths]:
     """How long each source and target will be in this epoch; of what is cut anew, how long it is as it is kept."""
     source, codec = encoded.source.lengths, featuriser.source
-    if isinstance(codec, SpeechCodec) and codec.settings.augment.tempo:
+    if isinstance(codec, SpeechCodec) and (codec.settings.augment.tempo or codec.settings.augment.speeds):
         seeds = (_noise_seed(settings.seed, epoch, example, "source") for example in range(len(source)))
         source = np.fromiter(map(codec.varied_length, source.tolist(), seeds), np.int64, len(source))
     return source, encoded.target.lengths

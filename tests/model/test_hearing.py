@@ -148,12 +148,12 @@ def test_a_language_model_has_a_say_in_what_a_head_alone_says():
 @torch.no_grad()
 @every_encoder
 @pytest.mark.parametrize("decoder", DECODERS, ids=["recurrent", "transformer"])
-@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
-def test_answers_that_the_head_drafts_are_those_of_greedy_search(encoder, decoder, weight):
+@pytest.mark.parametrize(("weight", "shortest"), [(0.0, 0), (0.3, 0), (0.3, 6), (1.0, 0)])
+def test_answers_that_the_head_drafts_are_those_of_greedy_search(encoder, decoder, weight, shortest):
     model, source = model_of(encoder, decoder), batch_of([0, 1, 2, 3]).source
     longest_B = torch.tensor([9, 4, 12, 2])
-    found = by_draft(model, source, weight=weight, longest_B=longest_B)
-    expected = greedy_search(*joint_step([model], source, weight=weight), longest_B=longest_B)
+    found = by_draft(model, source, weight=weight, longest_B=longest_B, shortest=shortest)
+    expected = greedy_search(*joint_step([model], source, weight=weight), longest_B=longest_B, shortest=shortest)
     for (answer,), (truth,) in zip(found, expected, strict=True):
         assert (answer.ids, answer.ended) == (truth.ids, truth.ended)
         assert answer.log_prob == pytest.approx(truth.log_prob, abs=1e-4)

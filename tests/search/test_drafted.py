@@ -38,11 +38,11 @@ class Asked:
 
     def _after(self, target: list[int], source: int) -> Tensor:
         one = torch.tensor([source])
-        state, log_p = select(self.state, row_N=one, source_B=one), []
+        state, logits = select(self.state, row_N=one, source_B=one), []
         for id in (BEGIN, *target[:-1]):
             logit_1V, state = step(torch.tensor([id]), state)
-            log_p.append(logit_1V.log_softmax(1))
-        return torch.cat(log_p)
+            logits.append(logit_1V)
+        return torch.cat(logits)
 
     def _counted(self, id_N: Tensor, state: State) -> tuple[Tensor, State]:
         self.steps += 1
@@ -54,7 +54,7 @@ def drafted(asked: Asked, drafts: list[list[int]], **rules: float) -> list[list[
         asked.follow,
         lambda sources: asked.greedy(sources, **rules),
         drafts,
-        vocabulary=asked.state.source["table"].shape[2],
+        width=asked.state.source["table"].shape[2],
         longest=asked.longest,
         **rules,
     )
@@ -106,7 +106,7 @@ def test_a_draft_with_one_mistake_is_mended_without_a_step(seed, mistake, data):
                 drafts.append([*head, new, *answer.ids[place:]])
             case "no end":
                 drafts.append([*answer.ids, new])
-    drafted_search(asked.follow, asked.greedy, drafts, vocabulary=7, longest=asked.longest)
+    drafted_search(asked.follow, asked.greedy, drafts, width=7, longest=asked.longest)
     if mistake == "as it is":
         assert asked.rows == [2]
     assert asked.steps == 0
@@ -126,7 +126,7 @@ def test_logits_that_are_no_numbers_are_an_error():
 
 
 def test_few_numbers_are_looked_at_together(monkeypatch):
-    monkeypatch.setattr("seqsmith.search.drafted._NUMBERS", 7 * 8)
+    monkeypatch.setattr("seqsmith.search.drafted._MOST_NUMBERS", 7 * 8)
     asked = Asked(tables(5, sources=5, symbols=3), [9] * 5)
     drafted(asked, [[4, 5, 6]] * 5)
     assert max(asked.rows) <= 2

@@ -59,6 +59,11 @@ def test_how_long_a_recording_will_be_is_known_beforehand(names):
     made = [len(codec.varied(names[0], kept, seed)) for seed in range(20)]
     assert [codec.varied_length(len(kept), seed) for seed in range(20)] == made
     assert len(set(made)) > 5
+    change = config.Augment(tempo=0.2, speeds=(0.5, 2.0))
+    codec = SpeechCodec(RECORDINGS.model_copy(update={"augment": change}), codec.normalisation)
+    for seed in range(9):
+        made = len(codec.varied(names[0], kept, seed))
+        assert codec.varied_length(len(kept), seed) == pytest.approx(made, rel=0.1)
 
 
 def test_speed_noise_and_gain_change_the_recording_itself(names):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from seqsmith import config, runtime
 from seqsmith.batch import Batch
-from seqsmith.batches import TrainingBatches, lengths
+from seqsmith.batches import TrainingBatches, planned_lengths
 from seqsmith.bundle import Bundle, new_model, open_bundle
 from seqsmith.cli.card import describe
 from seqsmith.cli.display import Display
@@ -173,7 +173,7 @@ def _batches(prepared: Prepared, epoch: int) -> TrainingBatches:
     settings = prepared.settings
     train = prepared.train
     assert settings.train.batch_tokens is not None
-    sides = lengths(train, prepared.featuriser, settings, epoch)
+    sides = planned_lengths(train, prepared.featuriser, settings, epoch)
     plan = plan_epoch(
         # what is padded costs most on the target's side of text, and on the side of the many frames of speech
         *(sides if isinstance(settings.source, config.TextSource) else sides[::-1]),

@@ -317,7 +317,10 @@ def _trainer(task: Task, run: Path, tell: Tell, interrupt: runtime.Interrupt, ra
 
 
 def _total_updates(task: Task) -> int:
-    """Where the run ends at the latest: at so many updates, or at the end of so many epochs."""
+    """Where the run ends at the latest: after so many updates, or so many epochs of as many batches as the first.
+
+    An epoch may have a batch more or less, as weights draw examples and tempos their lengths.
+    """
     settings = task.settings.train
     most = []
     if settings.updates is not None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from seqsmith import config
-from seqsmith.batch import Source, State, Step, exact, tokens
+from seqsmith.batch import Source, State, Step, tokens
 from seqsmith.model.memory import Memory
 from seqsmith.model.outlet import VocabularyOutlet
 from seqsmith.model.seq2seq import Seq2Seq
@@ -41,12 +41,7 @@ def joint_step(
 
     The logits are those of the ids `id_U`, if these are given.
     """
-    return _joint_step(models, source, [model.encode(source) for model in models], weight=weight, id_U=id_U)
-
-
-def _joint_step(
-    models: Sequence[Seq2Seq], source: Source, memories: list[Memory], *, weight: float, id_U: Tensor | None = None
-) -> tuple[Step, State]:
+    memories = [model.encode(source) for model in models]
     states = [model.started(source, memory) for model, memory in zip(models, memories, strict=True)]
     steps = [model.step if id_U is None else model.narrowed(id_U) for model in models]
     if weight:
@@ -80,36 +75,39 @@ def by_ctc_alone(
     return prefix_beam_search(log_p_BSV, length_B, beam=beam, nbest=settings.nbest, said=said)
 
 
-def drafts(models: Sequence[Seq2Seq]) -> bool:
+def can_draft(models: Sequence[Seq2Seq]) -> bool:
     """Whether greedy search can be told what to expect: one model with a CTC head, whose answers are its own words."""
     return len(models) == 1 and models[0].ctc is not None and isinstance(models[0].outlet, VocabularyOutlet)
 
 
 def by_draft(model: Seq2Seq, source: Source, *, weight: float, longest_B: Tensor, **rules: Any) -> list[list[Answer]]:
-    """The answers of greedy search, drafted by the CTC head. Axes: O sources that are still open."""
+    """The answers of greedy search, drafted by the CTC head. Axes: O some sources, each once or more."""
     memory = model.encode(source)
     log_p_BSV, length_B = _sane(model, memory), memory.valid_BS.sum(1)
-    head = ctc_state(log_p_BSV, length_B)
+    head = ctc_state(log_p_BSV, length_B) if weight else None
 
     def follow(targets: list[list[int]], sources: list[int]) -> Tensor:
         source_O = torch.tensor(sources, device=length_B.device)
         some = Memory(*(x.index_select(0, source_O) for x in (memory.x_BSD, memory.valid_BS, memory.context_BZ)))
         target = tokens(targets).to(length_B.device)
         logit_PV = model.following(target, some)
-        if not weight:
-            return exact(logit_PV).double().log_softmax(1)
+        if head is None:
+            return logit_PV
         heard = select(head, row_N=source_O, source_B=source_O)
         log_psi_OTV = ctc_forward(target.previous(), heard.row, heard.source)
         return mixed(logit_PV, log_psi_OTV.flatten(0, 1)[target.position_P], weight=weight)
 
     def greedy(sources: list[int]) -> list[list[Answer]]:
         source_O = torch.tensor(sources, device=length_B.device)
-        step, state = _joint_step([model], source, [memory], weight=weight)
+        step, state = model.step, model.started(source, memory)
+        if head is not None:
+            step, state = with_ctc(step, weight=weight), paired(state, head)
         state = select(state, row_N=source_O, source_B=source_O)
         return greedy_search(step, state, longest_B=longest_B[source_O], **rules)
 
     drafted = [answers[0].ids for answers in greedy_ctc(_answers_only(log_p_BSV), length_B)]
-    return drafted_search(follow, greedy, drafted, vocabulary=log_p_BSV.shape[2], longest=longest_B.tolist(), **rules)
+    width = max(log_p_BSV.shape[2], 2 * (log_p_BSV.shape[1] + 1))  # a token's paths to each moment are two
+    return drafted_search(follow, greedy, drafted, width=width, longest=longest_B.tolist(), **rules)
 
 
 def _answers_only(log_p_BSV: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor
 from seqsmith import config, runtime
 from seqsmith.batch import Batch, Frames, State, Step, Tokens, frames, tokens
 from seqsmith.bundle import load_bundle
-from seqsmith.engine.hearing import by_ctc_alone, by_draft, ctc_weight, drafts, joint_step
+from seqsmith.engine.hearing import by_ctc_alone, by_draft, can_draft, ctc_weight, joint_step
 from seqsmith.engine.protocol import Source
 from seqsmith.model.seq2seq import Seq2Seq
 from seqsmith.model_folder import ModelFolder
@@ -75,7 +75,7 @@ class TorchEngine:
             step, state = joint_step(self.models, source, weight=weight)
             step = with_language_model(step, self.language_model.step, weight=settings.language_weight)
             return self._search(step, paired(state, self.language_model.start(len(sources))), sources, settings)
-        if (settings.beam or 1) == 1 and drafts(self.models):
+        if (settings.beam or 1) == 1 and can_draft(self.models):
             return by_draft(self.models[0], source, weight=weight, **self._rules(sources, settings))
         listed = self.listed if settings.shortlist is None else settings.shortlist
         if self.shortlist is None or not listed:

@@ -83,10 +83,9 @@ class Seq2Seq(nn.Module):
 
     def following(self, target: Tokens, memory: Memory) -> Tensor:
         """What `step` would say at each real target position, from a memory of the sources -> logit_PV."""
-        decoded = self._decode(target, memory, None)
-        y_PD, attention_PS = (x.flatten(0, 1)[target.position_P] for x in (decoded.y_BTD, decoded.attention_BTS))
         assert isinstance(self.outlet, VocabularyOutlet), "what is copied is told by the source"
-        logit_PV: Tensor = self.outlet(y_PD, attention_PS).logits()
+        y_BTD = self._decode(target, memory, None).y_BTD
+        logit_PV: Tensor = self.outlet(y_BTD.flatten(0, 1)[target.position_P]).logits()
         return logit_PV
 
     def attention(self, batch: Batch) -> Tensor:

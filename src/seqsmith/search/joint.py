@@ -9,8 +9,8 @@ The CTC's share is the prefix probability: of all targets that begin so. It is u
 with two cumulative sums over the encoder's steps, and looked up for all that may follow at once, with one product of
 matrices, where the paper (algorithm 2) has loops over steps and tokens.
 
-Axes: J moments of a source, before its first step and after each of its S. A row's paths are two, of log-probabilities
-at each moment: of all that spell it, and of those among them that end in a blank.
+Axes: J moments of a source, before its first step and after each of its S; Y the paths of all rows of a source.
+`path_N2J` holds two log-probabilities at each moment: of all paths that spell a row, and of those that end in a blank.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from seqsmith.search.ctc import BLANK, LEAST
 from seqsmith.special import END, PAD, UNKNOWN
 
 _NEVER = -1e10  # as good as no probability; finite, so that it can be summed and taken away again
-_TINY = torch.finfo(torch.float64).tiny
+_TINY = torch.finfo(torch.float64).tiny  # what is less, beside the likeliest moment, counts as this until it is said
 
 
 def with_leftover(log_p_NV: Tensor) -> Tensor:

@@ -84,7 +84,7 @@ class SpeechCodec:
             frames = self.normalised(_varied_recording(name, self.settings, random))
         if change.bend:
             frames = self._bent(frames, random.uniform(-change.bend, change.bend))
-        if change.tempo:
+        if tempo != 1.0:
             frames = stretched(frames, tempo)
         bands = {"bands": change.bands, "widest_band": change.widest_band}
         spans = {"spans": change.spans, "longest_span": change.longest_span}
@@ -92,12 +92,17 @@ class SpeechCodec:
         return masked(self.finished(frames), random, spans=0, longest_span=0.0, **bands)  # type: ignore[arg-type]
 
     def varied_length(self, length: int, seed: int) -> int:
-        """How many frames `varied` makes of so many, where recordings are not read anew."""
-        return stretched_length(length, self._tempo(np.random.default_rng(seed)))
+        """How many frames `varied` makes of so many; where recordings are read anew at another speed, nearly."""
+        change = self.settings.augment
+        random = np.random.default_rng(seed)
+        tempo = self._tempo(random)
+        if change.speeds:
+            length = stretched_length(length, float(random.choice(change.speeds)))
+        return stretched_length(length, tempo)
 
     def _tempo(self, random: np.random.Generator) -> float:
         most = self.settings.augment.tempo
-        return random.uniform(1 - most, 1 + most)
+        return random.uniform(1 - most, 1 + most) if most else 1.0
 
     def _bent(self, frame_LC: Frames, by: float) -> Frames:
         cepstra = self.settings.cepstra
