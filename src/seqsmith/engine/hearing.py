@@ -99,7 +99,8 @@ def by_draft(model: Seq2Seq, source: Source, *, weight: float, longest_B: Tensor
 
     def greedy(sources: list[int]) -> list[list[Answer]]:
         source_O = torch.tensor(sources, device=length_B.device)
-        step, state = model.step, model.started(source, memory)
+        step: Step = model.step
+        state = model.started(source, memory)
         if head is not None:
             step, state = with_ctc(step, weight=weight), paired(state, head)
         state = select(state, row_N=source_O, source_B=source_O)
