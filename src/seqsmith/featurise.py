@@ -71,6 +71,12 @@ class Featuriser:
         copied = settings.model.copy_source and whole and alike
         return replace(self, first_copied=self.target_size(settings) if copied else None)
 
+    def settled(self, settings: config.Settings) -> Self:
+        """The same with what the encoded data have decided since: how long a piece of a recording may be."""
+        if not isinstance(self.source, SpeechCodec) or not isinstance(settings.source, config.SpeechSource):
+            return self
+        return replace(self, source=replace(self.source, settings=settings.source))
+
     def target_size(self, settings: config.Settings) -> int:
         """Target ids of the model. Where all embeddings are one, the source's features are among them, never said."""
         one = settings.joint_vocabulary and settings.model.share_embeddings == "all"

@@ -13,7 +13,7 @@ import soundfile
 import torch
 
 from seqsmith.cli.main import run
-from seqsmith.cli.text_task import open_text_task
+from seqsmith.cli.text_task import TextTask, open_text_task
 from seqsmith.demo.tones import write_tones
 from seqsmith.predictor import Predictor
 from seqsmith.train.journal import read_journal
@@ -476,7 +476,8 @@ def test_inspect_places_odd_features_and_takes_short_ones(tmp_path, capsys):
     assert f"1 times features of 12 channels, the first at {tmp_path / 'm.tsv'}:4" in told
 
 
-def test_batches_of_stretched_recordings_have_little_padding(tmp_path: Path) -> None:
+def stretched_task(tmp_path: Path) -> TextTask:
+    """A training of 90 feature matrices of 30 to 199 frames, which it stretches by up to a third."""
     lengths = np.random.default_rng(1).integers(30, 200, 90).tolist()
     for number, length in enumerate(lengths):
         np.save(tmp_path / f"{number}.npy", np.random.default_rng(number).normal(size=(length, 5)).astype(np.float32))
@@ -487,8 +488,20 @@ def test_batches_of_stretched_recordings_have_little_padding(tmp_path: Path) -> 
         "source": {"kind": "speech", "augment": {"tempo": 0.3}},
         "train": {"batch_tokens": 600},
     }
-    task = open_text_task(table, tmp_path / "run", torch.device("cpu"), resume=False, say=lambda _: None)
+    return open_text_task(table, tmp_path / "run", torch.device("cpu"), resume=False, say=lambda _: None)
+
+
+def test_batches_of_stretched_recordings_have_little_padding(tmp_path: Path) -> None:
+    task = stretched_task(tmp_path)
     batches = [task.batches(1)[number] for number in range(len(task.batches(1)))]
     real = sum(int(batch.source.length_B.sum()) for batch in batches)
     assert real / sum(batch.source.valid_BL.numel() for batch in batches) > 0.96  # as planned before stretching: 0.83
     assert max(batch.source.valid_BL.numel() for batch in batches) <= 600
+
+
+def test_a_long_recording_is_cut_while_training_as_it_is_afterwards(tmp_path: Path) -> None:
+    task = stretched_task(tmp_path)
+    longest = int(task.prepared.train.source.lengths.max() / 0.7)  # as long as what it heard stretched
+    assert task.settings.source.longest_piece == longest
+    codec = task.prepared.featuriser.source
+    assert [len(codec.pieces(np.zeros((length, 5), np.float32))) for length in (longest, longest + 1)] == [1, 2]

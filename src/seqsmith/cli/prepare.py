@@ -305,7 +305,8 @@ def with_answer_length(settings: config.Settings, train: Encoded) -> config.Sett
     """Settle how long answers may be, and pieces of recordings, which only the encoded lengths tell."""
     speech = isinstance(settings.source, config.SpeechSource)
     if isinstance(settings.source, config.SpeechSource) and settings.source.longest_piece is None:
-        longest = max(200, int(train.source.lengths.max()))
+        slowest = 1.0 - settings.source.augment.tempo  # what training hears is stretched
+        longest = max(200, int(train.source.lengths.max() / slowest))
         source = settings.source.model_copy(update={"longest_piece": longest})
         settings = settings.model_copy(update={"source": source})
     if settings.search.longest is not None or settings.search.longest_ratio is not None:

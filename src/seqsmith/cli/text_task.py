@@ -123,7 +123,8 @@ def open_text_task(table: Mapping[str, Any], run: Path, device: torch.device, *,
             _check_one_vocabulary(featuriser)
         train, dev = encode_pairs(settings, pairs, featuriser, say)
     tell_impossible(settings, train, say)
-    prepared = Prepared(with_answer_length(settings, train), pairs, featuriser, train, dev)
+    settings = with_answer_length(settings, train)
+    prepared = Prepared(settings, pairs, featuriser.settled(settings), train, dev)
     if not len(_batches(prepared, 0)):
         raise UserError("data.train: the weights of the corpora leave no pair to train on: raise a weight.")
     runtime.seed_everything(settings.seed)
