@@ -12,10 +12,15 @@ import pytest
 import soundfile
 import torch
 
+from seqsmith import config
 from seqsmith.cli.main import run
 from seqsmith.cli.text_task import TextTask, open_text_task
+from seqsmith.data.columns import placed
+from seqsmith.data.corpus import read_rows
+from seqsmith.data.counts import Counts
 from seqsmith.demo.tones import write_tones
 from seqsmith.predictor import Predictor
+from seqsmith.speech import columns
 from seqsmith.train.journal import read_journal
 from speech.sounds import tone, write
 
@@ -505,3 +510,20 @@ def test_a_long_recording_is_cut_while_training_as_it_is_afterwards(tmp_path: Pa
     assert task.settings.source.longest_piece == longest
     codec = task.prepared.featuriser.source
     assert [len(codec.pieces(np.zeros((length, 5), np.float32))) for length in (longest, longest + 1)] == [1, 2]
+
+
+def test_parts_of_recordings_need_not_be_told_in_every_object(tmp_path: Path) -> None:
+    manifest = tmp_path / "m.jsonl"
+    rows = [
+        {"path": "a.wav"},
+        {"path": "b.wav", "start": 0.5, "end": 2},
+        {"path": "c.wav", "end": 1},
+        {"path": "d.wav"},
+    ]
+    manifest.write_text("".join(json.dumps(row | {"text": "one"}) + "\n" for row in rows))
+    counts = Counts()
+    roles = columns.roles(config.Data())
+    blocks = read_rows(config.Corpus(path=str(manifest)), roles, config.Data(), counts)
+    names = [Path(name).name for rows in blocks for name in placed(rows, roles, tmp_path).fields["source"]]
+    assert names == ["a.wav", "b.wav#t=0.5,2", "c.wav#t=,1", "d.wav"]
+    assert counts.unused_columns.count == 0

@@ -20,7 +20,7 @@ def read_objects(path: str, roles: Sequence[Role], settings: config.Data, counts
     """All rows, empty ones included: a blank line or a null is an empty text. Keys that play no role are counted once.
 
     A text is a JSON string and nothing else, but where a role is a number: 1e3, 1000 and 1000.0 are one number but
-    three different texts.
+    three different texts. What may be a number, the start of a recording's part, need not be there in every object.
     """
     keys: dict[str, str] | None = None
     known: set[str] = set()
@@ -44,6 +44,9 @@ def read_objects(path: str, roles: Sequence[Role], settings: config.Data, counts
                 chosen = choose(roles, names, width=len(names), where=where, kind="the keys of the JSON object")
                 keys = {role: names[column] for role, column in chosen.items()}
                 known |= set(keys.values())
+            if row and keys and not numbers <= keys.keys():
+                keys |= {name: name for name in numbers & row.keys()}
+                known |= numbers & row.keys()
             if row and keys and "target" in keys and not known.issuperset(row):  # who only answers leaves out more
                 counts.unused_columns.add(block.path, [number] * len(row.keys() - known))
                 known.update(row)
@@ -89,7 +92,7 @@ def _object(text: str, where: str, decoder: json.JSONDecoder) -> dict[str, Any]:
 
 def _texts(objects: list[dict[str, Any] | None], key: str, line: list[int], path: str, *, numbers: bool) -> list[str]:
     try:
-        values = ["" if row is None else row[key] for row in objects]
+        values = ["" if row is None else row.get(key, "") if numbers else row[key] for row in objects]
     except KeyError:
         number, row = next(
             (at, row) for at, row in zip(line, objects, strict=True) if row is not None and key not in row
