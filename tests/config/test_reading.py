@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from seqsmith import config
@@ -134,6 +135,7 @@ def test_settings_survive_writing_and_reading() -> None:
 
 
 @given(st.text())
+@examples(max_examples=40, deadline=None)
 def test_any_string_survives_writing_and_reading(text: str) -> None:
     settings = config.build({"data": {"audio_folder": text.replace("\ud800", "")}}, where="here")
     try:
