@@ -81,7 +81,7 @@ def can_draft(models: Sequence[Seq2Seq]) -> bool:
 
 
 def by_draft(model: Seq2Seq, source: Source, *, weight: float, longest_B: Tensor, **rules: Any) -> list[list[Answer]]:
-    """The answers of greedy search, drafted by the CTC head. Axes: O some sources, each once or more."""
+    """The answers of greedy search, drafted by the CTC head. Axes: O some of the sources."""
     memory = model.encode(source)
     log_p_BSV, length_B = _sane(model, memory), memory.valid_BS.sum(1)
     head = ctc_state(log_p_BSV, length_B) if weight else None
