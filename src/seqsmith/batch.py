@@ -161,8 +161,17 @@ class Scores:
     logit_PV: Tensor
     copied: int = 0  # the last ones are of words that a source has and the vocabulary has not; -inf: not this source
 
+
+@dataclass(frozen=True)
+class Mixture:
+    """Logits not yet made, of the vocabulary and of what a source has: a loss can make them in pieces."""
+
+    make: Callable[..., Scores]  # of some positions and the inputs
+    inputs: Sequence[Tensor]  # all that has gradients
+    shape: tuple[int, int]  # P positions, X logits of each
+
     def logits(self) -> Tensor:
-        return self.logit_PV
+        return self.make(slice(None), *self.inputs).logit_PV
 
 
 @dataclass(frozen=True)
@@ -177,8 +186,8 @@ class Aligned:
 class Output:
     """What a model says of a whole batch, at the real positions of its targets."""
 
-    scores: Projection | Scores
-    attention_PS: Tensor  # where the decoder looked
+    scores: Projection | Mixture
+    attention_PS: Tensor | None  # where the decoder looked, if that was asked for
     aligned: Aligned | None = None  # None: the model has no CTC head
 
 

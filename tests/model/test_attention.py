@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import seqsmith.model.attention
 from seqsmith.model.attention import MultiHead, SingleHead, attend, attend_openly, causal_bias, padding_bias
 from seqsmith.model.layers import Dropout
 
@@ -54,6 +55,53 @@ def test_many_scores_that_are_never_kept_give_what_kept_ones_give_and_their_grad
     slope = torch.randn_like(found)
     gradients = (torch.autograd.grad(y, inputs, slope) for y in (found, expected))
     torch.testing.assert_close(*gradients, rtol=1e-12, atol=1e-12)
+
+
+def in_pieces(patch: pytest.MonkeyPatch, numbers: int) -> None:
+    """Let so many numbers be made at once."""
+    patch.setattr(seqsmith.model.attention, "_AT_ONCE", numbers)
+
+
+@pytest.mark.parametrize("numbers", [1, 150, 10**9])
+def test_attention_by_pieces_of_the_queries_gives_what_the_whole_gives_and_its_gradients(
+    numbers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = [torch.randn(2, 3, L, 4, requires_grad=True) for L in (7, 5, 5)]
+    for shape in ((2, 1, 1, 5), (1, 3, 7, 5)):  # padding, and trained relative positions
+        bias = torch.randn(shape, requires_grad=True)
+        expected, _ = attend_openly(*inputs, bias=bias, dropout=Dropout(0.0))
+        in_pieces(monkeypatch, numbers)
+        found = attend(*inputs, bias=bias, dropout=Dropout(0.0))
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+        slope = torch.randn_like(found)
+        gradients = (torch.autograd.grad(y, [*inputs, bias], slope) for y in (found, expected))
+        torch.testing.assert_close(*gradients, rtol=1e-12, atol=1e-12)
+
+
+def test_a_piece_that_is_made_again_drops_the_same_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    query, key, value = (torch.randn(2, 3, L, 4, requires_grad=True) for L in (7, 5, 5))
+    in_pieces(monkeypatch, 60)
+    found = attend(query, key, value, bias=None, dropout=Dropout(0.5).train())
+    slope = torch.randn_like(found)
+    (gradient,) = torch.autograd.grad(found, value, slope)
+    torch.testing.assert_close((gradient * value).sum(), (slope * found).sum())  # it is linear in the values
+    assert not torch.equal(found, attend(query, key, value, bias=None, dropout=Dropout(0.5).train()))
+
+
+@pytest.mark.parametrize("coverage", [False, True])
+def test_additive_scores_by_pieces_of_the_queries_are_those_of_the_whole(
+    coverage: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    additive = SingleHead("additive", query_width=4, memory_width=6, coverage=coverage)
+    query_BTD, memory_BSC = torch.randn(2, 3, 4, requires_grad=True), torch.randn(2, 5, 6, requires_grad=True)
+    covered = {"coverage_BTS": torch.rand(2, 3, 5)} if coverage else {}
+    wanted = [query_BTD, memory_BSC, *additive.parameters()]
+    found = []
+    for numbers in (10**9, 50):
+        in_pieces(monkeypatch, numbers)
+        y, weight = additive(query_BTD, *additive.remember(memory_BSC), bias_B1S=torch.zeros(2, 1, 5), **covered)
+        found.append([y, weight, *torch.autograd.grad(y.square().sum(), wanted)])
+    torch.testing.assert_close(*found, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("key_value_heads", [1, 2])

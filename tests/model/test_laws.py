@@ -319,7 +319,7 @@ def test_each_real_position_has_scores_and_an_attention_that_sums_to_one_over_th
     _, model, pairs = drawn(data, encoder, decoder)
     batch = batch_of(pairs)
     assert batch.target is not None
-    said = model(batch)
+    said = model(batch, attention=True)
     scores, attention_PS = said.scores, said.attention_PS
     row_P = batch.target.position_P // batch.target.id_BL.shape[1]
     last = max(SIZE - 1, *(id for source, _ in pairs for id in source))
@@ -328,3 +328,4 @@ def test_each_real_position_has_scores_and_an_attention_that_sums_to_one_over_th
     torch.testing.assert_close(attention_PS.sum(1), torch.ones(len(row_P), dtype=torch.float64))
     assert (attention_PS[~batch.source.valid_BL[row_P]] == 0.0).all()
     near([model.attention(batch)[batch.target.valid_BL]], [attention_PS])
+    near([model(batch).scores.logits()], [scores.logits()])  # where nobody asks

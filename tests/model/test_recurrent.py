@@ -123,7 +123,7 @@ def test_in_mixed_precision_input_feeding_answers_and_learns_as_in_single(cell: 
     results = []
     for mixed in (True, False):
         with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
-            decoded = decoder(x_BTC, Memory(memory_BSD, valid_BS, context_BZ))
+            decoded = decoder(x_BTC, Memory(memory_BSD, valid_BS, context_BZ), attention=True)
         found = decoded.y_BTD.float(), decoded.attention_BTS.float()
         assert [len(part) for part in found] == [rows, rows]
         results.append([*found, *torch.autograd.grad((found[0] ** 2).sum(), parts)])
@@ -224,7 +224,7 @@ def test_additive_attention_sees_what_it_has_looked_at_as_the_plain_loop_does(ce
     )
     attention = decoder.attention
     x_BTC, memory = torch.randn(3, 5, 3), Memory(torch.randn(3, 6, 8), VALID_BL, torch.randn(3, 16))
-    found = decoder(x_BTC, memory)
+    found = decoder(x_BTC, memory, attention=True)
     state_BTD, _ = decoder.layers[0](x_BTC, valid_BL=None, start=decoder.start(memory)["hidden"][0])
     for row, valid_S in enumerate(VALID_BL):
         coverage_S = torch.zeros(6)
@@ -261,7 +261,7 @@ def test_without_attention_the_decoder_knows_the_context_vector_alone() -> None:
         output_width=8,
     ).eval()
     x_BTC, context_BZ = torch.randn(3, 4, 3), torch.randn(3, 16)
-    one, two = (decoder(x_BTC, Memory(torch.randn(3, 6, 8), VALID_BL, context_BZ)) for _ in range(2))
+    one, two = (decoder(x_BTC, Memory(torch.randn(3, 6, 8), VALID_BL, context_BZ), attention=True) for _ in range(2))
     assert torch.equal(one.y_BTD, two.y_BTD)
     other = decoder(x_BTC, Memory(torch.randn(3, 6, 8), VALID_BL, context_BZ + 1))
     assert not torch.equal(one.y_BTD, other.y_BTD)

@@ -95,9 +95,9 @@ def test_the_reported_attention_is_that_of_the_last_layer_and_of_its_heads_the_m
         TransformerEncoder(plain())(torch.randn(2, 5, 8), VALID_BS),
     )
     x_BTD = torch.randn(2, 4, 8)
-    expected = decoder(x_BTD, memory).attention_BTS
+    expected = decoder(x_BTD, memory, attention=True).attention_BTS
     with torch.no_grad():
         nn.init.normal_(decoder.layers[1].cross_attention.out.weight)  # after the weights: it cannot change them
-        torch.testing.assert_close(decoder(x_BTD, memory).attention_BTS, expected)
+        torch.testing.assert_close(decoder(x_BTD, memory, attention=True).attention_BTS, expected)
         nn.init.normal_(decoder.layers[1].cross_attention.query.weight)
-        assert not torch.allclose(decoder(x_BTD, memory).attention_BTS, expected)
+        assert not torch.allclose(decoder(x_BTD, memory, attention=True).attention_BTS, expected)

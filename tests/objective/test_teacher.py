@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from seqsmith.batch import Batch, Output, Scores, Tokens, tokens
+from seqsmith.batch import Batch, Mixture, Output, Scores, Tokens, tokens
 from seqsmith.objective.teacher import overlap, own_previous, teacher_forced
 from seqsmith.objective.token import cross_entropy
 from seqsmith.special import BEGIN, END
@@ -41,12 +41,14 @@ class Bigrams:
         self.attention_PS = torch.zeros(0, 0)
         self.fed: list[Tensor] = []
 
-    def __call__(self, batch: Batch, previous_BT: Tensor | None) -> Output:
+    def __call__(self, batch: Batch, previous_BT: Tensor | None, *, attention: bool = False) -> Output:
         assert batch.target is not None
         previous_BT = batch.target.previous() if previous_BT is None else previous_BT
         self.fed.append(previous_BT)
         assert isinstance(batch.target, Tokens)
-        return Output(Scores(self.logit_VV[previous_BT.flatten()[batch.target.position_P]]), self.attention_PS)
+        logit_PV = self.logit_VV[previous_BT.flatten()[batch.target.position_P]]
+        scores = Mixture(lambda some, logit_PV: Scores(logit_PV[some]), [logit_PV], (len(logit_PV), SIZE))
+        return Output(scores, self.attention_PS if attention else None)
 
 
 def test_r_drop_answers_each_example_twice_and_counts_it_once() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqsmith.batch import Projection, Scores
+from seqsmith.batch import Mixture, Projection, Scores
 from seqsmith.objective import token
 from seqsmith.objective.token import Loss, cross_entropy, likeliest, linear_cross_entropy, token_loss
 
@@ -32,6 +33,15 @@ def projection(positions: int, *, vocabulary: int = 9, dtype: torch.dtype = torc
     for tensor in (hidden_PD, weight_VD, bias_V):
         tensor.requires_grad_()
     return Projection(hidden_PD, weight_VD, bias_V), torch.randint(0, vocabulary, (positions,))
+
+
+def mixture(scores: Projection) -> Mixture:
+    """The same logits, made of some positions when they are asked for."""
+
+    def make(some: Any, hidden_PD: Tensor, weight_VD: Tensor, bias_V: Tensor) -> Scores:
+        return Scores(F.linear(hidden_PD[some], weight_VD, bias_V))
+
+    return Mixture(make, [scores.hidden_PD, scores.weight_VD, scores.bias_V], tuple(scores.logits().shape))
 
 
 def gradients(loss: Tensor, scores: Projection) -> tuple[Tensor, ...]:
@@ -61,7 +71,23 @@ def test_what_is_likeliest_in_pieces_is_likeliest_in_the_whole(piece: int, monke
     in_pieces(monkeypatch, piece)
     expected = scores.logits().argmax(-1)
     assert torch.equal(likeliest(scores), expected)
-    assert torch.equal(likeliest(Scores(scores.logits())), expected)
+    assert torch.equal(likeliest(mixture(scores)), expected)
+
+
+@pytest.mark.parametrize("r_drop", [0.0, 2.0])
+@pytest.mark.parametrize("piece", [1, 20, 60, 1000])
+def test_the_loss_of_a_mixture_in_pieces_and_its_gradients_are_those_of_the_whole(
+    piece: int, r_drop: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores, id_P = projection(12)
+    whole = token_loss(Scores(scores.logits()), id_P, smoothing=0.1, r_drop=r_drop)
+    in_pieces(monkeypatch, piece)
+    found = token_loss(mixture(scores), id_P, smoothing=0.1, r_drop=r_drop)
+    torch.testing.assert_close((found.loss_nats, found.truth_nats), (whole.loss_nats, whole.truth_nats))
+    torch.testing.assert_close(gradients(found.loss_nats, scores), gradients(whole.loss_nats, scores))
+    with torch.no_grad():
+        again = token_loss(mixture(scores), id_P, smoothing=0.1, r_drop=r_drop)
+    torch.testing.assert_close(again.loss_nats, whole.loss_nats)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

@@ -19,11 +19,13 @@ from seqsmith.model.layers import Dropout
 from seqsmith.model.linear import Linear, into_rows, out_of_rows, side_by_side
 from seqsmith.model.position import rotate, turn
 from seqsmith.model.unrolled import Unrolled
+from seqsmith.pieces import in_pieces
 
 Remembered = tuple[Tensor, Tensor]
 """Keys and values, key_BHSK and value_BHSK."""
 
 _MANY = 2**14  # scores of a head; on CPUs torch's fused kernel is up to twice as fast from here on, in fp32
+_AT_ONCE = 2**21  # numbers that a score is made of, or scores of all heads: 8 MB in fp32
 
 
 def padding_bias(valid_BS: Tensor, dtype: torch.dtype) -> Tensor:
@@ -55,16 +57,34 @@ def attend(
 ) -> Tensor:
     """The same without the weights: fused on GPUs, and on CPUs where the scores are many, which are then never kept.
 
-    On CPUs the fused kernel has no dropout, no gradient for a bias, and in bf16 a slow backward pass -> y_BHTK.
+    On CPUs the fused kernel has no dropout, no gradient for a bias, and in bf16 a slow backward pass; there the queries
+    come by pieces -> y_BHTK.
     """
     rate = dropout.now
     if not query_BHTK.is_cuda:
         many = query_BHTK.shape[2] * key_BHSK.shape[2] >= _MANY
         exact = query_BHTK.dtype in (torch.float32, torch.float64)
         if not many or not exact or rate or (bias is not None and bias.requires_grad):
-            return attend_openly(query_BHTK, key_BHSK, value_BHSK, bias=bias, dropout=dropout)[0]
+            return _attend_by_pieces(query_BHTK, key_BHSK, value_BHSK, bias=bias, dropout=dropout)
     mask = None if bias is None else bias.to(query_BHTK.dtype)
     return F.scaled_dot_product_attention(query_BHTK, key_BHSK, value_BHSK, attn_mask=mask, dropout_p=rate)
+
+
+def _attend_by_pieces(
+    query_BHTK: Tensor, key_BHSK: Tensor, value_BHSK: Tensor, *, bias: Tensor | None, dropout: Dropout
+) -> Tensor:
+    def of(piece: slice, query_BHTK: Tensor, key_BHSK: Tensor, value_BHSK: Tensor, bias: Tensor | None) -> Tensor:
+        own = bias if bias is None or bias.shape[-2] == 1 else bias[..., piece, :]
+        return attend_openly(query_BHTK[:, :, piece], key_BHSK, value_BHSK, bias=own, dropout=dropout)[0]
+
+    pieces = _pieces(query_BHTK.shape[2], numbers=query_BHTK[..., 0].numel() * key_BHSK.shape[2])
+    return in_pieces(of, pieces, [query_BHTK, key_BHSK, value_BHSK, bias], dim=2)
+
+
+def _pieces(queries: int, *, numbers: int) -> list[slice]:
+    """As many queries at a time as take few numbers, if all of them take so many."""
+    step = max(1, queries * _AT_ONCE // numbers)
+    return [slice(begin, begin + step) for begin in range(0, queries, step)]
 
 
 class MultiHead(nn.Module):
@@ -194,17 +214,33 @@ class SingleHead(nn.Module):
             case "additive":
                 assert self.energy is not None
                 assert isinstance(key, Tensor)
-                sum_BTSD = self.query(query_BTD)[:, :, None] + key[:, None]
-                if self.covered is not None:
-                    assert coverage_BTS is not None
-                    sum_BTSD = sum_BTSD + (coverage_BTS[..., None] * self.covered).to(sum_BTSD.dtype)
-                score_BTS = torch.tanh(sum_BTSD) @ self.energy
+                score_BTS = self._additive(self.query(query_BTD), key, coverage_BTS)
             case "dot" | "general":
                 score_BTS = _times(query_BTD, key)
             case _:
                 assert_never(self.kind)
         weight_BTS = (score_BTS + bias_B1S.to(score_BTS.dtype)).softmax(-1)
         return _times(weight_BTS, value), weight_BTS
+
+    def _additive(self, query_BTD: Tensor, key_BSD: Tensor, coverage_BTS: Tensor | None) -> Tensor:
+        pieces = _pieces(query_BTD.shape[1], numbers=query_BTD.numel() * key_BSD.shape[1])
+        return in_pieces(_energy, pieces, [query_BTD, key_BSD, self.energy, coverage_BTS, self.covered], dim=1)
+
+
+def _energy(
+    piece: slice,
+    query_BTD: Tensor,
+    key_BSD: Tensor,
+    energy_D: Tensor,
+    coverage_BTS: Tensor | None,
+    covered_D: Tensor | None,
+) -> Tensor:
+    """energy tanh(query + key + coverage covered) of some of the queries -> score_BTS."""
+    total = query_BTD[:, piece, None] + key_BSD[:, None]
+    if covered_D is not None:
+        assert coverage_BTS is not None
+        total = total + (coverage_BTS[:, piece, :, None] * covered_D).to(total.dtype)
+    return torch.tanh(total) @ energy_D
 
 
 def _times(x_BTD: Tensor, weight_BOD: Tensor | Unrolled) -> Tensor:

@@ -18,7 +18,10 @@ class Memory:
 
 @dataclass(frozen=True)
 class Decoded:
-    """What the decoder made of the target so far; while searching, T stands for the W rows of a source."""
+    """What the decoder made of the target so far; while searching, T stands for the W rows of a source.
+
+    A decoder may leave its attention out unless it is asked for it.
+    """
 
     y_BTD: Tensor
-    attention_BTS: Tensor  # of the last layer, mean over the heads; uniform where the decoder has none
+    attention_BTS: Tensor | None  # of the last layer, mean over the heads; uniform where the decoder has none

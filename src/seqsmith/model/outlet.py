@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqsmith.batch import Projection, Scores, exact
+from seqsmith.batch import Mixture, Projection, Scores, exact
 
 
 class VocabularyOutlet(nn.Module):
@@ -56,20 +57,41 @@ class CopyOutlet(nn.Module):
         self.gate = nn.Linear(width, 1)
         self.register_buffer("target_of_source_V", torch.tensor(target_of_source))
 
-    def forward(self, y_PD: Tensor, attention_PS: Tensor, id_PS: Tensor) -> Scores:
-        projection = self.vocabulary(y_PD)
-        logit_P1 = exact(self.gate(y_PD))
-        spoken_PV = exact(projection.logits()).log_softmax(-1) + F.logsigmoid(logit_P1)
-        pointed_PS = exact(attention_PS) * torch.sigmoid(-logit_P1)
+    def forward(self, y_PD: Tensor, attention_PS: Tensor, id_PS: Tensor) -> Mixture:
         same = self.get_buffer("target_of_source_V")
         own_P = (id_PS.amax(1) + 1 - len(same)).clamp_min(0)
         own_A = torch.arange(int(own_P.max()), device=own_P.device)
-        P, V = spoken_PV.shape
-        target_PS = torch.cat([same, V + own_A])[id_PS]
-        copied_PX = spoken_PV.new_zeros(P, V + len(own_A)).scatter_add(1, target_PS, pointed_PS)
-        log_copied_PX = copied_PX.clamp_min(torch.finfo(torch.float32).tiny).log()
-        if not len(own_A):
-            return Scores(torch.logaddexp(spoken_PV, log_copied_PX))
-        logit_PV = torch.logaddexp(spoken_PV, log_copied_PX[:, :V])
-        own_PA = log_copied_PX[:, V:].masked_fill(own_A >= own_P[:, None], -torch.inf)
-        return Scores(torch.cat([logit_PV, own_PA], dim=1), len(own_A))
+        make = partial(_mixed, id_PS, own_P, own_A, same)
+        speak = self.vocabulary(y_PD)
+        inputs = y_PD, attention_PS, self.gate.weight, self.gate.bias, speak.weight_VD, speak.bias_V
+        return Mixture(make, inputs, (len(y_PD), len(speak.bias_V) + len(own_A)))
+
+
+def _mixed(
+    id_PS: Tensor,
+    own_P: Tensor,
+    own_A: Tensor,
+    same: Tensor,
+    some: Tensor | slice,
+    y_PD: Tensor,
+    attention_PS: Tensor,
+    gate_1D: Tensor,
+    gate_1: Tensor,
+    weight_VD: Tensor,
+    bias_V: Tensor,
+) -> Scores:
+    """The logits of some of the positions; `own_P` words of their sources, of `own_A`, stand behind the vocabulary, and
+    `same` is the target id of each source id."""
+    y_PD, attention_PS, id_PS, own_P = y_PD[some], attention_PS[some], id_PS[some], own_P[some]
+    logit_P1 = exact(F.linear(y_PD, gate_1D, gate_1))
+    spoken_PV = exact(F.linear(y_PD, weight_VD, bias_V)).log_softmax(-1) + F.logsigmoid(logit_P1)
+    pointed_PS = exact(attention_PS) * torch.sigmoid(-logit_P1)
+    P, V = spoken_PV.shape
+    target_PS = torch.cat([same, V + own_A])[id_PS]
+    copied_PX = spoken_PV.new_zeros(P, V + len(own_A)).scatter_add(1, target_PS, pointed_PS)
+    log_copied_PX = copied_PX.clamp_min(torch.finfo(torch.float32).tiny).log()
+    if not len(own_A):
+        return Scores(torch.logaddexp(spoken_PV, log_copied_PX))
+    logit_PV = torch.logaddexp(spoken_PV, log_copied_PX[:, :V])
+    own_PA = log_copied_PX[:, V:].masked_fill(own_A >= own_P[:, None], -torch.inf)
+    return Scores(torch.cat([logit_PV, own_PA], dim=1), len(own_A))

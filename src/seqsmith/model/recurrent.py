@@ -263,36 +263,42 @@ class RecurrentDecoder(nn.Module):
             row["coverage_NS"] = memory.context_BZ.new_zeros(memory.valid_BS.shape, dtype=exact)
         return row
 
-    def forward(self, x_BTC: Tensor, memory: Memory) -> Decoded:
+    def forward(self, x_BTC: Tensor, memory: Memory, *, attention: bool = False) -> Decoded:
         """Teacher forcing over the whole target."""
         source, x = self.look(memory), self.dropout(x_BTC)
-        if self.settings.input_feeding or self.settings.coverage:
-            return self._loop(x, self.start(memory), source)
+        looped = self.settings.input_feeding or self.settings.coverage
+        y_BTO, weight_BTS = self._loop(x, memory, source) if looped else self._at_once(x, memory, source)
+        return Decoded(y_BTO, weight_BTS if attention else None)
+
+    def _at_once(self, x: Tensor, memory: Memory, source: dict[str, Any]) -> tuple[Tensor, Tensor]:
         for layer, between, hidden in zip(self.layers, self.between, self._begin(memory)["hidden"], strict=True):
             y, _ = layer(x, valid_BL=None, start=hidden)
             x = between(y, x)
         return self._attend(x, source, self.combine)
 
-    def _loop(self, x_BTC: Tensor, row: dict[str, Any], source: dict[str, Any]) -> Decoded:
-        states, weights = [], []
+    def _loop(self, x_BTC: Tensor, memory: Memory, source: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        states, weights, row = [], [], self.start(memory)
         products = self.unrolled_products()
         if isinstance(self.attention, SingleHead):
             key, value = self.attention.unrolled(source["key"], source["value"])
             source = {**source, "key": key, "value": value}
         for x_NC in x_BTC.unbind(1):
-            decoded, row = self._advance(x_NC, row, source, products)
-            states.append(decoded.y_BTD)
-            weights.append(decoded.attention_BTS)
-        return Decoded(torch.cat(states, dim=1), torch.cat(weights, dim=1))
+            y_B1O, weight_B1S, row = self._advance(x_NC, row, source, products)
+            states.append(y_B1O)
+            weights.append(weight_B1S)
+        return torch.cat(states, dim=1), torch.cat(weights, dim=1)
 
-    def step(self, x_NC: Tensor, row: dict[str, Any], source: dict[str, Tensor]) -> tuple[Decoded, dict[str, Any]]:
+    def step(
+        self, x_NC: Tensor, row: dict[str, Any], source: dict[str, Tensor], *, attention: bool = False
+    ) -> tuple[Decoded, dict[str, Any]]:
         """One target step for N = B*W rows -> y and attention of shape (B, W, ...), state."""
         keep_ND = row["keep"][0] if "keep" in row else None
-        return self._advance(self.dropout(x_NC, keep_ND), row, source, self.products)
+        y_BWO, weight_BWS, row = self._advance(self.dropout(x_NC, keep_ND), row, source, self.products)
+        return Decoded(y_BWO, weight_BWS if attention else None), row
 
     def _advance(
         self, x_NC: Tensor, row: dict[str, Any], source: dict[str, Any], products: Products
-    ) -> tuple[Decoded, dict[str, Any]]:
+    ) -> tuple[Tensor, Tensor, dict[str, Any]]:
         x = torch.cat([x_NC, row["fed_ND"]], dim=1) if self.settings.input_feeding else x_NC
         hidden: list[Hidden] = []
         _, *keeps, keep_NO = row.get("keep", [None] * (len(self.layers) + 2))
@@ -304,13 +310,13 @@ class RecurrentDecoder(nn.Module):
         sources = len(source["valid_BS" if self.attention is None else "bias_B1S"])
         x_BWD, coverage = torch.unflatten(x, 0, (sources, -1)), row.get("coverage_NS")
         coverage_BWS = None if coverage is None else torch.unflatten(coverage, 0, (sources, -1))
-        decoded = self._attend(x_BWD, source, products.combine, keep_NO, coverage_BWS)
+        y_BWO, weight_BWS = self._attend(x_BWD, source, products.combine, keep_NO, coverage_BWS)
         following: dict[str, Any] = {**row, "hidden": hidden}
         if coverage_BWS is not None:
-            following["coverage_NS"] = (coverage_BWS + decoded.attention_BTS).flatten(0, 1)
+            following["coverage_NS"] = (coverage_BWS + weight_BWS).flatten(0, 1)
         if self.settings.input_feeding:
-            following["fed_ND"] = decoded.y_BTD.flatten(0, 1)
-        return decoded, following
+            following["fed_ND"] = y_BWO.flatten(0, 1)
+        return y_BWO, weight_BWS, following
 
     def _attend(
         self,
@@ -319,12 +325,13 @@ class RecurrentDecoder(nn.Module):
         combine: Product | None,
         keep_NO: Tensor | None = None,
         coverage_BTS: Tensor | None = None,
-    ) -> Decoded:
+    ) -> tuple[Tensor, Tensor]:
+        """The attentional states, or what stands for them, and the weights -> (y_BTO, weight_BTS)."""
         if self.attention is None:
             weight_BTS = source["valid_BS"][:, None].to(x_BTD.dtype).expand(-1, x_BTD.shape[1], -1)
             weight_BTS = weight_BTS / weight_BTS.sum(-1, keepdim=True)
             y = x_BTD if combine is None else torch.tanh(combine(x_BTD))
-            return Decoded(y, weight_BTS)
+            return y, weight_BTS
         key, value, bias_B1S = source["key"], source["value"], source["bias_B1S"]
         if isinstance(self.attention, MultiHead):
             context, weight_BTS = self.attention.openly(x_BTD, key, value, bias=bias_B1S[:, None])
@@ -332,7 +339,7 @@ class RecurrentDecoder(nn.Module):
             context, weight_BTS = self.attention(x_BTD, key, value, bias_B1S=bias_B1S, coverage_BTS=coverage_BTS)
         assert combine is not None
         y = torch.tanh(combine(torch.cat([x_BTD, context], dim=-1)))
-        return Decoded(self.dropout(y, keep_NO), weight_BTS)
+        return self.dropout(y, keep_NO), weight_BTS
 
 
 def _attention(settings: DecoderSettings, memory_width: int) -> SingleHead | MultiHead | None:

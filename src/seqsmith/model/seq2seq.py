@@ -29,12 +29,13 @@ class Encoder(Protocol):
 
 
 class Decoder(Protocol):
-    """Any module that decodes a whole target in one call, or step by step from `start`."""
+    """Any module that decodes a whole target in one call, or step by step from `start`; it must tell where it looks
+    only if it is asked for its attention."""
 
-    def __call__(self, x_BTD: Tensor, memory: Memory) -> Decoded: ...
+    def __call__(self, x_BTD: Tensor, memory: Memory, *, attention: bool = ...) -> Decoded: ...
     def look(self, memory: Memory) -> Any: ...
     def start(self, memory: Memory) -> Any: ...
-    def step(self, x_ND: Tensor, row: Any, source: Any) -> tuple[Decoded, Any]: ...
+    def step(self, x_ND: Tensor, row: Any, source: Any, *, attention: bool = ...) -> tuple[Decoded, Any]: ...
 
 
 class Seq2Seq(nn.Module):
@@ -66,17 +67,17 @@ class Seq2Seq(nn.Module):
         """What the decoder looks at."""
         return self.encoder(*self.source_inlet.enter(source))
 
-    def forward(self, batch: Batch, previous_BT: Tensor | None = None) -> Output:
-        """What the model says at each real target position.
+    def forward(self, batch: Batch, previous_BT: Tensor | None = None, *, attention: bool = False) -> Output:
+        """What the model says at each real target position, and where it looks there, if that is asked for.
 
         The decoder is fed the target itself, one step late; `previous_BT` feeds it something else.
         """
         assert batch.target is not None
         memory = self.encode(batch.source)
-        decoded = self._decode(batch.target, memory, previous_BT)
+        decoded = self._decode(batch.target, memory, previous_BT, attention=attention or self._points)
         position_P = batch.target.position_P
         y_PD = decoded.y_BTD.flatten(0, 1)[position_P]
-        attention_PS = decoded.attention_BTS.flatten(0, 1)[position_P]
+        attention_PS = None if decoded.attention_BTS is None else decoded.attention_BTS.flatten(0, 1)[position_P]
         row_P = position_P // batch.target.id_BL.shape[1]
         scores = self.outlet(y_PD, attention_PS, self._pointed_at(batch.source, row_P))
         return Output(scores, attention_PS, self.align(memory))
@@ -84,14 +85,16 @@ class Seq2Seq(nn.Module):
     def following(self, target: Tokens, memory: Memory) -> Tensor:
         """What `step` would say at each real target position, from a memory of the sources -> logit_PV."""
         assert isinstance(self.outlet, VocabularyOutlet), "what is copied is told by the source"
-        y_BTD = self._decode(target, memory, None).y_BTD
+        y_BTD = self._decode(target, memory, None, attention=False).y_BTD
         logit_PV: Tensor = self.outlet(y_BTD.flatten(0, 1)[target.position_P]).logits()
         return logit_PV
 
     def attention(self, batch: Batch) -> Tensor:
         """Where the decoder looks while it is fed the target -> attention_BTS."""
         assert batch.target is not None
-        return self._decode(batch.target, self.encode(batch.source), None).attention_BTS
+        attention_BTS = self._decode(batch.target, self.encode(batch.source), None, attention=True).attention_BTS
+        assert attention_BTS is not None
+        return attention_BTS
 
     def align(self, memory: Memory) -> Aligned | None:
         """What the CTC head says; None where there is none."""
@@ -105,13 +108,18 @@ class Seq2Seq(nn.Module):
         log_p_PV: Tensor = exact(self.ctc(memory.x_BSD.flatten(0, 1)).logits()).log_softmax(-1)
         return log_p_PV.view(*memory.valid_BS.shape, -1)
 
-    def _decode(self, target: Tokens, memory: Memory, previous_BT: Tensor | None) -> Decoded:
+    @property
+    def _points(self) -> bool:
+        """Whether the outlet copies what the attention looks at."""
+        return isinstance(self.outlet, CopyOutlet)
+
+    def _decode(self, target: Tokens, memory: Memory, previous_BT: Tensor | None, *, attention: bool) -> Decoded:
         previous_BT = target.previous() if previous_BT is None else previous_BT
-        return self.decoder(self.target_inlet(previous_BT), memory)
+        return self.decoder(self.target_inlet(previous_BT), memory, attention=attention)
 
     def _pointed_at(self, source: Source, row_P: Tensor) -> Tensor | None:
         """The source ids beside each position, for the outlet that copies -> id_PS."""
-        if not isinstance(self.outlet, CopyOutlet):
+        if not self._points:
             return None
         assert isinstance(source, Tokens)
         return source.id_BL[row_P]
@@ -140,8 +148,11 @@ class Seq2Seq(nn.Module):
     def _step(
         self, outlet: VocabularyOutlet | CopyOutlet | NarrowOutlet, id_N: Tensor, state: State
     ) -> tuple[Tensor, State]:
-        decoded, row = self.decoder.step(self.target_inlet(id_N), state.row, state.source["decoder"])
-        y_ND, attention_NS = decoded.y_BTD.flatten(0, 1), decoded.attention_BTS.flatten(0, 1)
+        x, looked_at = self.target_inlet(id_N), state.source["decoder"]
+        decoded, row = self.decoder.step(x, state.row, looked_at, attention=self._points)
+        y_ND, attention_NS = decoded.y_BTD.flatten(0, 1), None
+        if decoded.attention_BTS is not None:
+            attention_NS = decoded.attention_BTS.flatten(0, 1)
         id_BS = state.source.get("id_BS")
         if id_BS is not None:
             id_BS = id_BS.repeat_interleave(len(id_N) // len(id_BS), 0)

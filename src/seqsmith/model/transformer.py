@@ -208,7 +208,7 @@ class TransformerDecoder(nn.Module):
         return {"past": [layer.self_attention.remember(memory.x_BSD.new_zeros(len(memory.x_BSD), 0, self.output_width))
                          for layer in self.layers]}  # fmt: skip
 
-    def forward(self, x_BTD: Tensor, memory: Memory) -> Decoded:
+    def forward(self, x_BTD: Tensor, memory: Memory, *, attention: bool = False) -> Decoded:
         """Teacher forcing over the whole target."""
         length = x_BTD.shape[1]
         bias = _add(causal_bias(length, like=x_BTD), self.positions.bias(first=0, num_query=length, num_key=length))
@@ -217,19 +217,20 @@ class TransformerDecoder(nn.Module):
         shape, x_PD = (len(x_BTD), length), into_rows(self.positions(x_BTD, first=0))
         weight_BTS, looked_at = None, into_rows(as_product_type(memory.x_BSD))
         for layer in self.layers:
-            x_PD, weight_BTS = layer(x_PD, looked_at, shape, bias, memory_bias, openly=layer is self.layers[-1])
-        assert weight_BTS is not None
+            openly = attention and layer is self.layers[-1]
+            x_PD, weight_BTS = layer(x_PD, looked_at, shape, bias, memory_bias, openly=openly)
         return Decoded(out_of_rows(self.norm(x_PD), shape), weight_BTS)
 
-    def step(self, x_ND: Tensor, row: dict[str, Any], source: dict[str, Any]) -> tuple[Decoded, dict[str, Any]]:
+    def step(
+        self, x_ND: Tensor, row: dict[str, Any], source: dict[str, Any], *, attention: bool = False
+    ) -> tuple[Decoded, dict[str, Any]]:
         """One target step for N = B*W rows -> y and attention of shape (B, W, ...), state."""
         first, memory_bias = row["past"][0][0].shape[2], source["bias_B1S"][:, None]
         bias = self.positions.bias(first=first, num_query=1, num_key=first + 1)
         x_N1D, past, weight_BWS = self.positions(x_ND[:, None], first=first), [], None
         for layer, before, memory in zip(self.layers, row["past"], source["memory"], strict=True):
-            openly = layer is self.layers[-1]
+            openly = attention and layer is self.layers[-1]
             x_N1D, present, weight_BWS = layer.step(x_N1D, before, bias, memory, memory_bias, openly=openly)
             past.append(present)
-        assert weight_BWS is not None
         y_BWD = torch.unflatten(self.norm(x_N1D)[:, 0], 0, (len(memory_bias), -1))
         return Decoded(y_BWD, weight_BWS), {"past": past}

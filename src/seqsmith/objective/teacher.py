@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -12,8 +12,12 @@ from seqsmith.batch import Batch, Output, Tokens, exact
 from seqsmith.objective.alignment import alignment_loss, mixed
 from seqsmith.objective.token import Loss, likeliest, token_loss
 
-Forward = Callable[[Batch, Tensor | None], Output]
-"""(batch, what the decoder is fed or None for the target) -> what the model says at the real target positions."""
+
+class Forward(Protocol):
+    """What a model says at the real target positions of a batch; `previous_BT`, where it is not None, is fed to its
+    decoder in place of the target. Where it looks is told if it is asked for."""
+
+    def __call__(self, batch: Batch, previous_BT: Tensor | None, *, attention: bool = ...) -> Output: ...
 
 
 def teacher_forced(
@@ -36,9 +40,10 @@ def teacher_forced(
     if r_drop:
         batch, previous_BT = batch.twice(), None if previous_BT is None else previous_BT.repeat(2, 1)
     assert batch.target is not None
-    said = forward(batch, previous_BT)
+    said = forward(batch, previous_BT, attention=coverage > 0.0)
     loss = token_loss(said.scores, batch.target.id_P, smoothing=smoothing, r_drop=r_drop)
     if coverage:
+        assert said.attention_PS is not None
         loss = replace(loss, loss_nats=loss.loss_nats + coverage * overlap(said.attention_PS, batch.target))
     if ctc and said.aligned is not None:
         loss = mixed(loss, alignment_loss(said.aligned, batch.target), weight=ctc)

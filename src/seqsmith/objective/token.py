@@ -9,6 +9,7 @@ of their losses it adds a/4 [KL(p | q) + KL(q | p)], the paper's loss halved, so
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqsmith import native
-from seqsmith.batch import Projection, Scores, exact
+from seqsmith.batch import Mixture, Projection, Scores, exact
+from seqsmith.pieces import summed
 from seqsmith.products import ROUND_FEW_ROWS, ROUND_ROWS, as_product_type, product, rows_rounded
 
 _PIECE_BYTES = 1 << 24  # of the logits that are made at once
@@ -33,19 +35,23 @@ class Loss:
     count: int
 
 
-def token_loss(scores: Projection | Scores, id_P: Tensor, *, smoothing: float, r_drop: float = 0.0) -> Loss:
+def token_loss(scores: Projection | Mixture | Scores, id_P: Tensor, *, smoothing: float, r_drop: float = 0.0) -> Loss:
     """The loss of what a model says where `id_P` is true. With `r_drop` the first half of the positions and the second
     are two answers to the same, and what they disagree on is added to the sum over both."""
     if isinstance(scores, Projection):
         parts = (scores.hidden_PD, scores.weight_VD, scores.bias_V)
         return linear_cross_entropy(*parts, id_P, smoothing=smoothing, r_drop=r_drop)
+    if isinstance(scores, Mixture):
+        return _mixed_cross_entropy(scores, id_P, smoothing=smoothing, r_drop=r_drop)
     return cross_entropy(scores.logit_PV, id_P, smoothing=smoothing, r_drop=r_drop, copied=scores.copied)
 
 
-def likeliest(scores: Projection | Scores) -> Tensor:
-    """What a model would say at each position -> id_P. Of logits not yet made only a piece exists at a time."""
-    if isinstance(scores, Scores):
-        return scores.logit_PV.argmax(-1)
+def likeliest(scores: Projection | Mixture) -> Tensor:
+    """What a model would say at each position -> id_P. Only a piece of the logits exists at a time."""
+    if isinstance(scores, Mixture):
+        return torch.cat(
+            [scores.make(some, *scores.inputs).logit_PV.argmax(-1) for some in _pieces_of(scores, answers=1)]
+        )
     pieces = torch.split(scores.hidden_PD, _block_rows(len(scores.weight_VD)))
     return torch.cat([F.linear(piece, scores.weight_VD, scores.bias_V).argmax(-1) for piece in pieces])
 
@@ -63,6 +69,25 @@ def cross_entropy(logit_PX: Tensor, id_P: Tensor, *, smoothing: float, r_drop: f
         first, second = part.chunk(2)
         loss = loss + r_drop / 2 * ((first.exp() - second.exp()) * (first - second)).sum()
     return Loss(loss, truth.detach(), len(id_P))
+
+
+def _mixed_cross_entropy(scores: Mixture, id_P: Tensor, *, smoothing: float, r_drop: float) -> Loss:
+    """The loss of logits of which only a piece exists at a time."""
+
+    def of(some: Tensor, *inputs: Tensor) -> Tensor:
+        loss = token_loss(scores.make(some, *inputs), id_P[some], smoothing=smoothing, r_drop=r_drop)
+        return torch.stack([loss.loss_nats, loss.truth_nats])
+
+    loss, truth = summed(of, _pieces_of(scores, answers=2 if r_drop else 1), scores.inputs)
+    return Loss(loss, truth.detach(), len(id_P))
+
+
+def _pieces_of(scores: Mixture, *, answers: int) -> Sequence[Tensor]:
+    """Positions whose logits are few, those of two answers together."""
+    positions, logits = scores.shape
+    index_RH = torch.arange(positions).view(answers, -1)
+    rows = max(1, _PIECE_BYTES // torch.float32.itemsize // logits // answers)
+    return [some.flatten() for some in torch.split(index_RH, rows, dim=1)]
 
 
 def linear_cross_entropy(
