@@ -85,6 +85,19 @@ def test_logits_are_made_for_real_target_positions_alone_and_once(family: str) -
     assert counted(model_of(family), batch).rows(300) == 21
 
 
+@pytest.mark.parametrize("copies", [False, True])
+def test_no_gradients_are_made_where_nobody_asks_for_them(copies: bool) -> None:
+    model, batch = model_of("lstm", copy_source=copies), batch_of([9, 7, 4, 1])
+    width = model.decoder.output_width  # type: ignore[union-attr]
+    with torch.no_grad(), Counted() as found:
+        loss = teacher_forced(model.eval(), batch, smoothing=0.1)
+    products = [shape for name, shape, _ in found.seen if name in ("addmm", "addmm_", "mm")]
+    assert (21, 300) in products  # the logits
+    assert (300, width) not in products  # what the output layer would learn
+    with torch.inference_mode():
+        torch.testing.assert_close(teacher_forced(model, batch, smoothing=0.1).loss_nats, loss.loss_nats)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_an_update_of_a_large_batch_is_as_many_operators_as_that_of_a_small_one(family: str) -> None:
     model = model_of(family)

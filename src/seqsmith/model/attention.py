@@ -25,7 +25,7 @@ Remembered = tuple[Tensor, Tensor]
 """Keys and values, key_BHSK and value_BHSK."""
 
 _MANY = 2**14  # scores of a head; on CPUs torch's fused kernel is up to twice as fast from here on, in fp32
-_AT_ONCE = 2**21  # numbers that a score is made of, or scores of all heads: 8 MB in fp32
+_AT_ONCE, _AT_ONCE_ON_GPU = 2**21, 2**26  # numbers that scores are made of, or scores of all heads: 8 and 256 MB
 
 
 def padding_bias(valid_BS: Tensor, dtype: torch.dtype) -> Tensor:
@@ -77,13 +77,13 @@ def _attend_by_pieces(
         own = bias if bias is None or bias.shape[-2] == 1 else bias[..., piece, :]
         return attend_openly(query_BHTK[:, :, piece], key_BHSK, value_BHSK, bias=own, dropout=dropout)[0]
 
-    pieces = _pieces(query_BHTK.shape[2], numbers=query_BHTK[..., 0].numel() * key_BHSK.shape[2])
+    pieces = _pieces(query_BHTK.shape[2], numbers=query_BHTK[..., 0].numel() * key_BHSK.shape[2], most=_AT_ONCE)
     return in_pieces(of, pieces, [query_BHTK, key_BHSK, value_BHSK, bias], dim=2)
 
 
-def _pieces(queries: int, *, numbers: int) -> list[slice]:
-    """As many queries at a time as take few numbers, if all of them take so many."""
-    step = max(1, queries * _AT_ONCE // numbers)
+def _pieces(queries: int, *, numbers: int, most: int) -> list[slice]:
+    """As many queries at a time as take at most so many numbers, if all of them take `numbers`."""
+    step = max(1, queries * most // numbers)
     return [slice(begin, begin + step) for begin in range(0, queries, step)]
 
 
@@ -223,7 +223,8 @@ class SingleHead(nn.Module):
         return _times(weight_BTS, value), weight_BTS
 
     def _additive(self, query_BTD: Tensor, key_BSD: Tensor, coverage_BTS: Tensor | None) -> Tensor:
-        pieces = _pieces(query_BTD.shape[1], numbers=query_BTD.numel() * key_BSD.shape[1])
+        most = _AT_ONCE_ON_GPU if query_BTD.is_cuda else _AT_ONCE
+        pieces = _pieces(query_BTD.shape[1], numbers=query_BTD.numel() * key_BSD.shape[1], most=most)
         return in_pieces(_energy, pieces, [query_BTD, key_BSD, self.energy, coverage_BTS, self.covered], dim=1)
 
 

@@ -94,7 +94,10 @@ def linear_cross_entropy(
     hidden_PD: Tensor, weight_VD: Tensor, bias_V: Tensor, id_P: Tensor, *, smoothing: float, r_drop: float = 0.0
 ) -> Loss:
     """The loss of logits hidden weight' + bias, of which only a piece exists at a time."""
-    loss, truth = _Chunked.apply(as_product_type(hidden_PD), weight_VD, bias_V, id_P, smoothing, r_drop)  # type: ignore[no-untyped-call]
+    inputs = as_product_type(hidden_PD), weight_VD, bias_V
+    if not torch.is_grad_enabled():  # a function of autograd is not told
+        inputs = inputs[0].detach(), weight_VD.detach(), bias_V.detach()
+    loss, truth = _Chunked.apply(*inputs, id_P, smoothing, r_drop)  # type: ignore[no-untyped-call]
     return Loss(loss, truth.detach(), len(id_P))
 
 
@@ -145,9 +148,9 @@ class _Chunked(torch.autograd.Function):
         truth, loss = exact(hidden_PD.new_zeros(())), -smoothing / vocabulary * logit_sum
         # d loss / d logit = p - (1 - e) [true] - e/V; the last term is the same everywhere and is where sums begin.
         even = smoothing / vocabulary if wanted else 0.0
-        grad_hidden_PD = (-even * weight_sum_D).to(hidden_PD.dtype).repeat(len(id_P) if wanted else 0, 1)
-        grad_weight_VD = (-even * hidden_sum_D).repeat(vocabulary if wanted else 0, 1)
-        grad_bias_V = torch.full_like(bias, -even * len(id_P), dtype=dtype)
+        grad_hidden = (-even * weight_sum_D).to(hidden_PD.dtype).repeat(len(id_P) if wanted else 0, 1)
+        grad_weight = (-even * hidden_sum_D).repeat(vocabulary if wanted else 0, 1)
+        grad_bias = torch.full_like(bias, -even * len(id_P), dtype=dtype)
         hidden_RHD, id_RH = hidden_PD.view(answers, -1, hidden_PD.shape[1]), id_P.view(answers, -1)
         logits_of = product(weight, bias)
         rows = max(1, _piece_rows(len(id_P), vocabulary, hidden_PD.dtype) // answers)
@@ -164,13 +167,13 @@ class _Chunked(torch.autograd.Function):
                 continue
             slope[real:] = 0.0
             grad = torch.cat([part @ weight for part in torch.split(slope, _block_rows(vocabulary))])[:real]
-            grad_hidden_PD.view_as(hidden_RHD)[:, piece] += grad.view(answers, -1, grad.shape[1])
-            grad_bias_V += slope.sum(0)
+            grad_hidden.view_as(hidden_RHD)[:, piece] += grad.view(answers, -1, grad.shape[1])
+            grad_bias += slope.sum(0)
             if dtype == slope.dtype:
-                grad_weight_VD.addmm_(slope.t(), hidden)
+                grad_weight.addmm_(slope.t(), hidden)
             else:
-                grad_weight_VD += slope.t() @ hidden
-        ctx.save_for_backward(grad_hidden_PD, grad_weight_VD.to(weight_VD.dtype), grad_bias_V.to(bias_V.dtype))
+                grad_weight += slope.t() @ hidden
+        ctx.save_for_backward(grad_hidden, grad_weight.to(weight_VD.dtype), grad_bias.to(bias_V.dtype))
         ctx.mark_non_differentiable(truth)
         return loss, truth
 
