@@ -1,4 +1,8 @@
-"""Several processes that train one model, started by torchrun as a user would."""
+"""Several processes that train one model, started by torchrun as a user would, or forked where that proves as much.
+
+To start processes and to import torch takes far longer than what they do here. So forks do, in one go, all but what
+torchrun has a part in, and the process alone that they are held against is that of the tests.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,9 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pytest
 import torch
@@ -16,10 +21,11 @@ from safetensors.torch import load_file
 
 from seqsmith.demo.shops import write_demo
 from seqsmith.train.checkpoint import place_of
+from terminal import SOURCE, Seqsmith
 
 pytestmark = pytest.mark.unwatched  # the tensors are in other processes
 
-ROOT = Path(__file__).parents[2]
+TESTS = Path(__file__).parents[1]
 SMALL = {
     "train.batch_tokens": 60,
     "train.accumulate": 3,
@@ -32,6 +38,26 @@ SMALL = {
         f"model.{side}.{key}": value for side in ("encoder", "decoder") for key, value in (("width", 16), ("layers", 1))
     },
 }
+LONG = {**SMALL, "train.updates": 100, "train.validate_every": 20, "train.early_stop": 0}
+RECIPE = {"train.updates": 2, "model.encoder.width": 16, "model.decoder.width": 16}
+SERIES = {
+    "train.updates": 12,
+    "train.validate_every": 6,
+    "train.accumulate": 2,
+    "train.threads": 1,
+    "series.batch_windows": 64,
+}
+OTHER_DATA = """
+from seqsmith.cli.train import _check_same_data
+from seqsmith.errors import UserError
+from seqsmith.train.ranks import joined
+with joined() as rank:
+    _check_same_data("0" * 64, rank)
+    try:
+        _check_same_data(f"{rank.number:064d}"[::-1], rank)
+    except UserError as error:
+        print(error)
+"""
 
 
 def table(folder: Path) -> Path:
@@ -40,31 +66,83 @@ def table(folder: Path) -> Path:
     return path
 
 
-def start(
-    processes: int, folder: Path, *words: str | Path, stdin: IO[str] | None = None, **settings: Any
-) -> subprocess.Popen[str]:
-    torchrun = ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}")
+def train(*words: str | Path, **settings: Any) -> list[str]:
+    """The words of a command."""
     changes = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    return ["train", *map(str, words), *changes]
+
+
+def environment(cache: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(SOURCE), "SEQSMITH_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
+
+
+def start(folder: Path, *words: str | Path, **settings: Any) -> subprocess.Popen[str]:
+    """Two processes, by torchrun."""
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
     return subprocess.Popen(
-        [sys.executable, *(torchrun if processes > 1 else ()), "-m", "seqsmith", "train", *map(str, words), *changes],
-        env={
-            **os.environ,
-            "PYTHONPATH": str(ROOT / "src"),
-            "SEQSMITH_CACHE": str(folder / "c"),
-            "OMP_NUM_THREADS": "1",
-        },
-        stdin=stdin,
+        [sys.executable, *torchrun, "-m", "seqsmith", *train(*words, **settings)],
+        env=environment(folder / "c"),
         stderr=subprocess.PIPE,
         text=True,
     )
 
 
-def run(processes: int, folder: Path, *words: str | Path, **settings: Any) -> str:
-    """Train to the end; returns what was said."""
-    process = start(processes, folder, *words, **settings)
-    _, said = process.communicate(timeout=300)
-    assert process.returncode == 0, said
-    return said
+@dataclass(frozen=True)
+class Pair:
+    """How two processes ended, and what they said together."""
+
+    codes: list[int]
+    said: str
+
+
+@dataclass(frozen=True)
+class Forks:
+    """What pairs of forked processes did, and where their runs are."""
+
+    folder: Path
+    pairs: dict[str, Pair]
+
+    def finished(self, name: str) -> Path:
+        """A run that went to its end."""
+        assert self.pairs[name].codes == [0, 0], self.pairs[name].said
+        return self.folder / name
+
+    def refused(self, name: str) -> str:
+        """What is said by two processes that cannot begin."""
+        assert self.pairs[name].codes == [2, 2], self.pairs[name].said
+        assert not (self.folder / name).exists()
+        return self.pairs[name].said
+
+
+@pytest.fixture(scope="module")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Forks:
+    folder = tmp_path_factory.mktemp("forks")
+    (folder / "said").mkdir()
+    pairs, (history, _) = table(folder), write_demo(folder, days=60)
+    runs: dict[str, tuple[str | Path, dict[str, Any]]] = {
+        "gru": (pairs, {**SMALL, "model.family": "gru"}),
+        "transformer": (pairs, {**SMALL, "model.family": "transformer"}),
+        "forecasts": (history, SERIES),
+        "recipe": (pairs, RECIPE),
+        "long": (pairs, LONG),
+        "one batch": (pairs, {**SMALL, "train.accumulate": 1}),
+        "read once": ("-", SMALL),
+    }
+    commands = {name: train(path, "--out", folder / name, **settings) for name, (path, settings) in runs.items()}
+    commands["other data"] = ["-c", OTHER_DATA]
+    with pairs.open() as stdin:
+        done = subprocess.run(
+            [sys.executable, TESTS / "forked.py", folder / "said", json.dumps(list(commands.values()))],
+            env=environment(folder / "c"),
+            stdin=stdin,
+            capture_output=True,
+            text=True,
+            timeout=280,
+        )
+    assert done.returncode == 0, done.stderr
+    codes = map(json.loads, done.stdout.splitlines())
+    said = ((folder / "said" / str(number)).read_text() for number in range(len(commands)))
+    return Forks(folder, {name: Pair(*ended) for name, *ended in zip(commands, codes, said, strict=True)})
 
 
 def events(out: Path, kind: str) -> list[dict[str, Any]]:
@@ -78,11 +156,13 @@ def weights(out: Path, update: int = 12) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("family", ["gru", "transformer"])
-def test_what_is_learnt_does_not_depend_on_the_number_of_processes(tmp_path: Path, family: str) -> None:
-    pairs = table(tmp_path)
-    alone, shared = tmp_path / "alone", tmp_path / "shared"
-    for processes, out in ((1, alone), (2, shared)):  # of three batches the leader takes two
-        said = run(processes, tmp_path, pairs, "--out", out, **SMALL, **{"model.family": family})
+def test_what_is_learnt_does_not_depend_on_the_number_of_processes(
+    seqsmith: Seqsmith, forks: Forks, family: str
+) -> None:
+    alone, shared = Path("alone"), forks.finished(family)  # of three batches the leader takes two
+    answer = seqsmith(*train(table(Path()), "--out", alone, **SMALL, **{"model.family": family}))
+    assert answer.code == 0, answer.err
+    for processes, out, said in ((1, alone, answer.err), (2, shared, forks.pairs[family].said)):
         assert said.count("The model is in") == 1
         assert events(out, "start")[0]["processes"] == processes
     losses, same = ([event["dev_nats_per_token"] for event in events(out, "validation")] for out in (alone, shared))
@@ -92,89 +172,62 @@ def test_what_is_learnt_does_not_depend_on_the_number_of_processes(tmp_path: Pat
     assert (weights(alone) - weights(shared)).norm() < 0.02 * moved  # sums are rounded in another order
 
 
-def test_forecasts_are_learnt_together_too(tmp_path: Path) -> None:
-    history, _ = write_demo(tmp_path, days=60)
-    settings = {"train.updates": 12, "train.validate_every": 6, "train.accumulate": 2, "train.threads": 1}
-    for processes in (1, 2):
-        run(
-            processes, tmp_path, history, "--out", tmp_path / f"{processes}", **settings, **{"series.batch_windows": 64}
-        )
-    alone, shared = (events(tmp_path / f"{processes}", "validation")[-1]["value"] for processes in (1, 2))
-    assert shared == pytest.approx(alone, rel=1e-4)
+def test_forecasts_are_learnt_together_too(seqsmith: Seqsmith, forks: Forks) -> None:
+    out, shared = Path("alone"), forks.finished("forecasts")
+    answer = seqsmith(*train(forks.folder / "history.csv", "--out", out, **SERIES))
+    assert answer.code == 0, answer.err
+    alone, together = (events(run, "validation")[-1]["value"] for run in (out, shared))
+    assert together == pytest.approx(alone, rel=1e-4)
 
 
-def test_the_recipe_gives_every_process_a_batch_of_each_update(tmp_path: Path) -> None:
-    pairs = table(tmp_path)
-    said = run(2, tmp_path, pairs, "--out", tmp_path / "run", **{"train.updates": 2, "model.encoder.width": 16})
-    assert "2 processes train together: train.accumulate = 2" in said
-    config = (tmp_path / "run" / "config.toml").read_text()
+def test_the_recipe_gives_every_process_a_batch_of_each_update(forks: Forks) -> None:
+    config = (forks.finished("recipe") / "config.toml").read_text()
+    assert "2 processes train together: train.accumulate = 2" in forks.pairs["recipe"].said
     assert "accumulate = 2\n" in config
     assert "batch_tokens = 512\n" in config  # half of the 1,024 of an update
 
 
-def test_a_signal_stops_all_and_all_go_on(tmp_path: Path) -> None:
-    pairs = table(tmp_path)
-    whole, halted = tmp_path / "whole", tmp_path / "halted"
-    long = {**SMALL, "train.updates": 400, "train.validate_every": 50, "train.early_stop": 0}
-    run(2, tmp_path, pairs, "--out", whole, **long)
-    process = start(2, tmp_path, pairs, "--out", halted, **long)
+def test_a_signal_stops_all_and_all_go_on(tmp_path: Path, forks: Forks) -> None:
+    halted = tmp_path / "halted"
+    process = start(tmp_path, forks.folder / "pairs.tsv", "--out", halted, **LONG)
     assert process.stderr is not None
-    assert any(line.startswith("update      50 ") for line in process.stderr)  # a validation
+    assert any(line.startswith("update      20 ") for line in process.stderr)  # a validation
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=120)
     assert "Go on with" in said
     stopped = events(halted, "end")[-1]
     assert stopped["reason"] == "signal 2"
-    assert stopped["update"] < 400
-    run(2, tmp_path, "--resume", "--out", halted)
-    assert torch.equal(weights(halted, 400), weights(whole, 400))
-
-
-def refused(folder: Path, *words: str | Path, stdin: IO[str] | None = None, **settings: Any) -> str:
-    """What is said by two processes that cannot begin."""
-    process = start(2, folder, *words, "--out", folder / "run", stdin=stdin, **settings)
-    _, said = process.communicate(timeout=120)
-    assert process.returncode != 0
-    assert not (folder / "run").exists()
-    return said
+    assert 20 <= stopped["update"] < 100
+    process = start(tmp_path, "--resume", "--out", halted)
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    assert torch.equal(weights(halted, 100), weights(forks.finished("long"), 100))
 
 
 def test_what_is_wrong_is_told_once(tmp_path: Path) -> None:
-    said = refused(tmp_path, tmp_path / "missing.tsv")
+    process = start(tmp_path, tmp_path / "missing.tsv", "--out", tmp_path / "run")
+    _, said = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert not (tmp_path / "run").exists()
     assert said.count("missing.tsv: no such file") == 1
     assert "lost the others" not in said
 
 
-def test_an_update_has_a_batch_for_every_process(tmp_path: Path) -> None:
-    said = refused(tmp_path, table(tmp_path), **{"train.accumulate": 1})
+def test_an_update_has_a_batch_for_every_process(forks: Forks) -> None:
+    said = forks.refused("one batch")
     assert said.count("train.accumulate: found 1 for 2 processes; expected a batch of each update for every") == 1
 
 
-def test_processes_with_other_data_do_not_train_together(tmp_path: Path) -> None:
-    script = tmp_path / "other.py"
-    script.write_text(
-        "from seqsmith.cli.train import _check_same_data\n"
-        "from seqsmith.errors import UserError\n"
-        "from seqsmith.train.ranks import joined\n"
-        "with joined() as rank:\n"
-        "    _check_same_data('0' * 64, rank)\n"
-        "    try:\n"
-        "        _check_same_data(f'{rank.number:064d}'[::-1], rank)\n"
-        "    except UserError as error:\n"
-        "        print(error)\n"
-    )
-    words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, *words], env=environment, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
+def test_processes_with_other_data_do_not_train_together(forks: Forks) -> None:
+    pair = forks.pairs["other data"]
+    assert pair.codes == [0, 0], pair.said
+    assert pair.said.splitlines() == [
         "process 1 found other data than process 0. Give every process the same files, unchanged."
     ]
 
 
-def test_what_can_be_read_only_once_is_refused(tmp_path: Path) -> None:
-    with table(tmp_path).open() as pairs:
-        said = refused(tmp_path, "-", stdin=pairs, **SMALL)
+def test_what_can_be_read_only_once_is_refused(forks: Forks) -> None:
+    said = forks.refused("read once")
     assert said.count("-: every process reads the data, and this can be read only once") == 1
 
 
@@ -188,7 +241,7 @@ def test_a_process_of_several_ends_whatever_threads_are_left() -> None:
         "runtime.leave(3)\n"
     )
     for processes, said in (("1", "all was said\nthe interpreter ended\n"), ("2", "all was said\n")):
-        environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "RANK": "0", "WORLD_SIZE": processes}
+        environment = {**os.environ, "PYTHONPATH": str(SOURCE), "RANK": "0", "WORLD_SIZE": processes}
         done = subprocess.run(
             [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60
         )
