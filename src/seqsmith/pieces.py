@@ -14,22 +14,24 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+Inputs = Sequence[Tensor | None]
 
-def in_pieces(
-    make: Callable[..., Tensor], pieces: Sequence[Any], inputs: Sequence[Tensor | None], *, dim: int
-) -> Tensor:
-    """What `make(piece, *inputs)` gives for each piece, of one size but for the last, one after the other along `dim`.
 
-    Gradients reach the inputs, and nothing else that `make` uses. What it draws at random comes from the CPU's
-    generator.
+def in_pieces(make: Callable[..., Tensor], *, cut: Inputs, whole: Inputs, step: int) -> Tensor:
+    """`make(*cut, *whole)`, of which only `step` of the second-to-last axis of what is cut, and of the result, are made
+    at a time.
+
+    Gradients reach these inputs, and nothing else that `make` uses. What it draws at random comes from the CPU's
+    generator, and is the same when it is made again.
     """
-    if len(pieces) == 1:
-        return make(pieces[0], *inputs)
-    made: Tensor = _InPieces.apply(make, pieces, dim, *inputs)  # type: ignore[no-untyped-call]
+    length = _length(cut)
+    if step >= length:
+        return make(*cut, *whole)
+    made: Tensor = _InPieces.apply(make, step, torch.is_grad_enabled(), len(cut), *cut, *whole)  # type: ignore[no-untyped-call]
     return made
 
 
-def summed(of: Callable[..., Tensor], pieces: Sequence[Any], inputs: Sequence[Tensor]) -> Tensor:
+def summed(of: Callable[..., Tensor], pieces: Sequence[Any], *, inputs: Sequence[Tensor]) -> Tensor:
     """The sum of `of(piece, *inputs)`, vectors whose first number alone has gradients, over all pieces. Gradients reach
     the inputs, and nothing else that `of` uses."""
     if not torch.is_grad_enabled():
@@ -41,47 +43,54 @@ def summed(of: Callable[..., Tensor], pieces: Sequence[Any], inputs: Sequence[Te
 class _InPieces(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, make: Callable[..., Tensor], pieces: Sequence[Any], dim: int, *inputs: Tensor | None
+        ctx: Any, make: Callable[..., Tensor], step: int, learns: bool, cuts: int, *inputs: Tensor | None
     ) -> Tensor:
-        ctx.make, ctx.pieces, ctx.dim, ctx.random = make, pieces, dim, []
-        device = next(x for x in inputs if x is not None).device.type
-        ctx.mixed = device, torch.get_autocast_dtype(device), torch.is_autocast_enabled(device)
+        ctx.make, ctx.step, ctx.cuts, ctx.random = make, step, cuts, []
         ctx.save_for_backward(*inputs)
-        made, end = torch.empty(0), 0
-        for piece in pieces:
+        length, device = _length(inputs[:cuts]), next(x for x in inputs if x is not None).device.type
+        ctx.mixed = device, torch.get_autocast_dtype(device), torch.is_autocast_enabled(device)
+        wanted = [need and learns for need in ctx.needs_input_grad[4:]]
+        made = None
+        for begin in range(0, length, step):
             ctx.random.append(torch.get_rng_state())
-            part = make(piece, *inputs)
-            size = part.shape[dim]
-            if not end:
-                shape = list(part.shape)
-                shape[dim] = size * len(pieces)
-                made = part.new_empty(shape)
-            made.narrow(dim, end, size).copy_(part)
-            end += size
-        return made.narrow(dim, 0, end)
+            leaves = _leaves(_piece(inputs, cuts, begin, step), wanted)
+            with torch.set_grad_enabled(learns):  # as it will be made again: dropout draws otherwise without gradients
+                part = make(*leaves).detach()
+            if made is None:
+                made = part.new_empty(*part.shape[:-2], length, part.shape[-1])
+            made.narrow(-2, begin, part.shape[-2]).copy_(part)
+        assert made is not None
+        return made
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        wanted = ctx.needs_input_grad[3:]
-        inputs, asked = _leaves(ctx.saved_tensors, wanted)
-        sums, end = [torch.zeros_like(x) for x in asked], 0
+        inputs, wanted, cuts = ctx.saved_tensors, ctx.needs_input_grad[4:], ctx.cuts
+        found = [_zeros(x, exact=place >= cuts) if need else None
+                 for place, (x, need) in enumerate(zip(inputs, wanted, strict=True))]  # fmt: skip
         device, dtype, enabled = ctx.mixed
         with torch.random.fork_rng(devices=[]), torch.enable_grad(), torch.autocast(device, dtype, enabled=enabled):
-            for piece, state in zip(ctx.pieces, ctx.random, strict=True):
+            for number, state in enumerate(ctx.random):
                 torch.set_rng_state(state)
-                part = ctx.make(piece, *inputs)
-                slope = grad.narrow(ctx.dim, end, part.shape[ctx.dim])
-                _add(sums, torch.autograd.grad(part, asked, slope, allow_unused=True))
-                end += part.shape[ctx.dim]
-        found = iter(sums)
-        return None, None, None, *(next(found) if need else None for need in wanted)
+                begin = number * ctx.step
+                leaves = _leaves(_piece(inputs, cuts, begin, ctx.step), wanted)
+                part = ctx.make(*leaves)
+                asked = [leaf for leaf, need in zip(leaves, wanted, strict=True) if need and leaf is not None]
+                slope = grad.narrow(-2, begin, part.shape[-2])
+                _add(
+                    [x for x in _piece(found, cuts, begin, ctx.step) if x is not None],
+                    torch.autograd.grad(part, asked, slope, allow_unused=True),
+                )
+        given = (total if total is None else total.to(x.dtype) for total, x in zip(found, inputs, strict=True))
+        return None, None, None, None, *given
 
 
 class _Summed(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, of: Callable[..., Tensor], pieces: Sequence[Any], *inputs: Tensor) -> Tensor:
-        leaves, asked = _leaves(inputs, ctx.needs_input_grad[2:])
+        wanted = ctx.needs_input_grad[2:]
+        leaves = _leaves(inputs, wanted)
+        asked = [leaf for leaf, need in zip(leaves, wanted, strict=True) if need and leaf is not None]
         totals, sums = [], [torch.zeros_like(x) for x in asked]
         with torch.set_grad_enabled(bool(asked)):
             for piece in pieces:
@@ -99,10 +108,23 @@ class _Summed(torch.autograd.Function):
         return None, None, *(next(found) * grad[0] if need else None for need in ctx.needs_input_grad[2:])
 
 
-def _leaves(inputs: Sequence[Tensor | None], wanted: Sequence[bool]) -> tuple[list[Tensor | None], list[Tensor]]:
-    """The inputs without their history, and those of them that want gradients."""
-    leaves = [x if x is None else x.detach().requires_grad_(need) for x, need in zip(inputs, wanted, strict=True)]
-    return leaves, [x for x in leaves if x is not None and x.requires_grad]
+def _length(cut: Inputs) -> int:
+    return next(x.shape[-2] for x in cut if x is not None)
+
+
+def _piece(inputs: Inputs, cuts: int, begin: int, step: int) -> list[Tensor | None]:
+    """A piece of the first `cuts` inputs, and the others whole."""
+    return [x if x is None or place >= cuts else x[..., begin : begin + step, :] for place, x in enumerate(inputs)]
+
+
+def _leaves(inputs: Inputs, wanted: Sequence[bool]) -> list[Tensor | None]:
+    """The inputs without their history."""
+    return [x if x is None else x.detach().requires_grad_(need) for x, need in zip(inputs, wanted, strict=True)]
+
+
+def _zeros(x: Tensor, *, exact: bool) -> Tensor:
+    """Where gradients are written, or, in single precision at least, added up."""
+    return torch.zeros_like(x, dtype=torch.promote_types(x.dtype, torch.float32) if exact else x.dtype)
 
 
 def _add(sums: Sequence[Tensor], parts: Sequence[Tensor | None]) -> None:

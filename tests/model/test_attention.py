@@ -104,6 +104,20 @@ def test_additive_scores_by_pieces_of_the_queries_are_those_of_the_whole(
     torch.testing.assert_close(*found, rtol=1e-12, atol=1e-12)
 
 
+def test_many_pieces_in_mixed_precision_add_up_in_single(monkeypatch: pytest.MonkeyPatch) -> None:
+    additive = SingleHead("additive", query_width=8, memory_width=8).float()
+    query_BTD, memory_BSC = torch.randn(2, 300, 8, dtype=torch.float32), torch.randn(2, 5, 8, dtype=torch.float32)
+    memory_BSC.requires_grad_()
+    slopes = []
+    for numbers, mixed in ((10**9, False), (10**9, True), (80, True)):
+        in_pieces(monkeypatch, numbers)
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            y, _ = additive(query_BTD, *additive.remember(memory_BSC), bias_B1S=torch.zeros(2, 1, 5))
+        slopes.append(torch.autograd.grad(y.float().square().sum(), additive.key.weight)[0])
+    exact, at_once, pieces = slopes
+    assert (pieces - exact).norm() < 1.5 * (at_once - exact).norm() + 1e-3 * exact.norm()
+
+
 @pytest.mark.parametrize("key_value_heads", [1, 2])
 def test_grouped_queries_are_full_heads_with_repeated_weights(key_value_heads: int) -> None:
     grouped = MultiHead(8, memory_width=6, heads=4, key_value_heads=key_value_heads, rotary=True)

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqsmith import native
+from seqsmith.model import attention
 from seqsmith.model.attention import attend_openly, causal_bias, padding_bias
 from seqsmith.model.layers import Dropout
 from seqsmith.model.position import rotate, turn
@@ -76,6 +77,17 @@ def test_attention_is_that_of_torch(dtype, apart, sequences, heads, queries, key
         torch.autograd.grad(y, leaves, slope), torch.autograd.grad(wanted, leaves, slope.double()), strict=True
     ):
         close(found, true.double(), apart)
+
+
+@TYPES
+def test_a_piece_of_attention_that_is_made_again_drops_the_same_weights(dtype, apart, monkeypatch):
+    monkeypatch.setattr(attention, "_AT_ONCE", 60)
+    query, key, value = (leaf(2, 3, length, 4, dtype=dtype) for length in (7, 5, 5))
+    found = attention.attend(query, key, value, bias=None, dropout=Dropout(0.5).train())
+    slope = torch.randn(found.shape).to(dtype)
+    (gradient,) = torch.autograd.grad(found, value, slope)
+    linear = (gradient.double() * value.double()).sum(), (slope.double() * found.double()).sum()  # in the values
+    assert abs(linear[0] - linear[1]) <= 20 * apart
 
 
 def test_attention_that_the_kernels_cannot_do_is_left_to_torch():

@@ -62,7 +62,7 @@ def attend(
     """
     rate = dropout.now
     if not query_BHTK.is_cuda:
-        many = query_BHTK.shape[2] * key_BHSK.shape[2] >= _MANY
+        many = query_BHTK.shape[2] * key_BHSK.shape[2] >= _MANY or _scores(query_BHTK, key_BHSK) > _AT_ONCE
         exact = query_BHTK.dtype in (torch.float32, torch.float64)
         if not many or not exact or rate or (bias is not None and bias.requires_grad):
             return _attend_by_pieces(query_BHTK, key_BHSK, value_BHSK, bias=bias, dropout=dropout)
@@ -73,18 +73,23 @@ def attend(
 def _attend_by_pieces(
     query_BHTK: Tensor, key_BHSK: Tensor, value_BHSK: Tensor, *, bias: Tensor | None, dropout: Dropout
 ) -> Tensor:
-    def of(piece: slice, query_BHTK: Tensor, key_BHSK: Tensor, value_BHSK: Tensor, bias: Tensor | None) -> Tensor:
-        own = bias if bias is None or bias.shape[-2] == 1 else bias[..., piece, :]
-        return attend_openly(query_BHTK[:, :, piece], key_BHSK, value_BHSK, bias=own, dropout=dropout)[0]
+    def of(query: Tensor, own: Tensor | None, key: Tensor, value: Tensor, shared: Tensor | None) -> Tensor:
+        return attend_openly(query, key, value, bias=shared if own is None else own, dropout=dropout)[0]
 
-    pieces = _pieces(query_BHTK.shape[2], numbers=query_BHTK[..., 0].numel() * key_BHSK.shape[2], most=_AT_ONCE)
-    return in_pieces(of, pieces, [query_BHTK, key_BHSK, value_BHSK, bias], dim=2)
+    one_for_all = bias is None or bias.shape[-2] == 1
+    own, shared = (None, bias) if one_for_all else (bias, None)
+    step = _step(query_BHTK.shape[2], numbers=_scores(query_BHTK, key_BHSK), most=_AT_ONCE)
+    return in_pieces(of, cut=[query_BHTK, own], whole=[key_BHSK, value_BHSK, shared], step=step)
 
 
-def _pieces(queries: int, *, numbers: int, most: int) -> list[slice]:
-    """As many queries at a time as take at most so many numbers, if all of them take `numbers`."""
-    step = max(1, queries * most // numbers)
-    return [slice(begin, begin + step) for begin in range(0, queries, step)]
+def _scores(query_BHTK: Tensor, key_BHSK: Tensor) -> int:
+    """How many there are of all heads."""
+    return query_BHTK[..., 0].numel() * key_BHSK.shape[2]
+
+
+def _step(queries: int, *, numbers: int, most: int) -> int:
+    """How many queries to take at a time, so that they take at most so many numbers where all take `numbers`."""
+    return max(1, -(-queries // max(1, -(-numbers // most))))
 
 
 class MultiHead(nn.Module):
@@ -224,24 +229,19 @@ class SingleHead(nn.Module):
 
     def _additive(self, query_BTD: Tensor, key_BSD: Tensor, coverage_BTS: Tensor | None) -> Tensor:
         most = _AT_ONCE_ON_GPU if query_BTD.is_cuda else _AT_ONCE
-        pieces = _pieces(query_BTD.shape[1], numbers=query_BTD.numel() * key_BSD.shape[1], most=most)
-        return in_pieces(_energy, pieces, [query_BTD, key_BSD, self.energy, coverage_BTS, self.covered], dim=1)
+        step = _step(query_BTD.shape[1], numbers=query_BTD.numel() * key_BSD.shape[1], most=most)
+        return in_pieces(_energy, cut=[query_BTD, coverage_BTS], whole=[key_BSD, self.energy, self.covered], step=step)
 
 
 def _energy(
-    piece: slice,
-    query_BTD: Tensor,
-    key_BSD: Tensor,
-    energy_D: Tensor,
-    coverage_BTS: Tensor | None,
-    covered_D: Tensor | None,
+    query_BTD: Tensor, coverage_BTS: Tensor | None, key_BSD: Tensor, energy_D: Tensor, covered_D: Tensor | None
 ) -> Tensor:
-    """energy tanh(query + key + coverage covered) of some of the queries -> score_BTS."""
-    total = query_BTD[:, piece, None] + key_BSD[:, None]
+    """energy tanh(query + key + coverage covered) -> score_BTS."""
+    sum_BTSD = query_BTD[:, :, None] + key_BSD[:, None]
     if covered_D is not None:
         assert coverage_BTS is not None
-        total = total + (coverage_BTS[:, piece, :, None] * covered_D).to(total.dtype)
-    return torch.tanh(total) @ energy_D
+        sum_BTSD = sum_BTSD + (coverage_BTS[..., None] * covered_D).to(sum_BTSD.dtype)
+    return torch.tanh(sum_BTSD) @ energy_D
 
 
 def _times(x_BTD: Tensor, weight_BOD: Tensor | Unrolled) -> Tensor:

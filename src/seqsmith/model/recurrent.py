@@ -267,16 +267,20 @@ class RecurrentDecoder(nn.Module):
         """Teacher forcing over the whole target."""
         source, x = self.look(memory), self.dropout(x_BTC)
         looped = self.settings.input_feeding or self.settings.coverage
-        y_BTO, weight_BTS = self._loop(x, memory, source) if looped else self._at_once(x, memory, source)
+        y_BTO, weight_BTS = (
+            self._loop(x, memory, source) if looped else self._at_once(x, memory, source, openly=attention)
+        )
         return Decoded(y_BTO, weight_BTS if attention else None)
 
-    def _at_once(self, x: Tensor, memory: Memory, source: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    def _at_once(
+        self, x: Tensor, memory: Memory, source: dict[str, Any], *, openly: bool
+    ) -> tuple[Tensor, Tensor | None]:
         for layer, between, hidden in zip(self.layers, self.between, self._begin(memory)["hidden"], strict=True):
             y, _ = layer(x, valid_BL=None, start=hidden)
             x = between(y, x)
-        return self._attend(x, source, self.combine)
+        return self._attend(x, source, self.combine, openly=openly)
 
-    def _loop(self, x_BTC: Tensor, memory: Memory, source: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    def _loop(self, x_BTC: Tensor, memory: Memory, source: dict[str, Any]) -> tuple[Tensor, Tensor | None]:
         states, weights, row = [], [], self.start(memory)
         products = self.unrolled_products()
         if isinstance(self.attention, SingleHead):
@@ -291,7 +295,7 @@ class RecurrentDecoder(nn.Module):
     def step(
         self, x_NC: Tensor, row: dict[str, Any], source: dict[str, Tensor], *, attention: bool = False
     ) -> tuple[Decoded, dict[str, Any]]:
-        """One target step for N = B*W rows -> y and attention of shape (B, W, ...), state."""
+        """One target step for N = B*W rows -> y of shape (B, W, ...) and attention where asked for, state."""
         keep_ND = row["keep"][0] if "keep" in row else None
         y_BWO, weight_BWS, row = self._advance(self.dropout(x_NC, keep_ND), row, source, self.products)
         return Decoded(y_BWO, weight_BWS if attention else None), row
@@ -311,6 +315,7 @@ class RecurrentDecoder(nn.Module):
         x_BWD, coverage = torch.unflatten(x, 0, (sources, -1)), row.get("coverage_NS")
         coverage_BWS = None if coverage is None else torch.unflatten(coverage, 0, (sources, -1))
         y_BWO, weight_BWS = self._attend(x_BWD, source, products.combine, keep_NO, coverage_BWS)
+        assert weight_BWS is not None
         following: dict[str, Any] = {**row, "hidden": hidden}
         if coverage_BWS is not None:
             following["coverage_NS"] = (coverage_BWS + weight_BWS).flatten(0, 1)
@@ -325,15 +330,21 @@ class RecurrentDecoder(nn.Module):
         combine: Product | None,
         keep_NO: Tensor | None = None,
         coverage_BTS: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """The attentional states, or what stands for them, and the weights -> (y_BTO, weight_BTS)."""
+        *,
+        openly: bool = True,
+    ) -> tuple[Tensor, Tensor | None]:
+        """The attentional states, or what stands for them, and the weights; several heads have these only `openly`
+        -> (y_BTO, weight_BTS)."""
         if self.attention is None:
             weight_BTS = source["valid_BS"][:, None].to(x_BTD.dtype).expand(-1, x_BTD.shape[1], -1)
             weight_BTS = weight_BTS / weight_BTS.sum(-1, keepdim=True)
             y = x_BTD if combine is None else torch.tanh(combine(x_BTD))
             return y, weight_BTS
         key, value, bias_B1S = source["key"], source["value"], source["bias_B1S"]
-        if isinstance(self.attention, MultiHead):
+        weight_BTS = None
+        if isinstance(self.attention, MultiHead) and not openly:
+            context = self.attention(x_BTD, key, value, bias=bias_B1S[:, None])
+        elif isinstance(self.attention, MultiHead):
             context, weight_BTS = self.attention.openly(x_BTD, key, value, bias=bias_B1S[:, None])
         else:
             context, weight_BTS = self.attention(x_BTD, key, value, bias_B1S=bias_B1S, coverage_BTS=coverage_BTS)

@@ -224,7 +224,7 @@ class TransformerDecoder(nn.Module):
     def step(
         self, x_ND: Tensor, row: dict[str, Any], source: dict[str, Any], *, attention: bool = False
     ) -> tuple[Decoded, dict[str, Any]]:
-        """One target step for N = B*W rows -> y and attention of shape (B, W, ...), state."""
+        """One target step for N = B*W rows -> y of shape (B, W, ...) and attention where asked for, state."""
         first, memory_bias = row["past"][0][0].shape[2], source["bias_B1S"][:, None]
         bias = self.positions.bias(first=first, num_query=1, num_key=first + 1)
         x_N1D, past, weight_BWS = self.positions(x_ND[:, None], first=first), [], None

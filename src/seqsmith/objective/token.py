@@ -78,14 +78,14 @@ def _mixed_cross_entropy(scores: Mixture, id_P: Tensor, *, smoothing: float, r_d
         loss = token_loss(scores.make(some, *inputs), id_P[some], smoothing=smoothing, r_drop=r_drop)
         return torch.stack([loss.loss_nats, loss.truth_nats])
 
-    loss, truth = summed(of, _pieces_of(scores, answers=2 if r_drop else 1), scores.inputs)
+    loss, truth = summed(of, _pieces_of(scores, answers=2 if r_drop else 1), inputs=scores.inputs)
     return Loss(loss, truth.detach(), len(id_P))
 
 
 def _pieces_of(scores: Mixture, *, answers: int) -> Sequence[Tensor]:
     """Positions whose logits are few, those of two answers together."""
     positions, logits = scores.shape
-    index_RH = torch.arange(positions).view(answers, -1)
+    index_RH = torch.arange(positions, device=scores.inputs[0].device).view(answers, -1)
     rows = max(1, _PIECE_BYTES // torch.float32.itemsize // logits // answers)
     return [some.flatten() for some in torch.split(index_RH, rows, dim=1)]
 
