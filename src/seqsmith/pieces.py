@@ -53,7 +53,7 @@ class _InPieces(torch.autograd.Function):
         made = None
         for begin in range(0, length, step):
             ctx.random.append(torch.get_rng_state())
-            leaves = _leaves(_piece(inputs, cuts, begin, step), wanted)
+            leaves, _ = _leaves(_piece(inputs, cuts, begin, step), wanted)
             with torch.set_grad_enabled(learns):  # as it will be made again: dropout draws otherwise without gradients
                 part = make(*leaves).detach()
             if made is None:
@@ -73,9 +73,8 @@ class _InPieces(torch.autograd.Function):
             for number, state in enumerate(ctx.random):
                 torch.set_rng_state(state)
                 begin = number * ctx.step
-                leaves = _leaves(_piece(inputs, cuts, begin, ctx.step), wanted)
+                leaves, asked = _leaves(_piece(inputs, cuts, begin, ctx.step), wanted)
                 part = ctx.make(*leaves)
-                asked = [leaf for leaf, need in zip(leaves, wanted, strict=True) if need and leaf is not None]
                 slope = grad.narrow(-2, begin, part.shape[-2])
                 _add(
                     [x for x in _piece(found, cuts, begin, ctx.step) if x is not None],
@@ -88,9 +87,7 @@ class _InPieces(torch.autograd.Function):
 class _Summed(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, of: Callable[..., Tensor], pieces: Sequence[Any], *inputs: Tensor) -> Tensor:
-        wanted = ctx.needs_input_grad[2:]
-        leaves = _leaves(inputs, wanted)
-        asked = [leaf for leaf, need in zip(leaves, wanted, strict=True) if need and leaf is not None]
+        leaves, asked = _leaves(inputs, ctx.needs_input_grad[2:])
         totals, sums = [], [torch.zeros_like(x) for x in asked]
         with torch.set_grad_enabled(bool(asked)):
             for piece in pieces:
@@ -117,9 +114,10 @@ def _piece(inputs: Inputs, cuts: int, begin: int, step: int) -> list[Tensor | No
     return [x if x is None or place >= cuts else x[..., begin : begin + step, :] for place, x in enumerate(inputs)]
 
 
-def _leaves(inputs: Inputs, wanted: Sequence[bool]) -> list[Tensor | None]:
-    """The inputs without their history."""
-    return [x if x is None else x.detach().requires_grad_(need) for x, need in zip(inputs, wanted, strict=True)]
+def _leaves(inputs: Inputs, wanted: Sequence[bool]) -> tuple[list[Tensor | None], list[Tensor]]:
+    """The inputs without their history, and those of them that want gradients."""
+    leaves = [x if x is None else x.detach().requires_grad_(need) for x, need in zip(inputs, wanted, strict=True)]
+    return leaves, [x for x in leaves if x is not None and x.requires_grad]
 
 
 def _zeros(x: Tensor, *, exact: bool) -> Tensor:

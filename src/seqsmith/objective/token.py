@@ -147,6 +147,7 @@ class _Chunked(torch.autograd.Function):
         logit_sum = hidden_sum_D @ weight_sum_D + len(id_P) * bias.sum(dtype=dtype)
         truth, loss = exact(hidden_PD.new_zeros(())), -smoothing / vocabulary * logit_sum
         # d loss / d logit = p - (1 - e) [true] - e/V; the last term is the same everywhere and is where sums begin.
+        # They have no rows where they are not wanted.
         even = smoothing / vocabulary if wanted else 0.0
         grad_hidden = (-even * weight_sum_D).to(hidden_PD.dtype).repeat(len(id_P) if wanted else 0, 1)
         grad_weight = (-even * hidden_sum_D).repeat(vocabulary if wanted else 0, 1)
