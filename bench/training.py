@@ -37,9 +37,9 @@ from seqsmith.train.optimizer import new_optimizer
 WARM = 5  # updates that are not counted
 RECURRENT = {
     "encoder": {"kind": "lstm", "layers": 1, "width": 512, "dropout": 0.1},
-    "decoder": {"kind": "lstm", "layers": 1, "width": 512, "attention": "general", "dropout": 0.1},
+    "decoder": {"kind": "lstm", "layers": 1, "width": 512, "start": "copy", "attention": "general", "dropout": 0.1},
     "embedding": 256,
-    "share_embeddings": "none",
+    "share_embeddings": "source",
 }
 TRANSFORMER = {"kind": "transformer", "layers": 3, "width": 256, "heads": 4, "feed_forward": 1024, "dropout": 0.1}
 SHAPES: dict[str, dict[str, Any]] = {

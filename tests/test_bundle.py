@@ -27,6 +27,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "mixed": {"model": {"encoder": reversal.side("transformer", width=16)}},
     "copy": {"model": {"copy_source": True}},
     "one embedding": {"joint_vocabulary": True, "model": {"share_embeddings": "all"}, "features": "NV"},
+    "source embedding": {"joint_vocabulary": True, "model": {"share_embeddings": "source"}, "features": "NV"},
     "nothing shared": {"model": {"share_embeddings": "none"}},
     "bytes": {"source": {"tokeniser": "bytes"}, "target": {"tokeniser": "bytes"}},
 }

@@ -79,7 +79,7 @@ class Featuriser:
 
     def target_size(self, settings: config.Settings) -> int:
         """Target ids of the model. Where all embeddings are one, the source's features are among them, never said."""
-        one = settings.joint_vocabulary and settings.model.share_embeddings == "all"
+        one = settings.joint_vocabulary and settings.model.one_table
         return self.text_source.size if one else self.target.size
 
     def save(self, folder: Path) -> None:

@@ -27,6 +27,7 @@ GROWN: dict[str, dict[str, Any]] = {
     "nothing shared": {"model": {"share_embeddings": "none"}},
     "copy": {"model": {"copy_source": True}},
     "one vocabulary": {"joint_vocabulary": True, "model": {"share_embeddings": "all"}},
+    "one to read": {"joint_vocabulary": True, "model": {"share_embeddings": "source"}},
     "one with features": {"joint_vocabulary": True, "model": {"share_embeddings": "all"}, "features": "NV"},
 }
 

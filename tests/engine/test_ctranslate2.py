@@ -35,6 +35,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "untied": {"share_embeddings": "none"},
     "projected": {"share_embeddings": "none", "embedding": 8},
     "one-embedding": {"share_embeddings": "all"},
+    "one-to-read": {"share_embeddings": "source"},
 }
 
 

@@ -31,6 +31,8 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "deep-lstm": ("lstm", sides(DEEP, {**DEEP, "input_feeding": True})),
     "deep-gru-one-way": ("gru", sides({**DEEP, "bidirectional": False}, {**DEEP, "input_feeding": True})),
     **{kind: ("lstm", sides(decoder={"attention": kind})) for kind in ("none", "additive", "dot", "multihead")},
+    "copied-lstm": ("lstm", sides({"layers": 2}, {"layers": 2, "start": "copy", "input_feeding": True})),
+    "copied-gru": ("gru", sides(decoder={"start": "copy"}, share_embeddings="none")),
     "narrow-output": ("gru", sides(decoder={"attention": "none"}, embedding=8)),
     "transformer": ("transformer", {}),
     "post-norm": ("transformer", sides(POST, {**POST, "activation": "gelu"})),

@@ -38,9 +38,10 @@ def mistake(**settings: Any) -> str:
     return str(caught.value)
 
 
-def test_one_embedding_for_both_sides_needs_one_vocabulary() -> None:
-    assert mistake(source_size=9, target_size=7, share_embeddings="all") == (
-        "model.share_embeddings: 'all' needs one vocabulary, found 9 source and 7 target symbols. "
+@pytest.mark.parametrize("share", ["source", "all"])
+def test_one_embedding_for_both_sides_needs_one_vocabulary(share: str) -> None:
+    assert mistake(source_size=9, target_size=7, share_embeddings=share) == (
+        f"model.share_embeddings: '{share}' needs one vocabulary, found 9 source and 7 target symbols. "
         "Set joint_vocabulary = true, or share only 'target'."
     )
 
@@ -53,6 +54,33 @@ def test_dot_attention_needs_equal_widths() -> None:
     )
 
 
+def test_a_copied_state_needs_one_like_it() -> None:
+    told = (
+        "model.decoder.start: 'copy' needs an encoder of the decoder's kind and width, found a state of {} numbers "
+        "where {} are wanted. Make them alike, or take 'bridge'."
+    )
+    copying = config.RecurrentDecoder(width=8, start="copy")
+    assert mistake(decoder=copying.model_copy(update={"width": 12})) == told.format(16, 24)
+    assert mistake(decoder=copying.model_copy(update={"kind": "gru"})) == told.format(16, 8)
+    assert mistake(decoder=copying, encoder=TRANSFORMER["encoder"]) == told.format(8, 16)
+    gru = config.RecurrentEncoder(kind="gru", width=16)
+    assert mistake(decoder=copying, encoder=gru) == told.format(16, 16)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_a_copied_state_is_what_the_bridge_of_the_identity_gives(kind: str) -> None:
+    encoder = config.RecurrentEncoder(kind=kind, width=8, layers=2)
+    decoder = config.RecurrentDecoder(kind=kind, width=8, layers=2, dropout=0.0, input_feeding=True)
+    bridged = build(encoder=encoder, decoder=decoder).eval()
+    copying = build(encoder=encoder, decoder=decoder.model_copy(update={"start": "copy"})).eval()
+    weights = bridged.state_dict()
+    one = torch.eye(copying.encoder.context_width)
+    weights["decoder.bridge.weight"].copy_(torch.cat([one, one]))
+    weights["decoder.bridge.bias"].zero_()
+    copying.load_state_dict({name: weight for name, weight in weights.items() if "bridge" not in name})
+    assert copying(BATCH).scores.logits().allclose(bridged(BATCH).scores.logits(), atol=1e-6)
+
+
 def test_a_transformer_shares_only_an_embedding_of_its_own_width() -> None:
     assert mistake(**TRANSFORMER, embedding=6, share_embeddings="target") == (
         "model.embedding: 6 differs from the decoder's width 8, so output and embedding cannot be shared. "
@@ -61,14 +89,14 @@ def test_a_transformer_shares_only_an_embedding_of_its_own_width() -> None:
 
 
 @pytest.mark.parametrize("kinds", [RECURRENT, TRANSFORMER], ids=["recurrent", "transformer"])
-@pytest.mark.parametrize(("share", "tables"), [("none", 3), ("target", 2), ("all", 1)])
+@pytest.mark.parametrize(("share", "tables"), [("none", 3), ("source", 2), ("target", 2), ("all", 1)])
 def test_shared_embeddings_are_one_table(kinds: dict[str, Any], share: str, tables: int) -> None:
     model = build(**kinds, share_embeddings=share)
     assert isinstance(model.outlet, VocabularyOutlet)
     source, target = model.source_inlet.embedding.weight, model.target_inlet.embedding.weight
     assert len({source, target, model.outlet.weight}) == tables
-    assert (target is model.outlet.weight) == (share != "none")
-    assert (source is target) == (share == "all")
+    assert (target is model.outlet.weight) == (share in ("target", "all"))
+    assert (source is target) == (share in ("source", "all"))
 
 
 def test_a_recurrent_decoder_of_another_width_speaks_through_a_shared_embedding() -> None:

@@ -94,11 +94,13 @@ def transformers() -> st.SearchStrategy[config.Transformer]:
 @st.composite
 def resolved_settings(draw: st.DrawFn, encoder: str, decoder: str) -> config.Model:
     """Any settings with these kinds that fit together."""
-    chosen = draw(decoders(decoder))
-    share = draw(st.sampled_from(["none", "target", "all"]))
-    tied_transformer = share != "none" and isinstance(chosen, config.Transformer)
+    chosen, read = draw(decoders(decoder)), draw(encoders(encoder))
+    if isinstance(chosen, config.RecurrentDecoder) and (encoder, chosen.width) == (decoder, read.width):
+        chosen = chosen.model_copy(update={"start": draw(st.sampled_from(["bridge", "copy"]))})
+    share = draw(st.sampled_from(["none", "source", "target", "all"]))
+    tied_transformer = share in ("target", "all") and isinstance(chosen, config.Transformer)
     return config.Model(
-        encoder=draw(encoders(encoder)),
+        encoder=read,
         decoder=chosen,
         embedding=chosen.width if tied_transformer else draw(st.sampled_from([6, 8])),
         share_embeddings=share,
@@ -263,11 +265,13 @@ def test_half_precision_learns_what_single_precision_does(encoder: str, decoder:
     model, batch = model.float(), batch_of(pairs * 20)  # as many rows as are rounded up, and more
     single, mixed = (learned(settings, model, batch, half=half) for half in (False, True))
     assert mixed[0] == pytest.approx(single[0], rel=0.05)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(parameter.bfloat16())
-    rounded = learned(settings, model, batch, half=False)
-    assume((rounded[1] - single[1]).norm() < 0.05 * single[1].norm())  # gradients that explode forgive no rounding
+    weights = [parameter.detach().clone() for parameter in model.parameters()]
+    for _ in range(4):  # gradients that explode forgive no rounding, nor does a ReLU that is about to open
+        with torch.no_grad():
+            for parameter, weight in zip(model.parameters(), weights, strict=True):
+                parameter.copy_(weight * (1 + 2**-7 * torch.randn_like(weight)))
+        nearby = learned(settings, model, batch, half=False)
+        assume((nearby[1] - single[1]).norm() < 0.2 * single[1].norm())
     assert (mixed[1] - single[1]).norm() < 0.5 * single[1].norm()
 
 

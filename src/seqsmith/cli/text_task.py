@@ -119,8 +119,8 @@ def open_text_task(table: Mapping[str, Any], run: Path, device: torch.device, *,
     with telling_where(places(pairs)) if draft.source.kind == "speech" else nullcontext():
         settings = draft if resume else resolve(table, pairs, say)
         featuriser = _featuriser(settings, pairs, run, older, resume=resume)
-        if settings.model.share_embeddings == "all" and not resume:
-            _check_one_vocabulary(featuriser)
+        if settings.model.one_table and not resume:
+            _check_one_vocabulary(settings.model.share_embeddings, featuriser)
         train, dev = encode_pairs(settings, pairs, featuriser, say)
     tell_impossible(settings, train, say)
     settings = with_answer_length(settings, train)
@@ -136,13 +136,13 @@ def open_text_task(table: Mapping[str, Any], run: Path, device: torch.device, *,
     return TextTask(prepared, Validator(prepared, model.to(device), device))
 
 
-def _check_one_vocabulary(featuriser: Featuriser) -> None:
+def _check_one_vocabulary(shared: str | None, featuriser: Featuriser) -> None:
     """Raise UserError where an id is not the same symbol on both sides; other sizes are told with the model."""
     if featuriser.channels is None and featuriser.text_source.size == featuriser.target.size:
         source, target = (side.pieces(range(side.size)) for side in (featuriser.text_source, featuriser.target))
         if source != target:
             raise UserError(
-                "model.share_embeddings: 'all' needs one vocabulary, found other symbols on either side. "
+                f"model.share_embeddings: '{shared}' needs one vocabulary, found other symbols on either side. "
                 "Set joint_vocabulary = true, or share only 'target'."
             )
 

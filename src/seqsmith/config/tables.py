@@ -130,6 +130,7 @@ class RecurrentDecoder(Table):
     kind: Literal["lstm", "gru"] = "lstm"
     layers: PositiveInt = 1
     width: PositiveInt = 512
+    start: Literal["bridge", "copy"] = "bridge"  # first state: a linear image of the context vector, or itself
     attention: Literal["none", "additive", "dot", "general", "multihead"] = "general"
     heads: PositiveInt = 4  # of multihead attention
     input_feeding: bool = False
@@ -186,6 +187,7 @@ Encoder = Annotated[
     RecurrentEncoder | Transformer | Conformer, Field(discriminator="kind"), BeforeValidator(kind_from_string)
 ]
 Decoder = Annotated[RecurrentDecoder | Transformer, Field(discriminator="kind"), BeforeValidator(kind_from_string)]
+Sharing = Literal["none", "source", "target", "all"]
 
 
 class Model(Table):
@@ -193,11 +195,21 @@ class Model(Table):
     encoder: Encoder | None = None
     decoder: Decoder | None = None
     embedding: PositiveInt | None = None  # None: the width of a Transformer; of recurrent models chosen from the data
-    share_embeddings: Literal["none", "target", "all"] | None = None  # output tied to target, or to target and source
+    share_embeddings: Sharing | None = None  # one table of source and target, of target and output, of all
     copy_source: bool = False  # pointer-generator (See et al. 2017): also of words that training never had
     coverage: Annotated[float, Field(ge=0.0)] = 0.0  # weight of its loss (See et al. 2017, eq. 13); needs copy_source
     subsample: Literal[1, 2, 4, 8] | None = None  # frames of speech to one step of the encoder
     ctc: Fraction | None = None  # weight of the CTC loss, beside the decoder's; 0: no CTC head; for speech
+
+    @property
+    def one_table(self) -> bool:
+        """Whether source and target symbols are embedded by one table."""
+        return self.share_embeddings in ("source", "all")
+
+    @property
+    def tied_output(self) -> bool:
+        """Whether the output's weights are the target's embedding."""
+        return self.share_embeddings in ("target", "all")
 
     @model_validator(mode="after")
     def _fits(self) -> Model:

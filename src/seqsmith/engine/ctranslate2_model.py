@@ -50,7 +50,7 @@ def largest_weight() -> int:
     arrays["outlet.weight"] = np.eye(1, ids, right, dtype=np.float32).T @ np.ones((1, width), np.float32)
     arrays["outlet.bias"] = np.eye(1, ids, wrong, dtype=np.float32)[0] * (width / 2)
     with TemporaryDirectory() as folder:
-        write_model(Weights(arrays, "none"), settings, Path(folder), largest=WHOLE)
+        write_model(Weights(arrays, settings.model), settings, Path(folder), largest=WHOLE)
         translator = ctranslate2.Translator(folder, intra_threads=1)
         (said,) = translator.translate_batch([[str(right)]], beam_size=1, max_decoding_length=1)
     return WHOLE if said.hypotheses[0] == [str(right)] else NARROW

@@ -35,13 +35,15 @@ class RecurrentSteps:
 
     def begin(self, graph: Graph, encoded: Encoded) -> None:
         """Into the encoder's graph: what is made once for each source."""
-        bridged = graph.linear(encoded.context_BZ, self.weights.linear("decoder.bridge"))
         names = [f"{part}{index}" for index in range(self.settings.layers) for part in self._parts]
-        pieces = graph.ops("Split", bridged, outputs=len(names), axis=1, num_outputs=len(names))
-        for name, piece in zip(names, pieces, strict=True):
-            graph.output(f"row.{name}", piece)
+        start, parts = encoded.context_BZ, len(self._parts)
+        if self.settings.start == "bridge":
+            start, parts = graph.linear(start, self.weights.linear("decoder.bridge")), len(names)
+        pieces = graph.ops("Split", start, outputs=parts, axis=1, num_outputs=parts)
+        for index, name in enumerate(names):
+            graph.output(f"row.{name}", pieces[index % parts])
         if self.settings.input_feeding:
-            width = graph.op("Concat", graph.size(bridged, 0), graph.integers(self._combine().width), axis=0)
+            width = graph.op("Concat", graph.size(start, 0), graph.integers(self._combine().width), axis=0)
             graph.output("row.fed", graph.op("Expand", graph.number(0.0), width))
         if not self._attends:
             return

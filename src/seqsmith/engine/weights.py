@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
+from seqsmith import config
 from seqsmith.model_folder import ModelFolder
 
 Array = NDArray[np.float32]
@@ -35,7 +36,7 @@ class Weights:
     """All weights of one model."""
 
     arrays: dict[str, Array]
-    share_embeddings: str
+    model: config.Model
 
     def __getitem__(self, name: str) -> Array:
         return self.arrays[name]
@@ -51,7 +52,7 @@ class Weights:
 
     def embedding(self, side: str) -> Array:
         """The table of one side, source or target."""
-        owner = "source" if self.share_embeddings == "all" else side
+        owner = "source" if self.model.one_table else side
         return self.arrays[f"{owner}_inlet.embedding.weight"]
 
     def inlet(self, side: str, *, scaled: bool) -> Array:
@@ -66,13 +67,10 @@ class Weights:
 
     def outlet(self, name: str = "outlet") -> Linear:
         """The layer that gives the logits."""
-        tied = self.share_embeddings != "none"
-        weight_VD = self.embedding("target") if tied else self.arrays[f"{name}.weight"]
+        weight_VD = self.embedding("target") if self.model.tied_output else self.arrays[f"{name}.weight"]
         return Linear(weight_VD, self.arrays[f"{name}.bias"])
 
 
 def read_weights(folder: ModelFolder) -> Weights:
     """The weights of a model folder."""
-    shared = folder.settings.model.share_embeddings
-    assert shared is not None
-    return Weights(load_file(folder.weights), shared)
+    return Weights(load_file(folder.weights), folder.settings.model)

@@ -47,7 +47,7 @@ def build_model(
         target_embedding = new_embedding(target_size, settings.embedding)
     encoder = _encoder(settings.encoder, source_inlet.width)
     target_inlet = _inlet(target_embedding, settings.decoder, copied=settings.copy_source)
-    tied = None if settings.share_embeddings == "none" else target_embedding
+    tied = target_embedding if settings.tied_output else None
     decoder = _decoder(settings, encoder, target_inlet.width, tied=tied is not None)
     outlet: VocabularyOutlet | CopyOutlet
     outlet = vocabulary = VocabularyOutlet(target_size, decoder.output_width, tied=tied)
@@ -87,12 +87,12 @@ def _target_embedding(
     settings: config.Model, source_embedding: nn.Embedding, source_size: int, target_size: int
 ) -> nn.Embedding:
     assert settings.embedding is not None
-    if settings.share_embeddings != "all":
+    if not settings.one_table:
         return new_embedding(target_size, settings.embedding)
     if source_size != target_size:
         raise UserError(
-            f"model.share_embeddings: 'all' needs one vocabulary, found {source_size} source and {target_size} target "
-            "symbols. Set joint_vocabulary = true, or share only 'target'."
+            f"model.share_embeddings: '{settings.share_embeddings}' needs one vocabulary, found {source_size} source "
+            f"and {target_size} target symbols. Set joint_vocabulary = true, or share only 'target'."
         )
     return source_embedding
 
@@ -102,8 +102,11 @@ def _frame_inlet(settings: config.Model, channels: int) -> FrameInlet:
     assert settings.encoder is not None
     if settings.copy_source:
         raise UserError("model.copy_source: copies source tokens, and recordings have none. Set it to false.")
-    if settings.share_embeddings == "all":
-        raise UserError("model.share_embeddings: 'all' needs a source of text, found recordings. Set it to 'target'.")
+    if settings.one_table:
+        raise UserError(
+            f"model.share_embeddings: '{settings.share_embeddings}' needs a source of text, found recordings. "
+            "Set it to 'target' or 'none'."
+        )
     return FrameInlet(channels, settings.encoder.width, factor=settings.subsample or 1)
 
 
@@ -124,6 +127,16 @@ def _encoder(settings: EncoderSettings, input_width: int) -> AnyEncoder:
     assert_never(settings)
 
 
+def _check_start(decoder: config.RecurrentDecoder, encoder: AnyEncoder) -> None:
+    """Raise UserError where the decoder is to copy a state that is not one of its own."""
+    wanted = decoder.width * (2 if decoder.kind == "lstm" else 1)
+    if decoder.start == "copy" and (encoder.width, encoder.context_width) != (decoder.width, wanted):
+        raise UserError(
+            f"model.decoder.start: 'copy' needs an encoder of the decoder's kind and width, found a state of "
+            f"{encoder.context_width} numbers where {wanted} are wanted. Make them alike, or take 'bridge'."
+        )
+
+
 def _decoder(
     settings: config.Model, encoder: AnyEncoder, input_width: int, *, tied: bool
 ) -> RecurrentDecoder | TransformerDecoder:
@@ -134,6 +147,7 @@ def _decoder(
                     f"model.decoder.attention: 'dot' needs an encoder as wide as the decoder, found "
                     f"{encoder.width} and {settings.decoder.width}. Make them equal, or take 'general'."
                 )
+            _check_start(settings.decoder, encoder)
             return RecurrentDecoder(
                 settings.decoder,
                 input_width=input_width,

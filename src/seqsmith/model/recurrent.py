@@ -194,11 +194,11 @@ class Products:
 class RecurrentDecoder(nn.Module):
     """Previous tokens and a memory to attentional states (Luong et al. 2015, equations 5 and 6).
 
-    The start state is a linear image of the encoder's context vector, so without attention (the classic model of
-    Sutskever et al. 2014) that vector is all the decoder learns of the source. With input feeding the attentional state
-    enters the next step's input (section 3.3); without it the whole target is one call. The additive score looks with
-    the new state, where Bahdanau et al. (2015) look with the old one. With coverage it sees how much of each memory
-    step was looked at before (See et al. 2017, section 2.3), and the target is a loop too.
+    Each layer's start state is a linear image of the encoder's context vector, or the vector itself: without attention
+    (the classic model of Sutskever et al. 2014) that is all the decoder learns of the source. With input feeding the
+    attentional state enters the next step's input (section 3.3); without it the whole target is one call. The additive
+    score looks with the new state, where Bahdanau et al. (2015) look with the old one. With coverage it sees how much
+    of each memory step was looked at before (See et al. 2017, section 2.3), and the target is a loop too.
     """
 
     layers: Sequence[RecurrentLayer]
@@ -211,7 +211,8 @@ class RecurrentDecoder(nn.Module):
         width = settings.width
         self.input_width, self.output_width = input_width, output_width
         self.parts = 2 if settings.kind == "lstm" else 1
-        self.bridge = Linear(context_width, settings.layers * self.parts * width)
+        bridged = settings.start == "bridge"
+        self.bridge = Linear(context_width, settings.layers * self.parts * width) if bridged else None
         dropout = Dropout(settings.dropout, shared_axis=1 if settings.variational else None)
         self.dropout = dropout
         first_width = input_width + (output_width if settings.input_feeding else 0)
@@ -253,7 +254,9 @@ class RecurrentDecoder(nn.Module):
         return row
 
     def _begin(self, memory: Memory) -> dict[str, Any]:
-        pieces = self.bridge(memory.context_BZ).chunk(len(self.layers) * self.parts, dim=1)
+        layers = len(self.layers)
+        start = memory.context_BZ.repeat(1, layers) if self.bridge is None else self.bridge(memory.context_BZ)
+        pieces = start.chunk(layers * self.parts, dim=1)
         hidden = [tuple(pieces[i : i + self.parts]) for i in range(0, len(pieces), self.parts)]
         row: dict[str, Any] = {"hidden": hidden}
         if self.settings.input_feeding:
