@@ -11,7 +11,10 @@ import torch
 from hypothesis import settings
 
 import shapecheck
-from seqsmith import native
+
+shapecheck.install("seqsmith")  # before anything imports it
+
+from seqsmith import native  # noqa: E402
 
 settings.register_profile("no deadline", deadline=None)  # a busy machine is no defect
 settings.load_profile("no deadline")
@@ -33,12 +36,9 @@ def kernels_are_left() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def shapes_are_watched(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Every tensor named `x_BTD` has these axes; a test marked `unwatched` is spared, for speed."""
-    if request.node.get_closest_marker("unwatched"):
-        yield
-        return
-    with shapecheck.watch("seqsmith"):
+def shapes_are_watched() -> Iterator[None]:
+    """Every tensor named `x_BTD` has these axes."""
+    with shapecheck.watch():
         yield
 
 

@@ -50,7 +50,6 @@ def test_the_gpu_computes_what_the_cpu_computes(encoder: dict, decoder: dict) ->
     assert [answer[0].ids for answer in found] == [answer[0].ids for answer in answers]
 
 
-@pytest.mark.unwatched
 @pytest.mark.parametrize("side", SIDES, ids=lambda side: side["kind"])
 def test_half_precision_learns_on_the_gpu(side: dict) -> None:
     device = torch.device("cuda")

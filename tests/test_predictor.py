@@ -63,7 +63,6 @@ def error_of(call: Any, *arguments: Any, **keywords: Any) -> str:
 # ------------------------------------------------------------------------------------------------ order and company
 
 
-@pytest.mark.unwatched
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("beam", [1, 4])
 def test_a_batch_answers_as_one_by_one(kind: str, beam: int) -> None:
@@ -77,7 +76,6 @@ def test_a_batch_answers_as_one_by_one(kind: str, beam: int) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20)
 @given(texts=st.lists(st.sampled_from(["", " ", "\t", "0", "123", "98765", "?"]), max_size=8))
-@pytest.mark.unwatched
 def test_order_and_number_are_kept_with_empty_texts_in_place(texts: list[str]) -> None:
     model = predictor()
     found = model.predict(texts, beam=1)

@@ -13,8 +13,6 @@ from torch import Tensor, nn
 from seqsmith.errors import UserError
 from seqsmith.tensors import load_tensors, read_tensors, save_tensors, tensors_of
 
-pytestmark = pytest.mark.unwatched  # no tensor here has named axes
-
 
 class Layers(nn.Module):
     """One matrix under two names, and a buffer of each kind."""

@@ -221,7 +221,6 @@ def test_the_score_of_an_answer_is_that_of_teacher_forcing(beam):
 # ------------------------------------------------------------------------------------------------ learning
 
 
-@pytest.mark.unwatched
 @every_cell
 def test_training_learns_a_batch_by_heart(cell):
     model = Seq2Seq(8, 8, 16, 8, cell=cell, attention=True)
@@ -230,7 +229,6 @@ def test_training_learns_a_batch_by_heart(cell):
         assert [*greedy(model, source[source != PAD], longest=6), END] == target[target != PAD].tolist()
 
 
-@pytest.mark.unwatched
 def test_squared_error_learns_to_go_on_with_a_series():
     model = Seq2Seq(1, 8, 16, 1, continuous_source=True, continuous_target=True)
     phase_B1 = torch.rand(64, 1) * 2 * math.pi
@@ -241,7 +239,6 @@ def test_squared_error_learns_to_go_on_with_a_series():
     assert (answers - target[:8]).square().mean() < 0.1 * target.var()
 
 
-@pytest.mark.unwatched
 def test_frames_become_symbols():
     model = Seq2Seq(2, 8, 16, 8, attention=True, continuous_source=True)
     source = torch.randn(3, 5, 2)
@@ -249,7 +246,6 @@ def test_frames_become_symbols():
     assert [*greedy(model, source[0], longest=6), END] == TARGET[0].tolist()
 
 
-@pytest.mark.unwatched
 def test_the_example_learns_to_copy(capsys):
     torch.set_default_dtype(torch.float32)
     names = runpy.run_path(str(ROOT / "examples" / "textbook.py"))

@@ -27,8 +27,6 @@ from seqsmith.predictor import Predictor
 from seqsmith.train.checkpoint import load_checkpoint, place_of, save_checkpoint, updates_in
 from seqsmith.train.journal import Event, read_journal
 
-pytestmark = pytest.mark.unwatched  # shapes are watched where each part is tested; these are whole runs
-
 HERE = Path(__file__).parents[1]
 
 

@@ -17,8 +17,6 @@ import reversal
 from seqsmith.predictor import Predictor
 from terminal import Seqsmith
 
-pytestmark = pytest.mark.unwatched
-
 DATA: dict[str, tuple[dict[str, bytes], tuple[str, ...], str]] = {
     "no file": ({"pairs.tsv": b""}, ("pair.tsv",), "pair.tsv: no such file. Did you mean `pairs.tsv`?"),
     "a folder": ({}, (".",), ".: a folder; expected a file of examples."),

@@ -14,8 +14,6 @@ from seqsmith.cli.card import describe, duration, model_card
 from seqsmith.evaluate.scores import score_texts
 from seqsmith.predictor import Predictor
 
-pytestmark = pytest.mark.unwatched
-
 
 @pytest.mark.parametrize(
     ("encoder", "decoder", "words"),

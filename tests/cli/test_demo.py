@@ -10,8 +10,6 @@ import pytest
 
 from terminal import Seqsmith
 
-pytestmark = pytest.mark.unwatched
-
 
 def test_the_demo_shows_the_whole_road(seqsmith: Seqsmith, folder: Path, small: tuple[str, ...]) -> None:
     told = seqsmith("demo", "--pairs", "600", *small)

@@ -10,8 +10,6 @@ import pytest
 
 from seqsmith.cli.display import Display, score_of, validation_line
 
-pytestmark = pytest.mark.unwatched
-
 UPDATE: dict[str, Any] = {
     "event": "update",
     "update": 1200,

@@ -12,8 +12,6 @@ import reversal
 from seqsmith.predictor import Predictor
 from terminal import Seqsmith
 
-pytestmark = pytest.mark.unwatched
-
 PAIRS = reversal.pairs(30)
 
 

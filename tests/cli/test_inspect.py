@@ -11,8 +11,6 @@ import pytest
 import reversal
 from terminal import Seqsmith
 
-pytestmark = pytest.mark.unwatched
-
 
 def test_data_is_told_with_what_is_odd_in_it(seqsmith: Seqsmith, folder: Path) -> None:
     reversal.write(folder / "train.tsv", [("ab", "ba"), ("ab", "ba"), ("cc", "cc"), ("", "x"), ("de", "ed")])

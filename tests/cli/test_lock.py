@@ -11,8 +11,6 @@ from seqsmith.cli.lock import run_lock
 from seqsmith.errors import UserError
 from terminal import Seqsmith
 
-pytestmark = pytest.mark.unwatched
-
 
 def test_a_second_run_in_the_same_folder_is_refused_and_disturbs_nothing(
     seqsmith: Seqsmith, pairs: Path, folder: Path

@@ -20,8 +20,6 @@ from seqsmith.errors import Diverged, UserError
 from seqsmith.evaluate.scores import NAMES
 from terminal import SOURCE, Seqsmith, program, start
 
-pytestmark = pytest.mark.unwatched
-
 VERBS = ("train", "predict", "evaluate", "score", "inspect", "settings", "demo")
 
 

@@ -17,8 +17,6 @@ import reversal
 from seqsmith.bundle import open_bundle
 from terminal import Seqsmith, start
 
-pytestmark = pytest.mark.unwatched
-
 PAIRS = reversal.pairs(6)
 SOURCES = [source for source, _ in PAIRS]
 TARGETS = [target for _, target in PAIRS]

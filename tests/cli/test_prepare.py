@@ -13,8 +13,6 @@ from seqsmith.data.prepare import gather
 from seqsmith.errors import UserError
 from seqsmith.text.columns import roles
 
-pytestmark = pytest.mark.unwatched  # no tensors here
-
 
 def test_a_part_of_a_sorted_dev_set_is_from_all_over_it_and_its_columns_agree(tmp_path: Path) -> None:
     path = tmp_path / "dev.tsv"

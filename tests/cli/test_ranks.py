@@ -23,8 +23,6 @@ from seqsmith.demo.shops import write_demo
 from seqsmith.train.checkpoint import place_of
 from terminal import SOURCE, Seqsmith
 
-pytestmark = pytest.mark.unwatched  # the tensors are in other processes
-
 TESTS = Path(__file__).parents[1]
 SMALL = {
     "train.batch_tokens": 60,

@@ -39,7 +39,6 @@ def trained(tmp_path_factory):
     return place
 
 
-@pytest.mark.unwatched
 def test_a_table_is_taken_for_series_and_every_choice_is_told(seqsmith, folder):
     found = seqsmith("train", write(folder / "t.csv"), "--out", "r", *SMALL)
     assert found.code == 0
@@ -50,7 +49,6 @@ def test_a_table_is_taken_for_series_and_every_choice_is_told(seqsmith, folder):
     assert (folder / "r" / "model" / "series.json").is_file()
 
 
-@pytest.mark.unwatched
 def test_a_small_series_beside_a_large_one_is_forecast_at_its_own_scale(seqsmith, folder):
     lines = [
         f"2024-01-{1 + h // 24:02} {h % 24:02}:00,{shop},{scale * (10 + 5 * np.sin(h / 4)):.6g}\n"
@@ -72,7 +70,6 @@ def test_a_small_series_beside_a_large_one_is_forecast_at_its_own_scale(seqsmith
     assert 0.1 < mase < 10
 
 
-@pytest.mark.unwatched
 def test_a_column_of_which_nothing_can_be_learnt_is_named(seqsmith, folder):
     lines = [f"2024-01-{1 + h // 24:02} {h % 24:02}:00,{h % 7},{h if h > 110 else ''}\n" for h in range(120)]
     (folder / "t.csv").write_text("date,a,b\n" + "".join(lines))
@@ -85,7 +82,6 @@ def test_a_column_of_which_nothing_can_be_learnt_is_named(seqsmith, folder):
     )
 
 
-@pytest.mark.unwatched
 def test_predict_writes_the_future_with_intervals(seqsmith, trained):
     found = seqsmith("predict", trained / "run" / "model", trained / "table.csv", "--horizon", "8")
     rows = list(csv.DictReader(io.StringIO(found.out)))
@@ -147,7 +143,6 @@ def test_large_numbers_keep_the_digits_that_move(seqsmith, folder):
     assert all(float(row["meter low"]) <= float(row["meter"]) <= float(row["meter high"]) for row in found)
 
 
-@pytest.mark.unwatched
 def test_evaluate_stands_beside_the_naive_forecasts_and_reports_both_ways(seqsmith, trained, folder):
     words = ("evaluate", trained / "run" / "model", trained / "table.csv", "--part", "dev")
     found = seqsmith(*words, "--set", "series.drop_last=4", "--report", "r.json", "--plot", "p.svg")
@@ -164,7 +159,6 @@ def test_evaluate_stands_beside_the_naive_forecasts_and_reports_both_ways(seqsmi
     assert (folder / "p.svg").read_text().startswith("<svg")
 
 
-@pytest.mark.unwatched
 @pytest.mark.parametrize(("loss", "name"), [("gaussian", "log_likelihood"), ("mae", "minus_loss")])
 def test_score_prints_a_line_for_each_window_and_says_what_it_is(seqsmith, folder, loss, name):
     head, *rows = write(folder / "t.csv").read_text().splitlines(keepends=True)
@@ -184,7 +178,6 @@ def test_score_prints_a_line_for_each_window_and_says_what_it_is(seqsmith, folde
     assert (wrong.code, "series.horizon: belongs to the model" in wrong.err) == (2, True)
 
 
-@pytest.mark.unwatched
 def test_resuming_a_finished_run_ends_as_it_did_and_goes_on_as_if_it_had_not_stopped(seqsmith, trained, folder):
     table = trained / "table.csv"
     assert seqsmith("train", table, "--out", "half", *SMALL, "--set", "train.updates=8").code == 0
@@ -196,7 +189,6 @@ def test_resuming_a_finished_run_ends_as_it_did_and_goes_on_as_if_it_had_not_sto
     assert (folder / "half" / "model" / "model.safetensors").read_bytes() == whole
 
 
-@pytest.mark.unwatched
 def test_inspect_tells_of_tables_models_and_runs(seqsmith, trained):
     found = seqsmith("inspect", trained / "table.csv")
     assert "120 rows, 1 series, 2 columns of numbers" in found.out
@@ -304,7 +296,6 @@ def test_bytes_that_are_not_utf8_are_treated_as_text_treats_them(seqsmith, folde
     assert "replaced by U+FFFD: 1" in seqsmith("predict", "r/model", table).err
 
 
-@pytest.mark.unwatched
 def test_stamps_to_come_are_written_like_those_of_the_history(seqsmith, trained, folder):
     head, *rows = (trained / "table.csv").read_text().splitlines()
     east = folder / "east.csv"
@@ -313,7 +304,6 @@ def test_stamps_to_come_are_written_like_those_of_the_history(seqsmith, trained,
     assert found.out.splitlines()[1].startswith("2024-01-06 00:00:00+05:00,")
 
 
-@pytest.mark.unwatched
 def test_prices_of_business_days_go_on_after_the_weekend(seqsmith, folder):
     days = np.busday_offset("2024-01-01", np.arange(80))  # to Friday, the 19th of April
     table = folder / "prices.csv"
@@ -339,7 +329,6 @@ def test_prices_of_business_days_go_on_after_the_weekend(seqsmith, folder):
     )
 
 
-@pytest.mark.unwatched
 def test_nothing_to_score_is_said(seqsmith, trained, folder):
     head, *rows = (trained / "table.csv").read_text().splitlines()
     empty = folder / "empty.csv"
@@ -368,7 +357,6 @@ def test_rollouts_alone_ask_for_a_model_that_is_fed(seqsmith, folder):
     assert "series.decoding=autoregressive  (the model is to learn from its own steps)" in found.err
 
 
-@pytest.mark.unwatched
 def test_engines_that_any_model_has_may_be_named(seqsmith, trained):
     for name in ("auto", "torch"):
         found = seqsmith("predict", trained / "run" / "model", trained / "table.csv", "--engine", name)
@@ -390,7 +378,6 @@ def test_a_part_without_numbers_is_refused_and_not_waited_for(seqsmith, folder, 
     assert f"t.csv: no window of the {part} part has numbers both in its context and in its horizon" in found.err
 
 
-@pytest.mark.unwatched
 def test_a_series_without_numbers_takes_no_forecast_from_others(seqsmith, trained, folder):
     lines = [
         f"2024-01-{1 + h // 24:02} {h % 24:02}:00,{shop},{h % 7 if shop == 'a' else ''}\n"
@@ -410,7 +397,6 @@ def test_a_series_without_numbers_takes_no_forecast_from_others(seqsmith, traine
     )
 
 
-@pytest.mark.unwatched
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -435,7 +421,6 @@ def test_settings_that_contradict_each_other_are_told(seqsmith, folder, settings
     assert (found.code, message in found.err) == (2, True)
 
 
-@pytest.mark.unwatched
 def test_what_belongs_to_models_of_series_alone_is_refused_elsewhere(seqsmith, model, trained, pairs):
     assert "--horizon belongs to models that forecast tables" in seqsmith("predict", model, pairs, "--horizon", "3").err
     refused = seqsmith("evaluate", model, pairs, "--part", "dev")
@@ -447,7 +432,6 @@ def test_what_belongs_to_models_of_series_alone_is_refused_elsewhere(seqsmith, m
     assert "no window of 24 steps" in seqsmith("evaluate", series, trained / "table.csv", "--part", "test").err
 
 
-@pytest.mark.unwatched
 def test_what_a_history_lacks_is_told(seqsmith, trained, folder):
     head, *rows = (trained / "table.csv").read_text().splitlines()
     short = folder / "short.csv"
@@ -474,7 +458,6 @@ def test_a_header_alone_is_a_table_without_rows(seqsmith, folder):
         assert found.err.endswith("seqsmith: t.csv: there is no row of numbers in it.\n")
 
 
-@pytest.mark.unwatched
 def test_the_demo_of_series_goes_the_whole_road(seqsmith, monkeypatch):
     import seqsmith.cli.demo_series as demo
 
@@ -494,7 +477,6 @@ def test_the_shops_of_the_demo_are_the_same_for_the_same_seed_and_shut_on_holida
     assert max(shut, default=0.0) < min(open_)
 
 
-@pytest.mark.unwatched
 @pytest.mark.parametrize(
     "settings",
     [
@@ -529,7 +511,6 @@ def test_every_way_of_forecasting_learns_a_wave_with_holes(seqsmith, folder, set
     assert rows["model"]["coverage"] > 20
 
 
-@pytest.mark.unwatched
 def test_a_model_remembers_which_column_tells_series_apart(seqsmith, trained, folder):
     lines = (trained / "table.csv").read_text().splitlines()
     noted = [f"{line},{'note' if not index else 'dry' if index < 61 else 'wet'}" for index, line in enumerate(lines)]
@@ -542,7 +523,6 @@ def test_a_model_remembers_which_column_tells_series_apart(seqsmith, trained, fo
     assert (found.code, found.out.startswith("time,load,")) == (0, True)  # one series, which needs no name
 
 
-@pytest.mark.unwatched
 def test_one_target_needs_no_list(seqsmith, trained):
     found = seqsmith("inspect", trained / "table.csv", "--set", "series.targets=load", "--json")
     assert found.code == 0
@@ -550,14 +530,12 @@ def test_one_target_needs_no_list(seqsmith, trained):
     assert seqsmith("inspect", trained / "table.csv", "--set", "series.targets=lood").code == 2
 
 
-@pytest.mark.unwatched
 def test_a_picture_that_cannot_be_drawn_is_refused_before_the_work(seqsmith, trained):
     words = ("evaluate", trained / "run" / "model", trained / "table.csv", "--plot")
     assert seqsmith(*words, "gone/p.svg").err == "seqsmith: --plot gone/p.svg: there is no folder gone.\n"
     assert "expected a name that ends in .svg or .png." in seqsmith(*words, "p.pdf").err
 
 
-@pytest.mark.unwatched
 def test_marks_of_missing_numbers_make_no_group(seqsmith, folder):
     lines = write(folder / "t.csv").read_text().splitlines()
     holes = [line if number % 4 == 1 else line.rpartition(",")[0] + ",NA" for number, line in enumerate(lines[1:])]
@@ -566,7 +544,6 @@ def test_marks_of_missing_numbers_make_no_group(seqsmith, folder):
     assert (found["series"], list(found["columns"])) == (1, ["load", "heat"])
 
 
-@pytest.mark.unwatched
 def test_a_forecast_ends_before_the_year_10000(seqsmith, folder):
     months = [f"{1980 + month // 12}-{1 + month % 12:02},{month % 12}\n" for month in range(240)]
     (folder / "months.csv").write_text("date,a\n" + "".join(months))
@@ -576,7 +553,6 @@ def test_a_forecast_ends_before_the_year_10000(seqsmith, folder):
     assert "horizon: 1,000,000 steps of a month go beyond the year 9999. Ask for fewer." in told.err
 
 
-@pytest.mark.unwatched
 @pytest.mark.parametrize("missing", ["mask", "interpolate", "error"])
 def test_rows_of_the_future_are_no_holes(seqsmith, folder, missing):
     table = write(folder / "t.csv")
@@ -590,7 +566,6 @@ def test_rows_of_the_future_are_no_holes(seqsmith, folder, missing):
     )
 
 
-@pytest.mark.unwatched
 @pytest.mark.parametrize("kind", ["gaussian", "student_t", "quantiles"])
 def test_drawn_intervals_are_the_same_alone_and_beside_others(seqsmith, folder, kind):
     rows = [f"{shop},{h % 7 + 3 * (shop == 'b')}\n" for shop in "ab" for h in range(100)]
@@ -606,7 +581,6 @@ def test_drawn_intervals_are_the_same_alone_and_beside_others(seqsmith, folder, 
     np.testing.assert_allclose(*numbers, rtol=1e-5)
 
 
-@pytest.mark.unwatched
 def test_a_model_that_gives_no_numbers_is_not_saved_as_a_good_one(seqsmith, folder):
     found = seqsmith("train", write(folder / "t.csv"), "--out", "r", *SMALL, "--set", "train.rate=1e30")
     assert found.code == 3
@@ -614,7 +588,6 @@ def test_a_model_that_gives_no_numbers_is_not_saved_as_a_good_one(seqsmith, fold
     assert not (folder / "r" / "model").exists()
 
 
-@pytest.mark.unwatched
 def test_no_row_to_train_on_is_told(seqsmith, folder):
     found = seqsmith("train", write(folder / "t.csv"), "--out", "r", *SMALL, "--set", "series.dev_share=0.999")
     assert (found.code, found.out) == (2, "")
@@ -622,14 +595,12 @@ def test_no_row_to_train_on_is_told(seqsmith, folder):
     assert "Traceback" not in found.err
 
 
-@pytest.mark.unwatched
 def test_a_column_of_numbers_is_a_series(seqsmith, folder):
     (folder / "t.csv").write_text("\n".join(str(10 + h % 7) for h in range(120)) + "\n")
     found = seqsmith("train", "t.csv", "--out", "r", *SMALL)
     assert (found.code, "source.kind=series  (t.csv is a table of numbers" in found.err) == (0, True), found.err
 
 
-@pytest.mark.unwatched
 def test_long_names_of_series_are_written_whole(seqsmith, folder):
     names = [f"{'x' * 70}{last}" for last in "ab"]
     rows = [f"{name},{h % 7}\n" for name in names for h in range(100)]
@@ -639,13 +610,11 @@ def test_long_names_of_series_are_written_whole(seqsmith, folder):
     assert {line.split(",")[0] for line in seqsmith("predict", "r/model", "t.csv").lines[1:]} == set(names)
 
 
-@pytest.mark.unwatched
 def test_endless_whole_numbers_are_no_counter(seqsmith, folder):
     (folder / "t.csv").write_text("n,load\n" + "".join(f"{'0' * 5000}{h},{h % 7}\n" for h in range(100)))
     assert seqsmith("inspect", "t.csv").code == 0
 
 
-@pytest.mark.unwatched
 @pytest.mark.parametrize("name", ["time", "group", "load low"])
 def test_a_target_with_the_name_of_a_column_of_forecasts_is_refused(seqsmith, folder, name):
     rows = [f"2024-01-{1 + h // 24:02} {h % 24:02}:00,{h % 7},{h % 5}\n" for h in range(120)]

@@ -11,8 +11,6 @@ from seqsmith.model_folder import SHORTLIST
 from seqsmith.search.shortlist import Shortlist
 from terminal import Seqsmith
 
-pytestmark = pytest.mark.unwatched
-
 
 def test_a_shortlist_is_learnt_told_and_used_where_it_is_asked_for(
     seqsmith: Seqsmith, pairs: Path, small: tuple[str, ...], monkeypatch: pytest.MonkeyPatch

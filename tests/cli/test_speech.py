@@ -500,7 +500,7 @@ def test_batches_of_stretched_recordings_have_little_padding(tmp_path: Path) -> 
     task = stretched_task(tmp_path)
     batches = [task.batches(1)[number] for number in range(len(task.batches(1)))]
     real = sum(int(batch.source.length_B.sum()) for batch in batches)
-    assert real / sum(batch.source.valid_BL.numel() for batch in batches) > 0.96  # as planned before stretching: 0.83
+    assert real / sum(batch.source.valid_BL.numel() for batch in batches) > 0.93  # as planned before stretching: 0.83
     assert max(batch.source.valid_BL.numel() for batch in batches) <= 600
 
 

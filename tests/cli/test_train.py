@@ -19,8 +19,6 @@ from seqsmith.predictor import Predictor
 from seqsmith.train.journal import read_journal
 from terminal import Seqsmith, start
 
-pytestmark = pytest.mark.unwatched
-
 ROWS = reversal.pairs(200)
 
 

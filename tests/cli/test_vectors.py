@@ -25,7 +25,6 @@ def write(path, *, pairs=40, seed=1):
     return path
 
 
-@pytest.mark.unwatched
 def test_vectors_go_the_whole_road(seqsmith, folder):
     pairs = write(folder / "pairs.npz")
     found = seqsmith("train", pairs, "--out", "r", *SMALL)
@@ -76,7 +75,6 @@ def test_vectors_go_the_whole_road(seqsmith, folder):
     assert "ends in .npz: --out ANSWERS.npz" in seqsmith("predict", model, pairs).err
 
 
-@pytest.mark.unwatched
 @pytest.mark.parametrize("decoding", ["direct", "autoregressive"])
 def test_what_is_scored_is_a_density_of_the_next_number(seqsmith, folder, decoding):
     settings = ("--set", "series.loss=gaussian", "--set", f"series.decoding={decoding}")

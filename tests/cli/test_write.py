@@ -11,8 +11,6 @@ import pytest
 from seqsmith.cli.write import replacing
 from seqsmith.errors import UserError
 
-pytestmark = pytest.mark.unwatched
-
 
 def test_the_new_file_takes_the_place_of_the_old_one_at_the_end(folder: Path) -> None:
     path = folder / "a.txt"

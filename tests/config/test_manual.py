@@ -14,8 +14,6 @@ from seqsmith.config import tables
 from seqsmith.config.manual import entries, markdown
 from seqsmith.errors import UserError
 
-pytestmark = pytest.mark.unwatched  # no tensors here
-
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 
 

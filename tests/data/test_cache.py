@@ -13,8 +13,6 @@ import pytest
 from seqsmith.data.cache import MANIFEST, build, content_digest, is_complete, make_cache
 from seqsmith.errors import UserError
 
-pytestmark = pytest.mark.unwatched  # no tensors here
-
 
 @contextmanager
 def largest_file(size: int) -> Iterator[None]:

@@ -8,8 +8,6 @@ import pytest
 from seqsmith.config import Corpus, Data
 from seqsmith.data.kinds import guess_kind
 
-pytestmark = pytest.mark.unwatched  # no tensors here
-
 
 @pytest.mark.parametrize(
     ("name", "content", "kind"),

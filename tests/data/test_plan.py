@@ -5,8 +5,6 @@ from hypothesis import strategies as st
 
 from seqsmith.data.plan import Plan, deal_anew, plan_epoch, sequential_plan
 
-pytestmark = pytest.mark.unwatched  # no tensors here
-
 LENGTHS = st.lists(st.tuples(st.integers(0, 40), st.integers(1, 40)), max_size=80)
 
 

@@ -19,8 +19,6 @@ from seqsmith.data.ragged import Ragged
 from seqsmith.data.split import split_dev
 from seqsmith.errors import UserError
 
-pytestmark = pytest.mark.unwatched  # no tensors here
-
 ROLES = (Role("source", None, 1), Role("target", None, 2))
 END = 3
 

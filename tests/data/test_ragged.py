@@ -8,8 +8,6 @@ from hypothesis import strategies as st
 
 from seqsmith.data.ragged import Ragged, RaggedWriter
 
-pytestmark = pytest.mark.unwatched  # no tensors here
-
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
 

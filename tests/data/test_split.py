@@ -8,8 +8,6 @@ from hypothesis import strategies as st
 from seqsmith.data.split import components, default_dev_pairs, hash_texts, split_dev
 from seqsmith.errors import UserError
 
-pytestmark = pytest.mark.unwatched  # no tensors here
-
 PAIRS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=2, max_size=60)
 
 

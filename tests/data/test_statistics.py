@@ -8,8 +8,6 @@ from hypothesis import strategies as st
 
 from seqsmith.data.statistics import WHITE, Histogram, TextStatistics
 
-pytestmark = pytest.mark.unwatched  # no tensors here
-
 TEXT = st.text(st.sampled_from("ab ä\u3000\x1c\u200b😀"), max_size=12)
 
 

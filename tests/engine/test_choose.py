@@ -22,7 +22,6 @@ pytest.importorskip("ctranslate2")
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-pytestmark = pytest.mark.unwatched
 FAMILY = {"lstm": "onnx", "transformer": "ctranslate2"}
 
 

@@ -47,7 +47,6 @@ def engines(bundle: Bundle, folder: Path) -> tuple[TorchEngine, CTranslate2Engin
     return TorchEngine((bundle.model,), CPU), engine, bundle.featuriser.sources({"source": SOURCES})
 
 
-@pytest.mark.unwatched
 @pytest.mark.parametrize("name", MODELS)
 def test_greedy_answers_are_those_of_torch(name: str, tmp_path: Path) -> None:
     joint: dict[str, Any] = {"joint_vocabulary": True} if name == "one-embedding" else {}
@@ -67,7 +66,6 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[TorchEngine, CTransla
     return engines(reversal.bundle("transformer", updates=40), tmp_path_factory.mktemp("two"))
 
 
-@pytest.mark.unwatched
 @pytest.mark.parametrize(("penalty", "gnmt"), [(1.0, False), (0.0, False), (0.6, True)])
 def test_scores_are_log_probabilities_with_our_penalty(two: Any, penalty: float, gnmt: bool) -> None:
     torch_engine, engine, sources = two
@@ -83,7 +81,6 @@ def test_scores_are_log_probabilities_with_our_penalty(two: Any, penalty: float,
         assert [answer.log_prob for answer in ended] == pytest.approx(found, rel=0.1, abs=0.05)
 
 
-@pytest.mark.unwatched
 def test_no_answer_is_longer_than_its_source_allows(two: Any) -> None:
     _, engine, sources = two
     search = config.Search(beam=2, longest_ratio=0.5, longest_extra=1)
@@ -91,7 +88,6 @@ def test_no_answer_is_longer_than_its_source_allows(two: Any) -> None:
         assert len(answer.ids) + answer.ended <= -(-len(source) // 2) + 1
 
 
-@pytest.mark.unwatched
 def test_an_answer_is_as_long_as_it_must_be(two: Any) -> None:
     reference, engine, sources = two
     found = engine.answer(sources, config.Search(beam=2, shortest=6, longest=12))

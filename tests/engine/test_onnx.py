@@ -61,7 +61,6 @@ def close(one: list[list[Answer]], other: list[list[Answer]]) -> bool:
     )
 
 
-@pytest.mark.unwatched
 @pytest.mark.parametrize("name", MODELS)
 def test_graphs_answer_as_torch_does(name: str, tmp_path: Path) -> None:
     kind, changes = MODELS[name]
@@ -73,7 +72,6 @@ def test_graphs_answer_as_torch_does(name: str, tmp_path: Path) -> None:
         assert close(onnx_engine.answer(sources, search), torch_engine.answer(sources, search))
 
 
-@pytest.mark.unwatched
 @pytest.mark.parametrize("name", MIXED)
 def test_an_encoder_of_one_kind_feeds_a_decoder_of_another(name: str, tmp_path: Path) -> None:
     encoder, decoder = (reversal.side(kind, width=16) for kind in MIXED[name])
@@ -83,7 +81,6 @@ def test_an_encoder_of_one_kind_feeds_a_decoder_of_another(name: str, tmp_path: 
     assert close(onnx_engine.answer(sources, search), torch_engine.answer(sources, search))
 
 
-@pytest.mark.unwatched
 @pytest.mark.parametrize("kind", ["lstm", "gru", "transformer"])
 def test_weights_of_8_bits_change_few_answers(kind: str, tmp_path: Path) -> None:
     torch_engine, onnx_engine, sources = engines(reversal.bundle(kind, updates=60), tmp_path, quantised=True)
@@ -92,7 +89,6 @@ def test_weights_of_8_bits_change_few_answers(kind: str, tmp_path: Path) -> None
     assert np.mean([ours[0].ids == theirs[0].ids for ours, theirs in pairs]) >= 0.6
 
 
-@pytest.mark.unwatched
 def test_a_table_too_large_is_multiplied_instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("seqsmith.engine.onnx_recurrent.LARGEST_TABLE", 0)
     bundle = reversal.bundle("lstm", updates=20, model=sides(decoder={"input_feeding": True}))
@@ -101,7 +97,6 @@ def test_a_table_too_large_is_multiplied_instead(tmp_path: Path, monkeypatch: py
     assert close(onnx_engine.answer(sources, search), torch_engine.answer(sources, search))
 
 
-@pytest.mark.unwatched
 def test_neighbours_do_not_change_an_answer(tmp_path: Path) -> None:
     _, engine, sources = engines(reversal.bundle("gru", updates=20), tmp_path, quantised=False)
     search = config.Search(beam=3, longest_ratio=2.0)

@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from engine.engines import CPU, folder_of, taught
 from seqsmith.engine.pytorch import TorchEngine
 from seqsmith.engine.selfcheck import MOST_PAIRS, Pair, check, read_check, read_sample, save_sample
 from seqsmith.model_folder import SAMPLE
 
 
-@pytest.mark.unwatched
 def test_torch_agrees_with_itself(tmp_path: Path) -> None:
     bundle = taught("gru")
     folder = folder_of(bundle, tmp_path / "model", sample=True)
@@ -25,7 +22,6 @@ def test_torch_agrees_with_itself(tmp_path: Path) -> None:
     assert str(found).startswith("100.0% of its answers to 20 dev pairs are torch's, chrf ")
 
 
-@pytest.mark.unwatched
 def test_any_text_survives_in_a_sample(tmp_path: Path) -> None:
     folder = folder_of(taught("gru"), tmp_path / "model")
     pairs = [Pair("a\tb\u2028c\n", "\r\x85", '"', None), Pair("", "語", "\\n", "V;PST")]
@@ -33,7 +29,6 @@ def test_any_text_survives_in_a_sample(tmp_path: Path) -> None:
     assert read_sample(folder) == pairs
 
 
-@pytest.mark.unwatched
 def test_a_sample_is_bounded_and_even_and_an_empty_one_is_none(tmp_path: Path) -> None:
     folder = folder_of(taught("gru"), tmp_path / "model")
     save_sample([], folder.path / SAMPLE)

@@ -31,7 +31,6 @@ from seqsmith.engine import ctranslate2_model, onnx_model  # they need what may 
 from seqsmith.engine.ctranslate2 import CTranslate2Engine
 from seqsmith.engine.onnx import OnnxEngine
 
-pytestmark = pytest.mark.unwatched
 KINDS = {"lstm": "onnx", "gru": "onnx", "transformer": "ctranslate2"}
 SEARCHES = [config.Search(beam=beam, nbest=nbest, longest_ratio=2.0) for beam, nbest in ((1, 1), (4, 3))]
 

@@ -79,7 +79,6 @@ def test_the_table_names_every_score():
     ]
 
 
-@pytest.mark.unwatched
 def test_repeat_last_on_etth1_is_the_published_row(data_folder):
     """Input 336, horizon 96, the last incomplete batch of 32 windows dropped: 1.295 / 0.713 (Zeng et al. 2023)."""
     from seqsmith import config

@@ -76,7 +76,6 @@ def test_the_counts_are_those_of_the_corpus() -> None:
     assert score.counts["output_4_grams"] == 1
 
 
-@pytest.mark.unwatched
 def test_a_thousand_resamples_of_a_thousand_segments_take_seconds() -> None:
     words = [f"w{number}" for number in range(400)]
     chance = np.random.default_rng(1)

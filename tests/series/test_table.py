@@ -240,7 +240,6 @@ def test_what_is_wrong_with_a_table_is_said(tmp_path, text, settings, message):
     assert message in complaint(tmp_path, text, **settings)
 
 
-@pytest.mark.unwatched
 def test_etth1_is_what_its_readme_says(data_folder):
     found = read_table(str(data_folder / "ett" / "ETTh1.csv"), config.Series())
     assert (found.rows, len(found.columns), str(found.clock), told(found)) == (17_420, 7, "an hour", "")

@@ -11,8 +11,6 @@ from seqsmith.errors import UserError
 from seqsmith.special import UNKNOWN
 from seqsmith.text.codec import TextCodec, open_codec, train_codec
 
-pytestmark = pytest.mark.unwatched  # no tensors here
-
 TEXTS = ["walk", "walked", "walking"]
 FEATURES = ["V;PRS", "V;PST", "V;PTCP;PRS"]
 CHARACTERS = config.TextSource(tokeniser=config.Characters(), normalise="nfc", lowercase=True)

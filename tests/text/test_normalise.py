@@ -8,8 +8,6 @@ from hypothesis import strategies as st
 
 from seqsmith.text.normalise import Form, normalise
 
-pytestmark = pytest.mark.unwatched  # no tensors here
-
 FORMS: tuple[Form, ...] = ("none", "nfc", "nfd", "nfkc", "nfkd")
 
 

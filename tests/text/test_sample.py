@@ -10,8 +10,6 @@ import pytest
 
 from seqsmith.text.sample import ALPHA, BpeSampler, Pieces, UnigramSampler, drops, merge
 
-pytestmark = pytest.mark.unwatched  # no tensors here
-
 DRAWS = 10_000
 SCORES = {"a": -3.0, "b": -3.5, "c": -4.0, "ab": -2.0, "bc": -2.5, "abc": -1.5, "ca": -5.0}
 RANKS = {"ab": -1.0, "bc": -2.0, "abc": -3.0, "cab": -4.0, "aa": -5.0, "a": -6.0, "b": -7.0, "c": -8.0}

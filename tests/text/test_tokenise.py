@@ -50,8 +50,6 @@ WORDS = [
 ]
 CORPUS = [" ".join(pair) for pair in itertools.product(WORDS, WORDS)]
 
-pytestmark = pytest.mark.unwatched  # no tensors here
-
 any_text = st.text(st.characters(exclude_categories=["Cs"]))
 nasty_text = st.lists(
     st.sampled_from(

@@ -10,8 +10,6 @@ from seqsmith.errors import UserError
 from seqsmith.special import SPECIALS, UNKNOWN
 from seqsmith.text.vocabulary import Vocabulary, most_frequent, read_vocabulary
 
-pytestmark = pytest.mark.unwatched  # no tensors here
-
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 symbol_lists = st.lists(texts, unique=True).map(tuple)
 

@@ -28,8 +28,6 @@ from seqsmith.train.checkpoint import (
     updates_in,
 )
 
-pytestmark = pytest.mark.unwatched  # no tensor here has named axes
-
 
 def checkpoint(update: int, *, value: float = 1.0, average: dict[str, Tensor] | None = None) -> Checkpoint:
     weights = {"weight": torch.full((2, 3), value), "ids": torch.tensor([update, 7])}

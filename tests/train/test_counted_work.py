@@ -112,7 +112,6 @@ def test_an_update_of_long_targets_is_as_many_operators_as_that_of_short_ones() 
         assert 0 < short == long, family
 
 
-@pytest.mark.unwatched
 @pytest.mark.parametrize("family", FAMILIES)
 def test_no_tensor_is_large_however_large_the_vocabulary(family: str) -> None:
     batch = batch_of([16] * 128, vocabulary=64_000)  # the logits of this batch would be 524 MB
@@ -123,13 +122,11 @@ def test_no_tensor_is_large_however_large_the_vocabulary(family: str) -> None:
     assert not large
 
 
-@pytest.mark.unwatched
 def test_the_scores_of_long_self_attention_are_never_kept() -> None:
     found = counted(model_of("transformer"), batch_of([400, 390]))
     assert not [name for name, shape, _ in found.seen if name == "_softmax" and shape[2:] == (400, 400)]
 
 
-@pytest.mark.unwatched
 @pytest.mark.parametrize(
     ("family", "changes", "lengths", "vocabulary"),
     [

@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 from seqsmith.errors import UserError
 from seqsmith.train.journal import Journal, read_journal
 
-pytestmark = pytest.mark.unwatched  # no tensors here
-
 values = st.one_of(st.text(), st.integers(), st.booleans(), st.floats(allow_nan=False), st.lists(st.text(), max_size=3))
 events = st.lists(st.dictionaries(st.text(), values, max_size=4).filter(lambda event: "time" not in event), max_size=5)
 

@@ -146,7 +146,6 @@ def undisturbed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
     return request.param, trainer
 
 
-@pytest.mark.unwatched
 @pytest.mark.parametrize("stops", [(1,), (3,), (4,), (2, 5, 9, 15), (16,)], ids=str)
 def test_resume_equals_never_stopped(tmp_path: Path, undisturbed: tuple[str, Trainer], stops: tuple[int, ...]) -> None:
     kind, expected = undisturbed
@@ -159,7 +158,6 @@ def test_resume_equals_never_stopped(tmp_path: Path, undisturbed: tuple[str, Tra
     assert state(trainer) == state(expected)
 
 
-@pytest.mark.unwatched
 def test_resume_from_the_checkpoint_before_a_damaged_one_equals_never_stopped(
     tmp_path: Path, undisturbed: tuple[str, Trainer]
 ) -> None:

@@ -11,8 +11,6 @@ from torch import distributed, nn
 from seqsmith.errors import UserError
 from seqsmith.train.ranks import Rank, check_resources, joined
 
-pytestmark = pytest.mark.unwatched  # no functions of the model
-
 
 @pytest.mark.parametrize("size", [1, 2, 3, 6])
 def test_every_batch_of_an_update_is_one_process_s(size: int) -> None:

@@ -19,8 +19,6 @@ from seqsmith.model.build import build_model
 from seqsmith.search.answer import longest_answers
 from seqsmith.train.recipe import Recipe, Side, choose, lines, longest_ratio
 
-pytestmark = pytest.mark.unwatched  # no tensors here
-
 HAN = "".join(chr(0x4E00 + number) for number in range(2000))
 HANGUL = "".join(chr(0xAC00 + 11 * number) for number in range(900))
 

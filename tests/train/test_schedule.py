@@ -7,8 +7,6 @@ from hypothesis import strategies as st
 from seqsmith import config
 from seqsmith.train.schedule import learning_rate
 
-pytestmark = pytest.mark.unwatched  # no tensors here
-
 KINDS = (config.InverseSqrt, config.Cosine, config.Plateau, config.Constant)
 schedules = st.builds(lambda kind, warmup: kind(warmup=warmup), st.sampled_from(KINDS), st.integers(0, 50))
 

@@ -8,8 +8,6 @@ import pytest
 
 from seqsmith.train.sizes import TRANSDUCTION, TRANSLATION, size_for
 
-pytestmark = pytest.mark.unwatched  # no tensors here
-
 
 @pytest.mark.parametrize("one_answer", [False, True])
 @pytest.mark.parametrize("recurrent", [False, True])

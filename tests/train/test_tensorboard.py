@@ -10,8 +10,6 @@ import pytest
 from seqsmith.errors import UserError
 from seqsmith.train.tensorboard import TensorBoard, check_installed
 
-pytestmark = pytest.mark.unwatched
-
 UPDATE = {
     "event": "update",
     "update": 10,

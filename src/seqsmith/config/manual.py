@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -62,9 +63,10 @@ def markdown() -> str:
     return "\n".join(lines) + "\n"
 
 
-def entries() -> list[Entry]:
+@cache
+def entries() -> tuple[Entry, ...]:
     """All settings, in the order of the tables."""
-    return list(_of_table(Settings, "", ""))
+    return tuple(_of_table(Settings, "", ""))
 
 
 def _of_table(table: type[BaseModel], prefix: str, kind: str) -> Iterator[Entry]:
