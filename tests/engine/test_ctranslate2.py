@@ -92,7 +92,8 @@ def test_an_answer_is_as_long_as_it_must_be(two: Any) -> None:
     reference, engine, sources = two
     found = engine.answer(sources, config.Search(beam=2, shortest=6, longest=12))
     assert min(len(answers[0].ids) for answers in found) >= 6
-    for shortest in (9, 10):  # beyond what any answer would be: all end as soon as they may
-        search = config.Search(beam=1, shortest=shortest, longest=20)
+    # beyond what any answer would be, and beyond what the lengths of sources allow: all end as soon as they may
+    for shortest, most in ((9, {"longest": 20}), (10, {"longest": 20}), (30, {"longest_ratio": 1.0})):
+        search = config.Search(beam=1, shortest=shortest, **most)
         lengths = [[len(answers[0].ids) for answers in one.answer(sources, search)] for one in (engine, reference)]
         assert lengths[0] == lengths[1]

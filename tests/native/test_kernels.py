@@ -57,7 +57,7 @@ def test_attention_is_that_of_torch(dtype, apart, sequences, heads, queries, key
     bias = causal_bias(keys, like=torch.zeros(())) if kind == "causal" else padding_bias(valid, torch.float32)[:, None]
     sizes = sequences, heads, queries, keys
     assert native.attends(query, key, value, bias, sizes)
-    turned = turn(keys, width) if all_in_one else None
+    turned = turn(0, keys, width, dtype=torch.float32, device=query.device) if all_in_one else None
     y = native.attend(query, key, value, bias, turned, sizes)
     assert not y[sequences * queries :].any()
 

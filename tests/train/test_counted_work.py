@@ -5,6 +5,7 @@ The padding of an epoch is counted in `tests/data/test_plan.py`.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from torch.utils._pytree import tree_leaves
 import reversal
 from seqsmith import config
 from seqsmith.batch import Batch, tokens
+from seqsmith.engine.pytorch import TorchEngine
 from seqsmith.model.build import build_model
 from seqsmith.model.seq2seq import Seq2Seq
 from seqsmith.objective.teacher import teacher_forced
@@ -66,7 +68,8 @@ def batch_of(lengths: list[int], *, vocabulary: int = 300) -> Batch:
 
 
 def counted(model: Seq2Seq, batch: Batch) -> Counted:
-    """What the trainer does with a batch."""
+    """What the trainer does with a batch whose like it has met: tables of positions are kept."""
+    teacher_forced(model, batch, smoothing=0.1)
     model.zero_grad()
     optimizer = new_optimizer(model, beta2=0.98, weight_decay=0.01)
     with Counted() as found:
@@ -96,6 +99,20 @@ def test_no_gradients_are_made_where_nobody_asks_for_them(copies: bool) -> None:
     assert (300, width) not in products  # what the output layer would learn
     with torch.inference_mode():
         torch.testing.assert_close(teacher_forced(model, batch, smoothing=0.1).loss_nats, loss.loss_nats)
+
+
+@pytest.mark.parametrize("copies", [False, True])
+def test_no_tensor_is_large_where_targets_are_scored(copies: bool) -> None:
+    vocabulary = 8_000
+    model, batch = model_of("lstm", vocabulary=vocabulary, copy_source=copies).eval(), batch_of([20] * 120)
+    assert batch.target is not None
+    assert batch.target.count * vocabulary * 8 > 4 * LARGE_BYTES
+    engine = TorchEngine((model, model), torch.device("cpu"))
+    sources, targets = (side.id_BL.tolist() for side in (batch.source, batch.target))  # type: ignore[union-attr]
+    with Counted() as found:
+        log_probs = engine.log_prob(sources, targets)
+    assert log_probs == pytest.approx([-20 * math.log(vocabulary)] * 120, rel=0.15)
+    assert max(size for _, _, size in found.seen) < LARGE_BYTES
 
 
 @pytest.mark.parametrize("family", FAMILIES)

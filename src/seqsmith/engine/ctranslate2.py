@@ -63,7 +63,7 @@ class CTranslate2Engine:
             length_penalty=0.0 if settings.gnmt_penalty else settings.length_penalty,
             patience=_PATIENCE if (settings.beam or 1) > 1 else 1,
             max_decoding_length=longest,
-            min_decoding_length=settings.shortest,  # END is not counted
+            min_decoding_length=min(settings.shortest, longest),  # END is not counted
             max_input_length=0,  # none: sources come cut
             use_vmap=self.has_shortlist and (self.listed if settings.shortlist is None else settings.shortlist),
             return_scores=True,

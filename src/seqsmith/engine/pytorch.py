@@ -5,6 +5,7 @@ With its weights in bf16 it is an engine of its own, up to twice as fast on CPUs
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from seqsmith.engine.hearing import by_ctc_alone, by_draft, can_draft, ctc_weigh
 from seqsmith.engine.protocol import Source
 from seqsmith.model.seq2seq import Seq2Seq
 from seqsmith.model_folder import ModelFolder
+from seqsmith.objective.token import true_log_p
 from seqsmith.search.answer import Answer, longest_answers
 from seqsmith.search.beam import beam_search
 from seqsmith.search.joint import paired, with_language_model
@@ -116,11 +118,10 @@ class TorchEngine:
         batch = self._batch(sources, targets)
         target = batch.target
         assert isinstance(target, Tokens)
-        log_ps = [model(batch).scores.logits().double().log_softmax(-1) for model in self.models]
-        log_p_PV = torch.stack(log_ps).logsumexp(0) - torch.tensor(float(len(log_ps))).log()
+        log_ps = torch.stack([true_log_p(model(batch).scores, target.id_P) for model in self.models])
+        log_p_P = log_ps.logsumexp(0) - math.log(len(log_ps))
         row_P = target.position_P // target.id_BL.shape[1]
-        chosen_P = log_p_PV.gather(1, target.id_P[:, None])[:, 0]
-        total_B: list[float] = chosen_P.new_zeros(len(target.id_BL)).index_add(0, row_P, chosen_P).tolist()
+        total_B: list[float] = log_p_P.new_zeros(len(target.id_BL)).index_add(0, row_P, log_p_P).tolist()
         return total_B
 
     @torch.inference_mode()

@@ -139,7 +139,10 @@ class MultiHead(nn.Module):
         sizes = sequences, self.heads, queries, keys
         alone = self.heads == self.key_value_heads and not self.dropout.now
         if alone and native.attends(query_PD, key, value, bias, sizes):
-            turn_2LJ = turn(keys, query_PD.shape[1] // self.heads) if self.rotary else None
+            turn_2LJ = None
+            if self.rotary:
+                width = query_PD.shape[1] // self.heads
+                turn_2LJ = turn(0, keys, width, dtype=torch.float32, device=query_PD.device)
             y_PD = native.attend(query_PD, key, value, bias, turn_2LJ, sizes)
         else:
             first = 0 if self.rotary else None

@@ -36,16 +36,23 @@ def rotate(x_BHLK: Tensor, first: int) -> Tensor:
 
     Rotary positions (Su et al. 2021, equation 34), with the halves paired as in LLaMA rather than neighbours.
     """
-    angle_LJ = _angles(first, x_BHLK.shape[2], x_BHLK.shape[-1] // 2, device=x_BHLK.device)
-    turned: Tensor = _Turn.apply(x_BHLK, angle_LJ.cos().to(x_BHLK.dtype), angle_LJ.sin().to(x_BHLK.dtype))  # type: ignore[no-untyped-call]
+    turn_2LJ = turn(first, *x_BHLK.shape[2:], dtype=x_BHLK.dtype, device=x_BHLK.device)
+    turned: Tensor = _Turn.apply(x_BHLK, *turn_2LJ)  # type: ignore[no-untyped-call]
     return turned
 
 
+def turn(first: int, count: int, width: int, *, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Cosines and sines of the angles by which steps are turned -> turn_2LJ."""
+    end = first + count
+    return _turns(1 << (end - 1).bit_length(), width // 2, dtype, device)[:, first:end]
+
+
 @lru_cache(maxsize=64)
-def turn(length: int, width: int) -> Tensor:
-    """Cosines and sines of the angles by which steps from 0 on are turned, on the CPU -> turn_2LJ."""
-    angle_LJ = _angles(0, length, width // 2, device=torch.device("cpu"))
-    return torch.stack([angle_LJ.cos(), angle_LJ.sin()]).float()
+@torch.inference_mode(False)  # what answering made, training may take
+def _turns(count: int, half: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Those of steps from 0 on, of few lengths."""
+    angle_LJ = _angles(0, count, half, device=device)
+    return torch.stack([angle_LJ.cos(), angle_LJ.sin()]).to(dtype)
 
 
 class _Turn(torch.autograd.Function):

@@ -9,7 +9,7 @@ of their losses it adds a/4 [KL(p | q) + KL(q | p)], the paper's loss halved, so
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,13 +47,28 @@ def token_loss(scores: Projection | Mixture | Scores, id_P: Tensor, *, smoothing
 
 
 def likeliest(scores: Projection | Mixture) -> Tensor:
-    """What a model would say at each position -> id_P. Only a piece of the logits exists at a time."""
+    """What a model would say at each position -> id_P."""
+    return torch.cat([logit_PV.argmax(-1) for logit_PV in _logits(scores)])
+
+
+def true_log_p(scores: Projection | Mixture, id_P: Tensor) -> Tensor:
+    """How likely the true tokens are, in nats and double precision -> log_p_P."""
+    found: list[Tensor] = []
+    rest = id_P[:, None]
+    for logit in _logits(scores):
+        true, rest = rest.tensor_split([len(logit)])
+        found.append(logit.double().log_softmax(-1).gather(1, true))
+    return torch.cat(found)[:, 0]
+
+
+def _logits(scores: Projection | Mixture) -> Iterator[Tensor]:
+    """Those of some positions after the other, so that only a piece exists at a time."""
     if isinstance(scores, Mixture):
-        return torch.cat(
-            [scores.make(some, *scores.inputs).logit_PV.argmax(-1) for some in _pieces_of(scores, answers=1)]
-        )
-    pieces = torch.split(scores.hidden_PD, _block_rows(len(scores.weight_VD)))
-    return torch.cat([F.linear(piece, scores.weight_VD, scores.bias_V).argmax(-1) for piece in pieces])
+        for some in _pieces_of(scores, answers=1):
+            yield from torch.split(scores.make(some, *scores.inputs).logit_PV, _block_rows(scores.shape[1]))
+    else:
+        for hidden_PD in torch.split(scores.hidden_PD, _block_rows(len(scores.weight_VD))):
+            yield F.linear(hidden_PD, scores.weight_VD, scores.bias_V)
 
 
 def cross_entropy(logit_PX: Tensor, id_P: Tensor, *, smoothing: float, r_drop: float = 0.0, copied: int = 0) -> Loss:
