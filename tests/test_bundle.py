@@ -7,14 +7,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
 
 import reversal
 from seqsmith.batch import Batch, tokens
 from seqsmith.bundle import Bundle, new_model, open_bundle
 from seqsmith.errors import UserError
-from seqsmith.folder import write_folder
+from seqsmith.folder import NotWritten, write_folder
 from seqsmith.model_folder import kind_of_model
 from seqsmith.predictor import Predictor
 from seqsmith.special import END
@@ -53,6 +55,14 @@ def wrong(folder: Path) -> str:
     with pytest.raises(UserError) as error:
         open_bundle(folder)
     return str(error.value)
+
+
+def test_a_disk_that_refuses_tensors_is_told_as_any(tmp_path: Path) -> None:
+    def fill(place: Path) -> None:
+        save_file({"x": np.zeros(3)}, place / "no" / "such.safetensors")
+
+    with pytest.raises(NotWritten, match=r"model: could not be written: .*No such file.*\. Free some space, or choose"):
+        write_folder(tmp_path / "model", fill)
 
 
 # ------------------------------------------------------------------------------------------------ round trip

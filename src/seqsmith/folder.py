@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from seqsmith.errors import UserError
 
 FORMAT = 1
@@ -35,11 +37,16 @@ def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
         files = {path.name: _fingerprint(path) for path in sorted(temporary.iterdir()) if path.name != CARD}
         (temporary / MANIFEST).write_text(json.dumps({"format": FORMAT, "files": files}, indent=1) + "\n")
         settle(temporary, folder)
-    except OSError as error:
-        told = f"{folder}: could not be written: {error.strerror or error}. Free some space, or choose another place."
+    except (OSError, SafetensorError) as error:
+        told = f"{folder}: could not be written: {why(error)}. Free some space, or choose another place."
         raise NotWritten(told) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def why(error: BaseException | None) -> str:
+    """Why something could not be written: what the system says, if it says something."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
 def settle(temporary: Path, folder: Path) -> None:

@@ -178,6 +178,7 @@ SETTINGS: dict[str, tuple[tuple[str, ...], str]] = {
         "settings: model.encoder: a pyramid's layers are shorter than their inputs, so residual cannot add the two: "
         "leave one out.",
     ),
+    "of CTC heads": (("search.ctc=0.3",), "search.ctc: means nothing where sources are text. Leave it out."),
     "of recordings alone": (("model.ctc=0.3",), "model.ctc: means nothing where sources are text. Leave it out."),
     "of series alone": (
         ("source=text", "series.horizon=3"),

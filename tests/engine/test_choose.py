@@ -116,6 +116,19 @@ def test_a_folder_that_cannot_be_written_to_has_its_files_in_the_cache(
     assert len(list((tmp_path / "cache" / "engines").glob("onnx-int8-*/step.onnx"))) == 1
 
 
+def test_where_a_package_does_not_load_torch_answers(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def not_loaded(*_: Any, **__: Any) -> None:
+        raise ImportError("lib.so: cannot enable executable stack")
+
+    monkeypatch.setattr("seqsmith.engine.choose.engine_of", not_loaded)
+    predictor = Predictor.open(models / "lstm")
+    assert predictor.engine.name == "torch"
+    assert "onnx: lib.so: cannot enable executable stack" in predictor.why
+    assert error_of(models / "lstm", engine="onnx") == (
+        "engine: onnx cannot be loaded: lib.so: cannot enable executable stack. Install it anew, or take torch."
+    )
+
+
 def test_where_nothing_can_be_written_torch_answers(models: Path, tmp_path: Path, monkeypatch: Any) -> None:
     lenient(monkeypatch)
     shutil.copytree(models / "lstm", tmp_path / "model", ignore=shutil.ignore_patterns("engines"))

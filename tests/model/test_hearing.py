@@ -131,6 +131,12 @@ def test_a_head_alone_never_says_a_special_symbol(beam):
         assert min(answer.ids, default=END + 1) > END
 
 
+def test_heads_that_hear_in_other_steps_cannot_answer_together():
+    models = [model_of(ENCODERS["lstm"], subsample=factor) for factor in (2, 4)]
+    with pytest.raises(UserError, match=r"search\.ctc: these models hear in steps of different lengths"):
+        by_ctc_alone(models, batch_of([0, 2]).source, config.Search(beam=1))
+
+
 @torch.no_grad()
 def test_a_language_model_has_a_say_in_what_a_head_alone_says():
     model, source = model_of(ENCODERS["lstm"]), batch_of([0, 2]).source

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -285,6 +286,16 @@ def test_twenty_updates_in_a_row_without_a_finite_gradient_are_the_end(tmp_path:
         "training diverged: 20 updates in a row had no finite gradient (update 25). Lower train.rate (now 0.01)."
     )
     assert all(parameter.isfinite().all() for parameter in trainer.model.parameters())
+
+
+def test_a_run_that_diverges_before_its_only_validation_tells_its_end(tmp_path: Path) -> None:
+    told: list[dict[str, Any]] = []
+    trainer = new_trainer(tmp_path, total_updates=100, minutes=1e-9, tell=told.append)
+    with torch.no_grad():
+        next(trainer.model.parameters()).fill_(math.nan)
+    with pytest.raises(Diverged) as error:
+        trainer.run()
+    assert told[-1] == {"event": "end", "reason": str(error.value), "update": 1}
 
 
 def test_nineteen_are_not(tmp_path: Path) -> None:

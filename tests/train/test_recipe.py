@@ -213,6 +213,13 @@ def test_the_mixed_model_has_an_embedding_that_its_decoder_can_share() -> None:
     assert chosen(made, "model.embedding") == (width, "the decoder's width")
 
 
+def test_a_width_that_heads_cannot_share_has_one_attention() -> None:
+    assert chosen(recipe(ENGLISH, GREEK), "model.decoder.attention")[0] == "multihead"
+    for sizes in ({"width": 350}, {"heads": 5}):
+        made = recipe(ENGLISH, GREEK, model={"decoder": {"kind": "lstm", **sizes}})
+        assert not [choice for choice in made.choices if choice.key == "model.decoder.attention"]
+
+
 def test_an_embedding_that_does_not_fit_a_transformer_is_not_shared() -> None:
     made = recipe(ENGLISH, GREEK, model={"family": "transformer", "embedding": 96})
     assert chosen(made, "model.share_embeddings") == ("none", "the decoder is not as wide as the embedding")

@@ -11,7 +11,7 @@ from seqsmith.errors import UserError
 
 _WHY = {"text": "sources are text", "speech": "sources are recordings", "series": "answers are numbers"}
 _MEANINGLESS = {
-    "text": ("model.subsample", "model.ctc", "series"),
+    "text": ("model.subsample", "model.ctc", "search.ctc", "series"),
     "speech": ("series", "joint_vocabulary", "data.features"),
     "series": (
         *("model.embedding", "model.share_embeddings", "model.copy_source", "model.coverage"),
@@ -53,6 +53,8 @@ def refuse_meaningless(settings: config.Settings) -> None:
         _check_fed(settings.series, settings.train)
     if settings.model.ctc == 1.0 and settings.search.ctc not in (None, 1.0):
         raise UserError("search.ctc: where model.ctc = 1, only the CTC head is trained. Leave search.ctc out.")
+    if settings.model.ctc == 0.0 and settings.search.ctc:
+        raise UserError("search.ctc: where model.ctc = 0, there is no CTC head. Leave search.ctc out.")
     if settings.search.sample:
         raise UserError("search.sample: training scores the best answers, it draws none. Give it to predict instead.")
     said = settings.model_dump(exclude_defaults=True)

@@ -316,6 +316,8 @@ class Search(Table):
             raise ValueError(f"nbest {self.nbest} needs a beam at least as wide, found beam {self.beam}")
         if self.longest is not None and self.shortest >= self.longest:
             raise ValueError(f"shortest {self.shortest} leaves no answer of at most {self.longest} tokens, end and all")
+        if self.shortlist and self.language_model is not None:
+            raise ValueError("language_model speaks of the whole vocabulary, not with shortlist: leave one out")
         for name in ("language_order", "language_weight"):
             if self.language_model is None and getattr(self, name) != Search.model_fields[name].default:
                 raise ValueError(f"{name} means nothing without language_model, a file of texts or a model of them")

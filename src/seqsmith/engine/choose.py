@@ -49,7 +49,10 @@ def choose(
         package = missing_package(wanted)
         if package is not None:
             raise UserError(f"engine: {wanted} needs the package {package}, which is not installed: {INSTALL}.")
-        engine, check = engine_of(wanted, folders[0], workers=runtime.threads(threads), say=say)
+        try:
+            engine, check = engine_of(wanted, folders[0], workers=runtime.threads(threads), say=say)
+        except ImportError as error:
+            raise UserError(f"engine: {wanted} cannot be loaded: {error}. Install it anew, or take torch.") from error
         reason = f"{wanted} answers with {WEIGHTS[wanted]}, as asked{'' if check is None else f': {check}'}."
         return Choice(engine, reason)
     if obstacle is not None:
@@ -79,7 +82,7 @@ def _fastest(
         if obstacle is None:
             try:
                 engine, check = engine_of(kind, folder, workers=runtime.threads(threads), say=say)
-            except UserError as error:  # torch needs nothing written
+            except (UserError, ImportError) as error:  # torch needs nothing written, and is here
                 obstacle = str(error).rstrip(".")
             else:
                 assert check is not None

@@ -46,6 +46,4 @@ def onnx_lacks(settings: config.Settings) -> str | None:
         return "it has no pyramid of layers"
     if isinstance(settings.model.decoder, config.RecurrentDecoder) and settings.model.decoder.coverage:
         return "its attention has no coverage"
-    if settings.search.ctc:
-        return "it has no CTC head"
     return "it has no copy outlet" if settings.model.copy_source else None

@@ -20,7 +20,7 @@ from seqsmith.engine.protocol import Engine
 from seqsmith.engine.selfcheck import Check, check_both, read_check, read_sample
 from seqsmith.engine.weights import read_weights
 from seqsmith.errors import UserError
-from seqsmith.folder import check_folder, write_folder
+from seqsmith.folder import NotWritten, check_folder, why, write_folder
 from seqsmith.model_folder import ModelFolder
 from seqsmith.search.shortlist import Shortlist
 
@@ -67,10 +67,9 @@ def engine_of(
         say(f"Building the files of the engine {kind} in {place}, once for this kind of CPU.")
         try:
             write_folder(place, lambda temporary: _build(kind, folder, temporary, workers=workers))
-        except UserError as error:
-            reason = error.__cause__.strerror if isinstance(error.__cause__, OSError) else error
+        except NotWritten as error:
             raise UserError(
-                f"{place}: the files of the engine {kind} could not be written: {reason}. "
+                f"{place}: the files of the engine {kind} could not be written: {why(error.__cause__)}. "
                 "Free some space, name another folder in SEQSMITH_CACHE, or take --engine torch."
             ) from error
     found = read_check(place / _CHECK) if (place / _CHECK).exists() else None

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from seqsmith import config
 from seqsmith.batch import Source, State, Step, tokens
+from seqsmith.errors import UserError
 from seqsmith.model.memory import Memory
 from seqsmith.model.outlet import VocabularyOutlet
 from seqsmith.model.seq2seq import Seq2Seq
@@ -62,6 +63,11 @@ def by_ctc_alone(
     """
     memories = [model.encode(source) for model in models]
     tables = [_sane(model, memory) for model, memory in zip(models, memories, strict=True)]
+    if len({table.shape[1] for table in tables}) > 1:
+        raise UserError(
+            "search.ctc: these models hear in steps of different lengths (model.subsample, a pyramid), so their CTC "
+            "heads cannot answer together. Take search.ctc below 1, or one of the models."
+        )
     log_p_BSV = tables[0] if len(tables) == 1 else torch.stack(tables).logsumexp(0) - math.log(len(tables))
     log_p_BSV = _answers_only(log_p_BSV)
     length_B = memories[0].valid_BS.sum(1)

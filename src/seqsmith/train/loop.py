@@ -81,17 +81,20 @@ class Trainer:
 
     def run(self) -> str:
         """Train until an end is reached; returns its reason. The newest checkpoint holds the state at the end."""
+        try:
+            return self._run()
+        except Diverged as error:
+            self.tell({"event": "end", "reason": str(error), "update": self.progress.update})
+            raise
+
+    def _run(self) -> str:
         began = perf_counter() - self.progress.seconds
         self.model.train()
         if self.progress.unvalidated:
             self.validate_now()
         reason = self._ended()
         while reason is None:
-            try:
-                reason = self._epoch(self.batches(self.progress.epoch), began)
-            except Diverged as error:
-                self.tell({"event": "end", "reason": str(error), "update": self.progress.update, "diverged": True})
-                raise
+            reason = self._epoch(self.batches(self.progress.epoch), began)
         self.progress.seconds = perf_counter() - began
         if not self.progress.best and not reason.startswith("signal"):
             self.validate_now()
@@ -156,11 +159,12 @@ class Trainer:
         parameters = list(self.model.parameters())
         nats = self.rank.sum_gradients(parameters, nats)
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.settings.clip)
+        loss_nats, truth_nats, size = torch.stack([*nats, norm]).tolist()  # all that is read of an update: a GPU waits
         progress.update += 1
-        if bool(norm.isfinite()):
+        if math.isfinite(size):
             self._step()
             progress.skipped_in_a_row = 0
-            self._meter.add(nats, count, perf_counter() - began, norm)
+            self._meter.add(loss_nats, truth_nats, size, tokens=count, seconds=perf_counter() - began)
         else:
             self._skip()
 
@@ -313,24 +317,27 @@ def _copy(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> None:
 
 @dataclass
 class Meter:
-    """Sums between two reports. Tensors are read only when a report is due: a GPU waits for each that is read."""
+    """Sums between two reports."""
 
-    nats: list[Tensor] = field(default_factory=list)  # of the loss and of the truth, summed over an update
-    norms: list[Tensor] = field(default_factory=list)
+    updates: int = 0
+    loss_nats: float = 0.0
+    truth_nats: float = 0.0
+    norms: float = 0.0  # of the gradients
     tokens: int = 0
     seconds: float = 0.0
 
-    def add(self, nats: Tensor, tokens: int, seconds: float, norm: Tensor) -> None:
-        self.nats.append(nats)
-        self.norms.append(norm.detach())
+    def add(self, loss_nats: float, truth_nats: float, norm: float, *, tokens: int, seconds: float) -> None:
+        self.updates += 1
+        self.loss_nats += loss_nats
+        self.truth_nats += truth_nats
+        self.norms += norm
         self.tokens += tokens
         self.seconds += seconds
 
     def read(self) -> Event:
-        loss, truth = torch.stack(self.nats).sum(0).tolist()
         return {
-            "loss": loss / self.tokens,
-            "nats_per_token": truth / self.tokens,
-            "gradient_norm": float(torch.stack(self.norms).mean()),
+            "loss": self.loss_nats / self.tokens,
+            "nats_per_token": self.truth_nats / self.tokens,
+            "gradient_norm": self.norms / self.updates,
             "tokens_per_second": self.tokens / self.seconds,
         }

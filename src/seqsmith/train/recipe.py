@@ -240,7 +240,8 @@ def _model(recipe: Recipe, size: Size, *, amount: str, one_answer: bool, pairs: 
         for key, value in shape.items():
             recipe.take(f"model.{side}.{key}", value, LAYER_NORM if key == "layer_norm" else amount)
     kinds = _kinds(recipe)
-    if recipe.value("model.decoder.kind") != "transformer" and size.recurrent.get("layer_norm"):
+    halved = recipe.value("model.decoder.width") % (recipe.said("model.decoder.heads") or 4) == 0
+    if recipe.value("model.decoder.kind") != "transformer" and size.recurrent.get("layer_norm") and halved:
         recipe.take("model.decoder.attention", "multihead", "scores of one scale, from several places at once")
     widths = [recipe.value(f"model.{side}.width") for side in ("encoder", "decoder")]
     if kinds == {"transformer"} and widths[0] == widths[1]:

@@ -132,7 +132,9 @@ def _model(recipe: Recipe, size: _Size, amount: str, *, words: bool) -> None:
         if not recurrent and side == "encoder":
             recipe.take("model.encoder.feed_forward", 4 * recipe.value("model.encoder.width"), "four times the width")
     if recipe.value("model.decoder.kind") in ("lstm", "gru"):
-        attention = "multihead" if size.layer_norm else "general"
+        heads = recipe.said("model.decoder.heads") or 4
+        several = size.layer_norm and recipe.value("model.decoder.width") % heads == 0
+        attention = "multihead" if several else "general"
         recipe.take("model.decoder.attention", attention, "a product of matrices, so a long recording costs little")
         recipe.take("model.embedding", 128, "letters need little")
         recipe.take("model.share_embeddings", "none", "few symbols")
