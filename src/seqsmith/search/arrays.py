@@ -98,15 +98,16 @@ def array_search(
         best, state = step(id_N, state, ALL if last else 2 * beam + SPARE)
         candidates = _candidates(best, sources, most=2 * beam, length=length, ends=length > shortest)
         ends = _ends(best, sources, length)
-        rows: list[int] = []
-        ids: list[int] = []
+        going: list[tuple[int, int]] = []
         stay: list[int] = []
         for index, (source, ranked) in enumerate(zip(sources, candidates, strict=True)):
-            if _advance(source, ranked, ends[index], divisor, length, beam=beam, nbest=nbest, rows=rows, ids=ids):
+            moves = _advance(source, ranked, ends[index], divisor, length, beam=beam, nbest=nbest)
+            if _done(source, divisor, length, nbest):
                 answers[source.number] = _answers(source, divisor[length], nbest)
-                del rows[-beam:], ids[-beam:]
             else:
                 stay.append(index)
+                going += moves
+        rows, ids = [row for row, _ in going], [id for _, id in going]
         state = state.select(_unless_still(rows, len(id_N)), _unless_still(stay, len(sources)))
         id_N, sources = np.array(ids, np.int64), [sources[index] for index in stay]
     return answers
@@ -151,35 +152,36 @@ def _advance(
     *,
     beam: int,
     nbest: int,
-    rows: list[int],
-    ids: list[int],
-) -> bool:
-    """Go down the ranking until `beam` hypotheses go on; returns whether the source is done.
+) -> list[tuple[int, int]]:
+    """Go down the ranking until `beam` hypotheses go on -> the row and the token that each goes on with.
 
     `ends` are of the hypotheses at their longest length, where all of them count if one has come by itself.
     """
     before, earlier = source.live, list(source.ended)
     first_row = ranked[0][3] - ranked[0][3] % len(before)
-    source.live = []
+    source.live, moves = [], []
     for log_p, token_log_p, id, row in ranked:
         node = (before[row - first_row][1], id, token_log_p)
         if id != END:
             source.live.append((log_p, node))
-            rows.append(row)
-            ids.append(id)
+            moves.append((row, id))
         elif log_p > -np.inf:
             source.ended.append((log_p / divisor[length], node))
         if len(source.live) == beam or (beam == 1 and id == END):
             break
     for _ in range(beam - len(source.live)):  # a tiny vocabulary, or greedy search at its end
         source.live.append((-np.inf, None))
-        rows.append(ranked[0][3])
-        ids.append(PAD)
+        moves.append((ranked[0][3], PAD))
     if ends and source.ended:
         nodes = [(log_p + end, (node, END, end)) for (log_p, node), end in zip(before, ends, strict=True)]
         source.ended = earlier + [(log_p / divisor[length], node) for log_p, node in nodes if log_p > -np.inf]
     source.ended.sort(key=lambda ended: -ended[0])
     del source.ended[nbest:]
+    return moves
+
+
+def _done(source: _Source, divisor: list[float], length: int, nbest: int) -> bool:
+    """Whether no live hypothesis can still reach a better score than the worst of the answers."""
     worst = source.ended[-1][0] if len(source.ended) == nbest else -np.inf
     # log p only falls and the divisor is monotone: the best score ahead lies at the next length or at the longest.
     reachable = source.live[0][0] / max(divisor[source.longest], divisor[length + 1])
