@@ -121,8 +121,7 @@ class MultiHead(nn.Module):
 
     def forward(self, x_BTD: Tensor, key: Tensor, value: Tensor, *, bias: Tensor | None) -> Tensor:
         """-> y_BTD. Keys and values are what `remember` gave."""
-        query_BHTK, *memory = self._grouped(self._split(self.query(x_BTD), 0), key, value)
-        return self._merge(attend(query_BHTK, *memory, bias=bias, dropout=self.dropout))
+        return self._merge(self._look(self._split(self.query(x_BTD), 0), key, value, bias))
 
     def within(self, x_PD: Tensor, shape: tuple[int, int], *, bias: Tensor) -> Tensor:
         """Attention to each other of all steps of sequences of this shape, (B, T), which lie in rows -> y_PD."""
@@ -157,14 +156,25 @@ class MultiHead(nn.Module):
         first = past[0].shape[2]
         query, key, value = side_by_side(x_N1D, [self.query, self.key, self.value])
         present = torch.cat([past[0], self._split(key, first)], 2), torch.cat([past[1], self._split(value)], 2)
-        memory = self._grouped(self._split(query, first), *present)
-        return self._merge(attend(*memory, bias=bias, dropout=self.dropout)), present
+        return self._merge(self._look(self._split(query, first), *present, bias)), present
 
     def openly(self, x_BTD: Tensor, key: Tensor, value: Tensor, *, bias: Tensor | None) -> tuple[Tensor, Tensor]:
         """The same, with the mean of the heads' weights -> (y_BTD, weight_BTS)."""
         query_BHTK, *memory = self._grouped(self._split(self.query(x_BTD), 0), key, value)
         y_BHTK, weight_BHTS = attend_openly(query_BHTK, *memory, bias=bias, dropout=self.dropout)
         return self._merge(y_BHTK), weight_BHTS.mean(1)
+
+    def _look(self, query_BHTK: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
+        """Attention of few queries, such as the next step's -> y_BHTK. Those that share keys are more queries to them,
+        so that no memory is copied."""
+        groups = self.key_value_heads, self.heads // self.key_value_heads
+        if groups[1] == 1 or (bias is not None and bias.shape[-2] > 1):
+            return attend(*self._grouped(query_BHTK, key, value), bias=bias, dropout=self.dropout)
+        if bias is not None and bias.shape[1] == self.heads:
+            bias = torch.unflatten(bias, 1, groups).flatten(2, 3)
+        query = torch.unflatten(query_BHTK, 1, groups).flatten(2, 3)
+        y = attend(query, key, value, bias=bias, dropout=self.dropout)
+        return torch.unflatten(y, 2, (groups[1], -1)).flatten(1, 2)
 
     def _grouped(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         share = self.heads // self.key_value_heads
