@@ -239,6 +239,16 @@ def test_attention_shows_features() -> None:
     assert predictor(features="NV").attention("12", "21", features="V").source == ("V", "1", "2", "⏎")
 
 
+def test_attention_takes_features_as_predict_does_and_texts_have_no_times() -> None:
+    model = predictor(features="NV")
+    assert model.attention("12", "21", features=["V"]).source == ("V", "1", "2", "⏎")
+    assert error_of(model.attention, "12", "21", features=["V", "N"]) == (
+        "1 texts, but 2 rows of features: each text needs one."
+    )
+    [answer] = model.predict(["12"], features=["V"])
+    assert error_of(model.times, answer) == "only the words of a recording have times, and this model takes texts."
+
+
 # ------------------------------------------------------------------------------------------------ ensembles
 
 
@@ -408,7 +418,7 @@ def test_a_language_model_that_cannot_be_had_is_told(tmp_path: Path) -> None:
         f"{tmp_path}/none.txt: "
     )
     assert error_of(model.predict, ["1"], language_model="any", shortlist=True) == (
-        "search.language_model: it speaks of the whole vocabulary, not with search.shortlist."
+        "settings: search: language_model speaks of the whole vocabulary, not with shortlist: leave one out."
     )
 
     class Other:

@@ -63,7 +63,7 @@ class Mapper:
         sources = self._checked(sources, "source")
         if steps is not None and (len(steps) != len(sources) or any(n != int(n) or n < 1 for n in steps)):
             raise UserError(f"steps: expected a whole number above 0 for each of the {len(sources):,} sources.")
-        wanted = list(steps) if steps is not None else [self.featuriser.steps(source) for source in sources]
+        wanted = list(map(int, steps)) if steps is not None else [self.featuriser.steps(source) for source in sources]
         answers: list[Matrix] = [np.zeros((0, 0), np.float32)] * len(sources)
         for rows in _batches(sources, wanted):
             blank = [np.zeros((wanted[row], self.featuriser.widths[1]), np.float32) for row in rows]
@@ -91,7 +91,13 @@ class Mapper:
     def _checked(self, matrices: Sequence[Matrix], role: Literal["source", "target"]) -> list[Matrix]:
         """The matrices in single precision. Raises UserError for what the model cannot take."""
         width = self.featuriser.widths[("source", "target").index(role)]
-        matrices = [np.asarray(matrix, np.float32) for matrix in matrices]
+        try:
+            matrices = [np.asarray(matrix, np.float32) for matrix in matrices]
+        except (TypeError, ValueError):
+            raise UserError(
+                f"{role}s: expected a list of matrices [steps, {width}], found {matrices!r:.60}. Read a file with "
+                "numpy.load."
+            ) from None
         for number, matrix in enumerate(matrices, 1):
             if matrix.ndim != 2 or matrix.shape[1] != width or not len(matrix):
                 raise UserError(

@@ -158,7 +158,8 @@ class Predictor:
     def times(self, prediction: Prediction) -> list[Timed]:
         """When each word of an answer to a recording is said: by the CTC head, else by where the decoder looked."""
         codec = self.featuriser.source
-        assert isinstance(codec, SpeechCodec)
+        if not isinstance(codec, SpeechCodec):
+            raise UserError("only the words of a recording have times, and this model takes texts.")
         frame_LC = frames_of(prediction.source, codec.settings)
         energy_L = codec.energy(frame_LC)
         words: list[Timed] = []
@@ -224,7 +225,7 @@ class Predictor:
             scores[rows] = self._torch.log_prob(sources_of, [target_ids[row] for row in rows])
         return [float(score) for score in scores]
 
-    def attention(self, source: str, target: str, *, features: str | None = None) -> Alignment:
+    def attention(self, source: str, target: str, *, features: str | Sequence[str] | None = None) -> Alignment:
         """Where the decoder looks in `source` while it writes `target`. Raises UserError where it has no attention."""
         decoder = self.settings.model.decoder
         if isinstance(decoder, config.RecurrentDecoder) and decoder.attention == "none":
@@ -236,7 +237,7 @@ class Predictor:
             raise UserError("attention is drawn over the pieces of a text, and this encoder joins them (pyramid).")
         if not isinstance(source, str) or not isinstance(target, str):
             raise UserError("attention takes one source and one target, each a text.")
-        column = None if features is None else [features]
+        column = None if features is None else _listed([features] if isinstance(features, str) else features)
         self._check_features([source], column)
         source_ids = self._sources([source], column)
         f = self.featuriser
@@ -315,8 +316,6 @@ class Predictor:
             raise UserError("search.ctc: this model has no CTC head (model.ctc = 0). Leave search.ctc out.")
         if self.settings.model.ctc == 1.0 and search.ctc != 1.0:
             raise UserError("search.ctc: only the CTC head of this model was trained (model.ctc = 1). Leave it at 1.")
-        if search.language_model is not None and search.shortlist:
-            raise UserError("search.language_model: it speaks of the whole vocabulary, not with search.shortlist.")
         if given.get("shortlist") and self.folders and self.folders[0].shortlist is None:
             raise UserError(
                 f"search.shortlist: {self.folders[0].path} has no {SHORTLIST}, which is written at the end of training "

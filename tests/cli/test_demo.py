@@ -41,6 +41,23 @@ def test_the_demo_trains_for_as_long_as_dates_take_unless_told_otherwise(
         assert tomllib.load(file)["train"].get("updates") == updates
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--speech", "--series"), "--pairs, --speech and --series are of three demos. Take one of them."),
+        (("--pairs", "60", "--series"), "--pairs, --speech and --series are of three demos. Take one of them."),
+        (("--set", "train.epoch=3"), "unknown setting `train.epoch`. Did you mean `epochs`?"),
+        (("--speech", "--set", "source.tempos=0.1"), "unknown setting `source.tempos`."),
+    ],
+)
+def test_a_demo_writes_nothing_before_what_it_is_told_is_checked(
+    seqsmith: Seqsmith, folder: Path, words: tuple[str, ...], message: str
+) -> None:
+    told = seqsmith("demo", *words)
+    assert (told.code, told.out, list(folder.iterdir())) == (2, "", [])
+    assert message in told.err
+
+
 def test_a_model_without_attention_is_shown_without_a_picture(
     seqsmith: Seqsmith, folder: Path, small: tuple[str, ...]
 ) -> None:

@@ -73,6 +73,21 @@ def test_a_column_is_taken_by_its_name(seqsmith: Seqsmith, folder: Path, model: 
     assert told.err == "seqsmith: Header lines taken for column names: 1, the first at in.tsv:1.\n"
 
 
+def test_a_header_is_taken_as_in_training(seqsmith: Seqsmith, folder: Path, models: Path) -> None:
+    trained = reversal.bundle(data={"header": True})
+    trained.save(folder / "model", card="")
+    (folder / "in.csv").write_text("digits\n0004\n0012\n")
+    assert len(seqsmith("predict", folder / "model", "in.csv").lines) == 2
+    assert len(seqsmith("predict", models / "one", "in.csv").lines) == 3
+
+
+def test_the_option_that_asked_for_a_format_is_named(seqsmith: Seqsmith, model: Path) -> None:
+    for option, value, form in (("--out", "o.json", "json"), ("--format", "srt", "srt")):
+        told = seqsmith("predict", model, option, value, stdin=TEXT)
+        assert (told.code, told.out) == (2, "")
+        assert f"{option} {value}: only models that hear recordings write {form}." in told.err
+
+
 def test_the_suffix_of_the_output_says_how_it_is_written(seqsmith: Seqsmith, folder: Path, model: Path) -> None:
     for name in ("out.txt", "out.tsv", "out.csv", "out.jsonl"):
         assert seqsmith("predict", model, "--out", name, stdin=TEXT).out == ""
@@ -307,13 +322,13 @@ def test_an_output_that_cannot_be_written_is_told(seqsmith: Seqsmith, model: Pat
         (("--set", "search.bem=3"), "settings: unknown setting `search.bem`. Did you mean `beam`?"),
         (
             ("--set", "serch.beam=3"),
-            "--set serch: only settings of search, data hold here. Did you mean `search`?",
+            "--set serch: only settings of search, data, series hold here. Did you mean `search`?",
         ),
         (
             ("--set", "model.encoder.width=3"),
-            "--set model: only settings of search, data hold here. Known: data, search.",
+            "--set model: only settings of search, data, series hold here. Known: data, search, series.",
         ),
-        (("--set", "search=3"), "--set search: only settings of search, data hold here. Did you mean `search`?"),
+        (("--set", "search=3"), "--set search: found 3, expected search.NAME=VALUE."),
         (
             ("--beam", "2", "--nbest", "3"),
             "settings: search: nbest 3 needs a beam at least as wide, found beam 2.",

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -176,6 +177,8 @@ def test_score_prints_a_line_for_each_window_and_says_what_it_is(seqsmith, folde
     assert ("minus the mae loss, in the units of the training, of what is said of" in found.err) == (loss == "mae")
     wrong = seqsmith("score", "r/model", "few.csv", "--set", "series.horizon=3")
     assert (wrong.code, "series.horizon: belongs to the model" in wrong.err) == (2, True)
+    parts = seqsmith("score", "r/model", "few.csv", "--set", "series.dev_share=0.3")
+    assert (parts.code, "series.dev_share: belongs to the model or its training" in parts.err) == (2, True)
 
 
 def test_resuming_a_finished_run_ends_as_it_did_and_goes_on_as_if_it_had_not_stopped(seqsmith, trained, folder):
@@ -234,10 +237,13 @@ def test_what_is_wrong_with_settings_of_series_is_said(seqsmith, folder, words, 
         ("predict", ("--attention", "a.svg"), "--attention: means nothing to this model"),
         ("predict", ("--engine", "onnx"), "--engine: means nothing to this model"),
         ("evaluate", ("--worst", "3"), "--worst: means nothing to this model"),
-        ("evaluate", ("--set", "data.bad_utf8=skip"), "data.bad_utf8: means nothing to this model"),
+        ("evaluate", ("--set", "data.empty=skip"), "data.empty: means nothing to this model"),
+        ("predict", ("--set", "data.source=1"), "data.source: means nothing to this model"),
+        ("predict", ("--set", "series.split_rows=[9,9,9]"), "series.split_rows: belongs to the model or its training"),
         ("predict", ("--out", "a.parquet"), "--out a.parquet: expected a name that ends in .txt, .tsv, .csv or .jsonl"),
         ("predict", ("--horizon", "2000000"), "horizon: found 2,000,000 steps, expected 1 to 1,000,000."),
-        ("evaluate", ("--set", "series.horizon=5"), "series.horizon: belongs to the model, and cannot be another"),
+        ("evaluate", ("--set", "series.horizon=5"), "series.horizon: belongs to the model or its training, and cannot"),
+        ("evaluate", ("--report", "nowhere/r.json"), "nowhere/r.json: cannot be written: No such file or directory."),
         ("evaluate", ("--plot", "a.gif"), "--plot a.gif: expected a name that ends in .svg or .png."),
     ],
 )
@@ -245,6 +251,37 @@ def test_options_for_models_of_text_are_refused(seqsmith, trained, verb, words, 
     found = seqsmith(verb, trained / "run" / "model", trained / "table.csv", *words)
     assert (found.code, found.out) == (2, "")
     assert message in found.err
+
+
+@pytest.mark.parametrize("verb", ["predict", "evaluate", "score"])
+def test_what_a_message_says_to_set_can_be_set_where_it_is_said(seqsmith, trained, folder, verb):
+    bad = (trained / "table.csv").read_text().replace(",7\n", ",1e35\n", 1).encode() + b"2024-01-06 00:00,1,2\xff\n"
+    (folder / "t.csv").write_bytes(bad)
+    words = [verb, trained / "run" / "model", "t.csv"]
+    for message, setting in (
+        ("set data.bad_utf8 to skip or replace", "data.bad_utf8=skip"),
+        ("set series.huge = 'missing'", "series.huge=missing"),
+    ):
+        found = seqsmith(*words)
+        assert (found.code, message in found.err) == (2, True)
+        words += ["--set", setting]
+    assert seqsmith(*words).code == 0
+
+
+def test_a_forecast_has_the_interval_that_is_asked_for(seqsmith, trained):
+    def width(*words):
+        found = seqsmith("predict", trained / "run" / "model", trained / "table.csv", *words)
+        row = next(csv.DictReader(io.StringIO(found.out)))
+        return float(row["load high"]) - float(row["load low"])
+
+    assert width("--set", "series.interval=0.4") < width()
+
+
+def test_a_plot_that_cannot_be_drawn_is_refused_before_the_work(seqsmith, trained, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    found = seqsmith("evaluate", trained / "run" / "model", trained / "table.csv", "--plot", "p.png")
+    assert (found.code, found.out) == (2, "")
+    assert "--plot p.png: a PNG needs matplotlib" in found.err
 
 
 def test_a_history_keeps_time_as_the_training_table_does(seqsmith, trained, folder):
@@ -422,7 +459,9 @@ def test_settings_that_contradict_each_other_are_told(seqsmith, folder, settings
 
 
 def test_what_belongs_to_models_of_series_alone_is_refused_elsewhere(seqsmith, model, trained, pairs):
-    assert "--horizon belongs to models that forecast tables" in seqsmith("predict", model, pairs, "--horizon", "3").err
+    for words in (("--horizon", "3"), ("--set", "series.huge=missing")):
+        refused = seqsmith("predict", model, pairs, *words)
+        assert "--horizon and settings of series belong to models that forecast tables" in refused.err
     refused = seqsmith("evaluate", model, pairs, "--part", "dev")
     assert "--part, --plot and settings of series belong to models that forecast tables" in refused.err
     series = trained / "run" / "model"

@@ -15,6 +15,7 @@ import torch
 from seqsmith import config
 from seqsmith.cli.main import run
 from seqsmith.cli.text_task import TextTask, open_text_task
+from seqsmith.cli.transcribe import _names as names_of
 from seqsmith.data.columns import placed
 from seqsmith.data.corpus import read_rows
 from seqsmith.data.counts import Counts
@@ -228,9 +229,10 @@ def test_columns_are_found_by_name_and_recordings_in_another_folder(folder, tmp_
     [
         (["notes.doc"], "notes.doc: expected a recording"),
         (["gone.wav"], "gone.wav: no such recording"),
-        (["a.wav", "--format", "csv"], "a model that hears writes text, tsv, json, jsonl, srt, vtt"),
-        (["a.wav", "--out", "a.csv"], "a model that hears writes text, tsv, json, jsonl, srt, vtt"),
+        (["a.wav", "--format", "csv"], "--format csv: a model that hears writes text, tsv, json, jsonl, srt, vtt"),
+        (["a.wav", "--out", "a.csv"], "--out a.csv: a model that hears writes text, tsv, json, jsonl, srt, vtt"),
         (["a.wav", "--out", "a.xlsx"], "--out a.xlsx: expected a name that ends in .txt, .tsv, .csv or .jsonl"),
+        (["a.wav", "b.wav", "--out", "a.srt"], "--out a.srt: subtitles belong to one recording, found 2."),
         (["a.wav", "--nbest", "3", "--format", "srt"], "--format srt: subtitles show the best answer alone."),
     ],
 )
@@ -243,6 +245,7 @@ def test_mistakes_are_said(folder, capsys, arguments, message):
     ("settings", "message"),
     [
         (["model.copy_source=true"], "copies source tokens, and recordings have none"),
+        (["model.ctc=0", "search.ctc=0.3"], "search.ctc: where model.ctc = 0, there is no CTC head."),
         (["joint_vocabulary=true"], "joint_vocabulary: means nothing where sources are recordings."),
         (["model.ctc=1.0", "search.ctc=0.3"], "search.ctc: where model.ctc = 1, only the CTC head is trained."),
     ],
@@ -291,7 +294,7 @@ def test_other_options_of_predict_are_refused_where_they_mean_nothing(tmp_path, 
     assert run(["predict", model, "a.txt", "b.txt"]) == 2
     assert "expected one INPUT, found 2" in capsys.readouterr().err
     assert run(["predict", model, "a.txt", "--format", "srt"]) == 2
-    assert "only models that hear recordings write it" in capsys.readouterr().err
+    assert "only models that hear recordings write srt" in capsys.readouterr().err
 
 
 def test_training_names_the_manifests_line_of_a_broken_recording(folder, tmp_path, capsys):
@@ -479,6 +482,42 @@ def test_inspect_places_odd_features_and_takes_short_ones(tmp_path, capsys):
     told = capsys.readouterr().out
     assert "broken" not in told
     assert f"1 times features of 12 channels, the first at {tmp_path / 'm.tsv'}:4" in told
+
+
+def test_inspect_takes_the_part_of_features_that_is_meant(tmp_path, capsys):
+    np.save(tmp_path / "a.npy", np.ones((300, 13), np.float32))
+    (tmp_path / "m.csv").write_text("path,text,start,end\na.npy,1,1,1.5\na.npy,1,1,99\n")
+    assert run(["inspect", str(tmp_path / "m.csv"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["recordings"], found["seconds"]["most"]) == (1, 0.5)
+    assert [one["line"] for one in found["broken"]] == [3]
+
+
+@pytest.mark.parametrize("start", [float("nan"), float("inf")])
+def test_a_start_that_is_no_time_is_told_with_its_line(tmp_path, capsys, start):
+    np.save(tmp_path / "a.npy", np.ones((300, 13), np.float32))
+    (tmp_path / "m.jsonl").write_text(json.dumps({"path": "a.npy", "text": "1", "start": start}) + "\n")
+    assert run(["inspect", str(tmp_path / "m.jsonl")]) == 2
+    assert f"m.jsonl:1: the start is '{start}'; expected seconds such as 1.5." in capsys.readouterr().err
+
+
+def test_lines_of_a_list_and_cells_of_a_manifest_that_name_no_recording_are_told(folder, tmp_path, capsys):
+    sound = sounds(folder, 1)[0]
+    (tmp_path / "l.txt").write_text(f"{sound}\n\n{sound}\n")
+    (tmp_path / "m.csv").write_text(f"path,start\n{sound},\n,0.1\n{sound},\n")
+    for name in ("l.txt", "m.csv"):
+        assert run(["predict", str(folder / "run/model"), str(tmp_path / name)]) == 0
+        told = capsys.readouterr()
+        assert "1 lines name no recording, and have an empty answer." in told.err
+        assert (len(told.out.splitlines()), told.out.splitlines()[1]) == (3, "")
+
+
+def test_the_first_row_of_a_manifest_is_read_as_in_training_and_that_of_a_list_is_an_example(folder, tmp_path):
+    settings = Predictor.open(folder / "run/model").settings
+    settings = settings.model_copy(update={"data": settings.data.model_copy(update={"header": True})})
+    for name, rows in (("m.tsv", 1), ("l.txt", 2)):
+        (tmp_path / name).write_text("clip\na.wav\n")
+        assert len(list(names_of(str(tmp_path / name), settings, {}))) == rows
 
 
 def stretched_task(tmp_path: Path) -> TextTask:

@@ -49,10 +49,12 @@ def test_vectors_go_the_whole_road(seqsmith, folder):
             ([given["source/3"] * np.nan], None, "source 1: found NaN or infinite numbers"),
             ([given["source/3"][:, :1]], None, "source 1: found the shape"),
             ([given["source/3"]], [0], "steps: expected a whole number above 0 for each of the 1 sources"),
+            ("test.npz", None, "sources: expected a list of matrices .steps, 2., found 'test.npz'. Read a file with"),
             ([given["source/3"]], [], "steps: expected a whole number above 0 for each of the 1 sources"),
         ):
             with pytest.raises(UserError, match=message):
                 opened.predict(sources, steps=steps)
+        assert opened.predict([given["source/3"]], steps=[2.0])[0].shape == (2, 1)
         np.testing.assert_allclose(alone, said["target/3"], rtol=1e-4, atol=1e-4)  # whatever its neighbours
     assert "steps of 2 numbers to steps of 1, 2 times as many" in seqsmith("inspect", model).out
     assert "source: 2 numbers a step, 3 to 6 steps" in seqsmith("inspect", pairs).out
@@ -72,6 +74,8 @@ def test_vectors_go_the_whole_road(seqsmith, folder):
     with pytest.raises(UserError, match="a model of vector sequences answers alone"):
         package.load(model, model)
     assert "--score: means nothing to this model" in seqsmith("evaluate", model, pairs, "--score", "mse").err
+    lost = seqsmith("evaluate", model, pairs, "--report", "nowhere/r.json")
+    assert (lost.code, lost.out, "nowhere/r.json: cannot be written" in lost.err) == (2, "", True)
     assert "ends in .npz: --out ANSWERS.npz" in seqsmith("predict", model, pairs).err
 
 

@@ -222,6 +222,15 @@ def test_a_header_in_other_letters_is_no_pair(tmp_path: Path, head: str) -> None
     )
 
 
+def test_the_name_of_the_only_column_that_is_wanted_is_a_header(tmp_path: Path) -> None:
+    wanted = roles()[:1]
+    assert rows_of(written(tmp_path, "source\n0004\n", "a.csv"), wanted=wanted) == [(2, "0004")]
+    assert rows_of(written(tmp_path, "note\tsource\nx\t0004\n"), wanted=wanted) == [(2, "0004")]
+    assert message(written(tmp_path, "Source\n0004\n"), wanted=wanted) == (
+        "a.tsv:1: are these names of columns? Write them as source, or set data.header."
+    )
+
+
 def test_numbered_columns_count_from_one(tmp_path: Path) -> None:
     path = written(tmp_path, "lemma\tform\tN;PL\n")
     assert rows_of(path, wanted=roles(3, 1, 2)) == [(1, "N;PL", "lemma", "form")]

@@ -104,6 +104,16 @@ def test_a_swapped_pair_is_another_pair(tmp_path: Path) -> None:
     assert report_on(tmp_path, "a\tb\nb\ta\n").parts["train"].findings["repeated pairs"].count == 0
 
 
+def test_pairs_of_other_features_are_other_pairs(tmp_path: Path) -> None:
+    for name, content in (("train", "walk\twalk\tV\nwalk\twalk\tN\nwalk\twalked\tPST\n"), ("dev", "walk\twalk\tINF\n")):
+        (tmp_path / name).write_text(content)
+    train, dev = (config.Corpus(path=str(tmp_path / name)) for name in ("train", "dev"))
+    report = inspect_corpus(train, [*ROLES, Role("features", 3, None)], config.Data(header=False), dev=dev)
+    findings = report.parts["train"].findings
+    assert (findings["repeated pairs"].count, findings["sources with several targets"].count) == (0, 0)
+    assert (report.overlap["sources of dev in train"].count, report.overlap["pairs of dev in train"].count) == (1, 0)
+
+
 def test_outliers_are_far_from_the_median_ratio(tmp_path: Path) -> None:
     ordinary = "".join(f"{'x' * n}\t{'y' * 2 * n}\n" for n in range(5, 30))
     report = report_on(tmp_path, f"{ordinary}{'x' * 60}\ty\nx\t{'y' * 10}\n")

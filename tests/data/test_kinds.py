@@ -28,6 +28,7 @@ from seqsmith.data.kinds import guess_kind
         ("table.tsv", "t\tgroup\tx\ty\n1\tnorth\t1e-3\tNA\n2\tnorth\t4\t-5\n", "series"),
         ("iso.csv", "timestamp,a\n2020-01-01T00:00:00Z,10.0\n2020-01-01T01:00:00Z,11.0\n", "series"),
         ("months.csv", "date,a\n1980-01,10.0\n1980-02,11.5\n", "series"),
+        ("infinite.csv", "date,load\n2020-01-01,inf\n2020-01-02,11.5\n", "series"),
         ("holes.csv", "date,a\n2020-01-01,?\n2020-01-02,11.5\n", "series"),
         ("cities.csv", "date,shop,city,a,b,c,d\n2020-01-01,A,Rome,1,2,3,4\n2020-01-02,A,Rome,2,3,4,5\n", "series"),
         ("pandas.csv", ",date,load\n0,2024-01-01 00:00,3.5\n1,2024-01-01 01:00,5\n", "series"),

@@ -87,6 +87,17 @@ def test_the_second_time_nothing_is_read(pairs: Path, cache: Path) -> None:
     assert again.counts == first.counts
 
 
+def test_a_folder_that_is_named_from_where_one_stands_is_another_elsewhere(
+    pairs: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roles = (Role("source", None, 1, folder="sounds"), ROLES[1])
+    for name in ("one", "another"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        gathered = gather([Corpus(path=str(pairs))], roles, Data(), cache)
+        assert gathered.text["source"].text(0) == str(tmp_path / name / "sounds" / "ab")
+
+
 def test_contents_and_reading_settings_decide_and_not_the_path(pairs: Path, cache: Path) -> None:
     corpora = [Corpus(path=str(pairs))]
     first = gather(corpora, ROLES, Data(), cache).digest

@@ -50,3 +50,9 @@ def test_a_png_is_drawn(tmp_path):
     pytest.importorskip("matplotlib")
     save_png([panel(), panel()], tmp_path / "x.png", title="x")
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_dollar_in_a_name_is_a_dollar(tmp_path):
+    pytest.importorskip("matplotlib")
+    save_png([panel("$a^$"), panel()], tmp_path / "x.png", title="price ($), cost (^$)")
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")

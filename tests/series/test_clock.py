@@ -34,13 +34,17 @@ def test_an_offset_is_taken_off_and_written_again(moment, minutes):
         ("2016/7/1 0:00", "2016-07-01 00:00:00"),
         ("2016-07", "2016-07-01 00:00:00"),
         ("2016-07-01T05:06:07.25Z", "2016-07-01 05:06:07.250000+00:00"),
+        ("2016-07-01 00:00:00+00", "2016-07-01 00:00:00+00:00"),
+        ("2016-07-01 00:00:00-05", "2016-07-01 00:00:00-05:00"),
     ],
 )
 def test_the_relatives_of_iso_8601_are_read(text, iso):
     assert parse(text).time_us == parse(iso).time_us
 
 
-@pytest.mark.parametrize("text", ["", "1.5", "2016", "01.02.2016", "2016-13-01", "2016-02-30", "2016-01-01 25:00", "x"])
+@pytest.mark.parametrize(
+    "text", ["", "1.5", "2016", "01.02.2016", "2016-13-01", "2016-02-30", "2016-01-01 25:00", "x", "2016-07-01-05"]
+)
 def test_what_is_no_time_stamp_is_none(text):
     assert parse(text) is None
 

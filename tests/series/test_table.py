@@ -52,6 +52,13 @@ def test_tabs_gzip_and_files_without_names(tmp_path):
     assert (bare.columns, bare.clock, bare.rows) == (("1", "2"), None, 2)
 
 
+@pytest.mark.parametrize("name", ["t.jsonl", "t.ndjson.gz"])
+def test_json_lines_are_no_series(tmp_path, name):
+    (tmp_path / name).write_text('{"time": "2020-01-01", "load": 1.5}\n')
+    with pytest.raises(UserError, match=f"{name}: found JSON lines, but series are read from CSV, TSV or Parquet"):
+        read_table(str(tmp_path / name), config.Series())
+
+
 def test_parquet_is_read_like_csv(tmp_path):
     arrow = pytest.importorskip("pyarrow")
     import pyarrow.parquet as parquet
@@ -70,6 +77,31 @@ def test_the_only_column_of_words_tells_series_apart(tmp_path):
     assert {group.name: group.value_LC[:, 0].tolist() for group in found.groups} == {"b": [1, 2, 3], "a": [5, 6]}
     two = "".join(f"{name},{line}\n" for name, line in zip("wxxxxx", text.splitlines(), strict=True))
     assert "several columns hold words (w, shop)" in complaint(tmp_path, two)
+
+
+@pytest.mark.parametrize("spelt", ["{year}Q{quarter}", "Q{quarter} of {year}"])
+def test_times_in_another_spelling_are_no_series_of_their_own(tmp_path, spelt):
+    rows = [f"{spelt.format(year=1990 + n // 4, quarter=1 + n % 4)},{n % 7},{n % 5}\n" for n in range(60)]
+    text = "quarter,load,heat\n" + "".join(rows)
+    first = rows[0].split(",")[0]
+    assert f"/t.csv:2: `quarter` is '{first}', and nearly every row has another: expected a time such as 1990-01." in (
+        complaint(tmp_path, text)
+    )
+    assert len(table(tmp_path, text, group="quarter").groups) == 60
+    assert len(table(tmp_path, text + "".join(rows)).groups) == 60
+
+
+def test_a_time_of_day_beside_a_date_is_to_be_joined_to_it(tmp_path):
+    text = "date,time,a\n" + "".join(f"2020-01-01,{hour:02}:00,{hour}\n" for hour in range(5))
+    assert complaint(tmp_path, text) == (
+        "/t.csv:2: `time` is '00:00'; expected a date before it. Join date and time in one column."
+    )
+
+
+def test_a_column_of_notes_may_be_named_as_no_group(tmp_path):
+    text = "date,a,note\n2020-01-01,1,frost\n2020-01-02,2,\n2020-01-03,3,frost\n"
+    assert "set series.group = '' if the column tells no series apart" in complaint(tmp_path, text)
+    assert table(tmp_path, text, group="").rows == 3
 
 
 def test_a_column_that_is_called_time_may_tell_series_apart_if_told_so(tmp_path):

@@ -176,6 +176,13 @@ def test_what_cannot_be_heard_is_said(names, tmp_path):
         codec.encode([short])
 
 
+@pytest.mark.parametrize("part", ["nan", "0,nan", "0,inf", "-inf", "1e307"])
+def test_a_part_of_features_that_is_no_time_is_told(tmp_path, part):
+    np.save(tmp_path / "a.npy", np.ones((30, 3), np.float32))
+    with pytest.raises(UserError, match=r"asked for seconds .* of features of 0\.30 seconds"):
+        SpeechCodec(FEATURES, None).encode([f"{tmp_path / 'a.npy'}#t={part}"])
+
+
 def test_the_digest_of_recordings_changes_with_a_file(names):
     before = recordings_digest(names)
     assert recordings_digest(names) == before

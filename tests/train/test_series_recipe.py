@@ -49,8 +49,10 @@ def test_what_is_fed_its_own_answers_has_steps_to_be_fed(horizon, patch, asked):
 @given(st.integers(4, 3_000), st.integers(2, 1_000), st.sampled_from([1, 4, 7, 12, 24, 96, 1440]), st.integers(1, 9))
 def test_a_window_fits_into_any_table(steps, dev, season, columns):
     settings = chosen(facts(steps=steps, dev=dev, season=season, columns=columns))
-    assert settings.series.context + settings.series.horizon <= steps
-    assert settings.series.horizon <= dev
+    context, horizon, patch = settings.series.context, settings.series.horizon, settings.series.patch
+    assert context + horizon <= steps
+    assert horizon <= dev
+    assert context >= min(patch, steps - horizon - max(horizon, steps // 4))
     assert settings.train.updates >= 1
 
 

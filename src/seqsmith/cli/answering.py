@@ -33,8 +33,7 @@ def answer(
     *,
     output: Path | None,
     form: Format | None,
-    search: dict[str, Any],
-    data: dict[str, Any],
+    sections: dict[str, dict[str, Any]],
     attention: Path | None,
     horizon: int | None,
     engine: str,
@@ -45,45 +44,50 @@ def answer(
     kind = kind_of_models(folders)
     keep_apart(output, inputs, option="--out")
     _check_picture(attention, inputs, output)
-    if output is not None and kind != "vectors":
-        form = form or _format_of(output)
-    if horizon is not None and kind != "series":
-        raise UserError("--horizon belongs to models that forecast tables, and this one does not.")
-    others = {"--attention": attention, "--engine": engine, "search": search, "data": data}
+    asked = f"--format {form}"
+    if form is None and output is not None and kind != "vectors":
+        form, asked = _format_of(output), f"--out {output}"
+    search, data, series = sections["search"], sections["data"], sections["series"]
+    if kind != "series" and (horizon is not None or series):
+        raise UserError("--horizon and settings of series belong to models that forecast tables; this one does not.")
+    others = {"--attention": attention, "--engine": engine, "search": search}
     match kind:
         case "speech":
             from seqsmith.cli.transcribe import transcribe
 
             _refuse_of_recordings(attention, engine)
-            transcribe(folders, inputs, output=output, form=form, search=search, data=data, threads=threads)
+            speech: dict[str, Any] = {"search": search, "data": data, "threads": threads}
+            transcribe(folders, inputs, output=output, form=form, asked=asked, **speech)
         case "series":
             from seqsmith.cli.series_verbs import predict_series
 
-            source, rows = _of_rows(inputs, form)
+            source, rows = _of_rows(inputs, form, asked)
             _refuse(others)
-            predict_series(folders, source, horizon=horizon, output=output, form=rows, threads=threads)
+            predict_series(
+                folders, source, horizon=horizon, output=output, form=rows, sections=sections, threads=threads
+            )
         case "vectors":
             from seqsmith.cli.vector_verbs import predict_vectors
 
-            source, rows = _of_rows(inputs, form)
-            _refuse({**others, "--format": rows, "--with": folders[1:]})
+            source, rows = _of_rows(inputs, form, asked)
+            _refuse({**others, "data": data, "--format": rows, "--with": folders[1:]})
             predict_vectors(folders[0], source, output=output, threads=threads)
         case "text":
             from seqsmith.cli.predict import predict
 
-            source, rows = _of_rows(inputs, form)
+            source, rows = _of_rows(inputs, form, asked)
             texts: dict[str, Any] = {"search": search, "data": data, "attention": attention, "engine": engine}
             predict(folders, source, output=output, form=rows, threads=threads, **texts)
         case _:
             assert_never(kind)
 
 
-def _of_rows(inputs: Sequence[str], form: Format | None) -> tuple[str, RowFormat | None]:
+def _of_rows(inputs: Sequence[str], form: Format | None, asked: str) -> tuple[str, RowFormat | None]:
     """The only input, and the format of its answers. Raises UserError for what recordings alone may have."""
     if len(inputs) > 1:
         raise UserError(f"predict: expected one INPUT, found {len(inputs)}: only recordings may be several.")
     if form == "json" or form == "srt" or form == "vtt":
-        raise UserError(f"--format {form}: only models that hear recordings write it. Take text, tsv, csv or jsonl.")
+        raise UserError(f"{asked}: only models that hear recordings write {form}. Take text, tsv, csv or jsonl.")
     return inputs[0], form
 
 
@@ -129,7 +133,7 @@ def evaluate(
     kind = kind_of_models(folders)
     search, reading, series = sections["search"], sections["data"], sections["series"]
     others: dict[str, object] = {"TARGET": target, "--against": against, "--worst": show_worst}
-    others |= {"--engine": engine, "search": search, "data": reading}
+    others |= {"--engine": engine, "search": search}
     if kind != "series" and (plot is not None or part != "all" or series):
         raise UserError(
             "--part, --plot and settings of series belong to models that forecast tables; this one does not."
@@ -139,11 +143,11 @@ def evaluate(
             from seqsmith.cli.series_verbs import evaluate_series
 
             _refuse(others)
-            evaluate_series(folders, data, part=part, names=names, series=series, report=report, plot=plot)
+            evaluate_series(folders, data, part=part, names=names, sections=sections, report=report, plot=plot)
         case "vectors":
             from seqsmith.cli.vector_verbs import evaluate_vectors
 
-            _refuse({**others, "--score": names, "--with": folders[1:]})
+            _refuse({**others, "data": reading, "--score": names, "--with": folders[1:]})
             evaluate_vectors(folders[0], data, report=report)
         case "text" | "speech":
             from seqsmith.cli.evaluate import evaluate as run
@@ -158,7 +162,7 @@ def evaluate(
 def score(folders: Sequence[Path], data: str, target: str | None, *, sections: dict[str, dict[str, Any]]) -> None:
     """Print how likely what is in the data is, by the kind of the first model."""
     kind = kind_of_models(folders)
-    others = {"TARGET": target, "data": sections["data"]}
+    others = {"TARGET": target}
     if kind != "series" and sections["series"]:
         raise UserError("series: its settings belong to models that forecast tables; this one does not.")
     match kind:
@@ -166,11 +170,11 @@ def score(folders: Sequence[Path], data: str, target: str | None, *, sections: d
             from seqsmith.cli.series_verbs import score_series
 
             _refuse(others)
-            score_series(folders, data, series=sections["series"])
+            score_series(folders, data, sections=sections)
         case "vectors":
             from seqsmith.cli.vector_verbs import score_pairs
 
-            _refuse({**others, "--with": folders[1:]})
+            _refuse({**others, "data": sections["data"], "--with": folders[1:]})
             score_pairs(folders[0], data)
         case "text" | "speech":
             from seqsmith.cli.evaluate import score as run

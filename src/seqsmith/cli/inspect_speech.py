@@ -15,10 +15,10 @@ from seqsmith.data.corpus import Counts, read_rows
 from seqsmith.data.files import shown
 from seqsmith.data.printable import printable
 from seqsmith.errors import UserError
-from seqsmith.speech.codec import FRAMES_PER_SECOND, check_there
+from seqsmith.speech.codec import FRAMES_PER_SECOND, check_there, read_features
 from seqsmith.speech.columns import roles
 from seqsmith.speech.decoder import read_header, read_joined
-from seqsmith.speech.matrix import is_matrix, read_matrix
+from seqsmith.speech.matrix import is_matrix
 from seqsmith.speech.names import parse
 
 _SHOWN = 20  # broken recordings
@@ -99,9 +99,8 @@ def _read(name: str, source: config.SpeechSource) -> tuple[float, str]:
     paths, stretch = parse(name)
     check_there(paths)
     if is_matrix(paths[0]):
-        most = int(source.longest_seconds * FRAMES_PER_SECOND)
-        several = [read_matrix(path, most_frames=most) for path in paths]
-        return sum(map(len, several)) / FRAMES_PER_SECOND, f"{_FEATURES} {several[0].shape[1]} channels"
+        frame_LC = read_features(name, longest_seconds=source.longest_seconds)
+        return len(frame_LC) / FRAMES_PER_SECOND, f"{_FEATURES} {frame_LC.shape[1]} channels"
     header = read_header(paths[0])
     samples = read_joined(paths, rate_hz=header.rate_hz, longest_seconds=source.longest_seconds, stretch=stretch)
     mixed = "" if header.channels == 1 else f", {header.channels} channels"

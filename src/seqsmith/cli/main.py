@@ -170,14 +170,14 @@ def predict(
     """
     from seqsmith.cli.answering import answer
 
-    sections = _sections(set_, "search", "data")
+    sections = _sections(set_, "search", "data", "series")
+    sections["search"] |= _given(beam=beam, nbest=nbest, sample=sample or None)
     answer(
         [model, *(also or [])],
         source or [],
         output=out,
         form=form,
-        search=sections["search"] | _given(beam=beam, nbest=nbest, sample=sample or None),
-        data=sections["data"],
+        sections=sections,
         attention=attention,
         horizon=horizon,
         engine=engine,
@@ -303,25 +303,27 @@ def demo(
         Path | None,
         typer.Option(metavar="FOLDER", help="Where data, run and picture go; demo, demo-2, ... if left out."),
     ] = None,
-    pairs: Annotated[int, typer.Option(metavar="N", min=30, help="How many dates to write.")] = 30_000,
+    pairs: Annotated[int | None, typer.Option(metavar="N", min=30, help="Dates to write; 30,000 if left out.")] = None,
     speech: Annotated[bool, typer.Option("--speech", help="Show it on touch-tone recordings instead.")] = False,
     series: Annotated[bool, typer.Option("--series", help="Show it on measurements of three shops instead.")] = False,
     set_: SetTrain = None,
 ) -> None:
     """Write dates in eleven languages, train on them with no setting at all, score, and show what the model does."""
     from seqsmith import config
-
-    if speech:
-        from seqsmith.cli.demo_speech import demo_speech
-
-        raise typer.Exit(demo_speech(out, settings=config.override({}, set_ or [])))
-    if series:
-        from seqsmith.cli.demo_series import demo_series
-
-        raise typer.Exit(demo_series(out, settings=config.override({}, set_ or [])))
     from seqsmith.cli.demo import demo as run
+    from seqsmith.cli.demo_series import demo_series
+    from seqsmith.cli.demo_speech import demo_speech
 
-    raise typer.Exit(run(out, pairs=pairs, settings=config.override({}, set_ or [])))
+    if (pairs is not None) + speech + series > 1:
+        raise UserError("demo: --pairs, --speech and --series are of three demos. Take one of them.")
+    given = config.override({}, set_ or [])
+    kind = "speech" if speech else "series" if series else "text"
+    config.draft(config.merge({"source": {"kind": kind}}, given), where="settings")  # before anything is written
+    if speech:
+        raise typer.Exit(demo_speech(out, settings=given))
+    if series:
+        raise typer.Exit(demo_series(out, settings=given))
+    raise typer.Exit(run(out, pairs=pairs or 30_000, settings=given))
 
 
 def _sections(assignments: list[str] | None, *names: str) -> dict[str, dict[str, Any]]:
@@ -330,9 +332,10 @@ def _sections(assignments: list[str] | None, *names: str) -> dict[str, dict[str,
 
     sections: dict[str, dict[str, Any]] = {name: {} for name in names}
     for section, values in config.override({}, assignments or []).items():
-        if section not in sections or not isinstance(values, dict):
-            allowed = ", ".join(names)
-            raise UserError(f"--set {section}: only settings of {allowed} hold here.{nearest(section, names)}")
+        if section not in sections:
+            raise UserError(f"--set {section}: only settings of {', '.join(names)} hold here.{nearest(section, names)}")
+        if not isinstance(values, dict):
+            raise UserError(f"--set {section}: found {values!r}, expected {section}.NAME=VALUE.")
         sections[section] = values
     return sections
 

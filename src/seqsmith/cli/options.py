@@ -25,7 +25,7 @@ Engine = Annotated[
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="A setting of search or data, as search.longest=50. Repeatable."),
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting, as search.longest=50. Repeatable."),
 ]
 SetTrain = Annotated[
     list[str] | None,
@@ -33,5 +33,5 @@ SetTrain = Annotated[
 ]
 SetData = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="A setting of data, as data.source=en. Repeatable."),
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting, as data.source=en. Repeatable."),
 ]

@@ -123,7 +123,7 @@ def predict(
 
 def _reading(settings: config.Settings, data: dict[str, Any]) -> config.Data:
     """How the input is read: as the training data was where the user says nothing else, but every row is answered."""
-    table = settings.data.model_dump(exclude={"train", "dev", "header"}, exclude_none=True) | data
+    table = settings.data.model_dump(exclude={"train", "dev"}, exclude_none=True) | data
     every = {"bad_utf8": "replace"} if table["bad_utf8"] == "skip" else {}
     return config.build({"data": table | every}, where="predict").data
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
@@ -33,10 +34,12 @@ from seqsmith.series.split import Part, short_tests
 from seqsmith.series.table import Table
 from seqsmith.series.windows import Windows, whole_batches
 
-_READING = {  # settings that may be others than in training: how the table is read and cut, and what is told of it
+_READING = {  # settings that may be others than in training: how the table is read, and what is told of it
     *("header", "time", "group", "missing", "not_finite", "huge", "unordered", "duplicates", "gaps", "irregular"),
-    *("offsets", "constant", "dev_share", "test_share", "split_rows", "drop_last", "samples", "interval"),
+    *("offsets", "constant", "samples", "interval"),
 }
+_CUTTING = {"dev_share", "test_share", "split_rows", "drop_last"}  # likewise: how it is cut into parts
+_BYTES = {"bad_utf8", "longest_line_bytes"}  # likewise, of data
 _FEW = 64  # rows of a batch, which threads would wait for more than they compute: 40 times as long on a busy machine
 _SHOWN = 3  # of the worst windows and of the median ones that are drawn
 
@@ -48,15 +51,13 @@ def predict_series(
     horizon: int | None,
     output: Path | None,
     form: Literal["text", "tsv", "csv", "jsonl"] | None,
+    sections: dict[str, dict[str, Any]],
     threads: int | None,
 ) -> None:
     """Write a row for each step to come: time, then forecast, low and high of each column."""
-    forecaster = Forecaster.open(*folders)
-    table = forecaster.read(history)
+    forecaster, table = _opened(folders, history, sections)
     few = len(table.groups) * forecaster.featuriser.targets <= _FEW
     runtime.use_threads(threads or (1 if few else None))
-    for sentence in table.findings.sentences(_series(forecaster)):
-        note(sentence)
     forecasts = forecaster.predict(table, horizon=horizon)
     unknown = {group.name for group in table.groups} - {one.group for one in forecasts}
     if unknown:
@@ -118,7 +119,7 @@ def evaluate_series(
     *,
     part: Part,
     names: list[str],
-    series: dict[str, Any],
+    sections: dict[str, dict[str, Any]],
     report: Path | None,
     plot: Path | None,
 ) -> None:
@@ -128,40 +129,40 @@ def evaluate_series(
             raise UserError(f"--score {name}: no such score of a series.{nearest(name, NAMES)}")
     if plot is not None:
         _check_plot(plot)
-    forecaster, table = _opened(folders, data, series)
-    checked = _series(forecaster)
-    encoded = forecaster.featuriser.encode(table.groups)
-    splits = splits_of(table, checked)
-    shortened = short_tests(splits, checked.split_rows) if part == "test" else None
-    if shortened is not None:
-        note(shortened)
-    windows = part_windows(forecaster.featuriser, splits, part)
-    _check_windows(forecaster.featuriser, table, encoded, windows, part)
-    rows = score_rows(forecaster, encoded, windows)
-    print(f"{len(windows):,} windows of {printable(table.path, longest=1000)} ({part})")
-    print(_chosen(rows, names))
-    remark = coverage_remark(forecaster, part)
-    if remark is not None:
-        note(remark)
-    found = _report(forecaster, folders, data, part, len(windows), rows)
-    kept = whole_batches(len(windows), checked.drop_last)
-    if checked.drop_last and 0 < kept < len(windows):
-        dropped = score_rows(forecaster, encoded, Windows(windows.series_E[:kept], windows.start_E[:kept]))
-        print(f"\n{kept:,} windows: the last incomplete batch of {checked.drop_last} is left out, as in published code")
-        print(_chosen(dropped, names))
-        found["dropped"] = {"windows": kept, "rows": dict(dropped)}
-    if plot is not None:
-        _draw(forecaster, encoded, windows, table, plot)
-        print(f"\nThe {_SHOWN} worst and the {_SHOWN} median windows are drawn in {plot}")
-    if report is not None:
-        with replacing(report) as file:
+    with nullcontext() if report is None else replacing(report) as file:
+        forecaster, table = _opened(folders, data, sections, cut=True)
+        checked = _series(forecaster)
+        encoded = forecaster.featuriser.encode(table.groups)
+        splits = splits_of(table, checked)
+        shortened = short_tests(splits, checked.split_rows) if part == "test" else None
+        if shortened is not None:
+            note(shortened)
+        windows = part_windows(forecaster.featuriser, splits, part)
+        _check_windows(forecaster.featuriser, table, encoded, windows, part)
+        rows = score_rows(forecaster, encoded, windows)
+        print(f"{len(windows):,} windows of {printable(table.path, longest=1000)} ({part})")
+        print(_chosen(rows, names))
+        remark = coverage_remark(forecaster, part)
+        if remark is not None:
+            note(remark)
+        found = _report(forecaster, folders, data, part, len(windows), rows)
+        kept = whole_batches(len(windows), checked.drop_last)
+        if checked.drop_last and 0 < kept < len(windows):
+            dropped = score_rows(forecaster, encoded, Windows(windows.series_E[:kept], windows.start_E[:kept]))
+            print(f"\n{kept:,} windows: the last incomplete batch of {checked.drop_last} is left out, as papers do")
+            print(_chosen(dropped, names))
+            found["dropped"] = {"windows": kept, "rows": dict(dropped)}
+        if plot is not None:
+            _draw(forecaster, encoded, windows, table, plot)
+            print(f"\nThe {_SHOWN} worst and the {_SHOWN} median windows are drawn in {plot}")
+        if file is not None:
             json.dump(found, file, ensure_ascii=False, indent=1)
             file.write("\n")
 
 
-def score_series(folders: Sequence[Path], data: str, *, series: dict[str, Any]) -> None:
+def score_series(folders: Sequence[Path], data: str, *, sections: dict[str, dict[str, Any]]) -> None:
     """Print how likely the true numbers of each window of a table are, or how far off their forecast."""
-    forecaster, table = _opened(folders, data, series)
+    forecaster, table = _opened(folders, data, sections)
     scores = forecaster.score(table)
     name, meaning = likelihood(forecaster.engine, truth="the true numbers that begin at the time", units="table")
     _write(sys.stdout, [{"group": one.group, "time": one.time, name: one.score} for one in scores], table, "csv")
@@ -171,20 +172,31 @@ def score_series(folders: Sequence[Path], data: str, *, series: dict[str, Any]) 
     note(meaning)
 
 
-def _opened(folders: Sequence[Path], data: str, series: dict[str, Any]) -> tuple[Forecaster, Table]:
-    """The model, and the table that is to be scored, read as the model's or as these settings say."""
+def _opened(
+    folders: Sequence[Path], path: str, sections: dict[str, dict[str, Any]], *, cut: bool = False
+) -> tuple[Forecaster, Table]:
+    """The model, and a table read as the model's or as these settings say."""
+    series, data = sections["series"], sections["data"]
+    known = _READING | _CUTTING if cut else _READING
     for name in series:
-        if name not in _READING:
-            raise UserError(f"series.{name}: belongs to the model, and cannot be another while it is scored.")
+        if name not in known:
+            raise UserError(f"series.{name}: belongs to the model or its training, and cannot be another here.")
+    for name in data:
+        if name not in _BYTES:
+            raise UserError(f"data.{name}: means nothing to this model, whose answers are numbers. Leave it out.")
     runtime.keep_memory()
     runtime.use_threads(None)
     forecaster = Forecaster.open(*folders)
-    settings = _series(forecaster).model_dump(exclude_none=True) | series
-    checked = config.build({"series": settings}, where="settings").series
-    assert checked is not None
-    forecaster = replace(forecaster, settings=forecaster.settings.model_copy(update={"series": checked}))
-    table = forecaster.read(data)
-    for sentence in table.findings.sentences(checked):
+    own = forecaster.settings
+    given = {
+        "series": _series(forecaster).model_dump(exclude_none=True) | series,
+        "data": own.data.model_dump(include=_BYTES) | data,
+    }
+    checked = config.build(given, where="settings")
+    read = own.model_copy(update={"series": checked.series, "data": checked.data})
+    forecaster = replace(forecaster, settings=read)
+    table = forecaster.read(path)
+    for sentence in table.findings.sentences(_series(forecaster)):
         note(sentence)
     return forecaster, table
 
@@ -205,6 +217,8 @@ def _check_plot(path: Path) -> None:
     """Before the long work."""
     if path.suffix.lower() not in (".svg", ".png"):
         raise UserError(f"--plot {path}: expected a name that ends in .svg or .png.")
+    if path.suffix.lower() == ".png" and find_spec("matplotlib") is None:
+        raise UserError(f"--plot {path}: a PNG needs matplotlib: pip install 'seqsmith[plot]', or let it end in .svg.")
     if not path.parent.is_dir():
         raise UserError(f"--plot {path}: there is no folder {path.parent}.")
 

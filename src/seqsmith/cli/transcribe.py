@@ -34,6 +34,7 @@ def transcribe(
     *,
     output: Path | None,
     form: Format | Literal["csv"] | None,
+    asked: str,
     search: dict[str, Any],
     data: dict[str, Any],
     threads: int | None,
@@ -41,20 +42,21 @@ def transcribe(
     """Write what is said in each recording, in order; a line each unless the format says otherwise.
 
     One that cannot be read has an empty answer among several, and is told. Raises UserError when all others are done.
+    `asked` is the option that the form is from.
     """
     runtime.keep_memory()
     predictor = Predictor.open(*folders, engine="torch", threads=runtime.threads(threads)).with_search(**search)
     if form == "csv":
-        raise UserError("--format csv: a model that hears writes text, tsv, json, jsonl, srt, vtt.")
+        raise UserError(f"{asked}: a model that hears writes text, tsv, json, jsonl, srt, vtt.")
     chosen = form or "text"
     names = [name for given in inputs for name in _names(given, predictor.settings, data)]
     if chosen in ("srt", "vtt") and len(names) != 1:
-        raise UserError(
-            f"--format {chosen}: subtitles belong to one recording, found {len(names)}. Give one at a time."
-        )
+        raise UserError(f"{asked}: subtitles belong to one recording, found {len(names)}. Give one at a time.")
+    if "" in names:
+        note(f"{names.count(''):,} lines name no recording, and have an empty answer.")
     several = predictor.settings.search.nbest > 1
     if several and chosen in ("srt", "vtt"):
-        raise UserError(f"--format {chosen}: subtitles show the best answer alone. Leave --nbest out.")
+        raise UserError(f"{asked}: subtitles show the best answer alone. Leave --nbest out.")
     assert isinstance(predictor.settings.source, config.SpeechSource)
     tell_rates([name for name in names if name], predictor.settings.source, note)
     unread: list[str] = []
@@ -78,10 +80,7 @@ def _names(given: str, settings: config.Settings, data: dict[str, Any]) -> Itera
     """A recording names itself, a manifest or a list those in it, standard input one a line."""
     if given == "-":
         for lines in read_lines(given, config.Data(), Counts()):
-            names = list(map(str.strip, lines.texts))
-            if "" in names:
-                note(f"{names.count(''):,} lines name no recording, and have an empty answer.")
-            yield from names
+            yield from map(str.strip, lines.texts)
         return
     if suffix(given if Path(given).exists() else given.split("#t=")[0]) in RECORDINGS:
         yield given
@@ -91,7 +90,8 @@ def _names(given: str, settings: config.Settings, data: dict[str, Any]) -> Itera
             f"{given}: expected a recording ({', '.join(RECORDINGS)}), a manifest of them (.tsv, .csv, .jsonl) or "
             "a list (.txt)."
         )
-    table = settings.data.model_dump(exclude={"train", "dev", "header", "audio_folder"}, exclude_none=True) | data
+    others = {"train", "dev", "audio_folder", *(() if suffix(given) in TABLES else ("header",))}  # a list has no header
+    table = settings.data.model_dump(exclude=others, exclude_none=True) | data
     reading = config.build({"data": table}, where="predict").data
     some = [role for role in roles(settings, reading) if role.name != "target"]
     counts = Counts()

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -45,11 +46,11 @@ def predict_vectors(folder: Path, path: str, *, output: Path | None, threads: in
 def evaluate_vectors(folder: Path, path: str, *, report: Path | None) -> None:
     """Score the answers beside the mean of the training targets."""
     runtime.use_threads(None)
-    mapper, given = _opened(folder, path)
-    rows = score_vectors(mapper, given)
-    print(f"{len(given.source):,} pair{'s' * (len(given.source) != 1)} of {path}\n{render_forecasts(rows)}")
-    if report is not None:
-        with replacing(report) as file:
+    with nullcontext() if report is None else replacing(report) as file:
+        mapper, given = _opened(folder, path)
+        rows = score_vectors(mapper, given)
+        print(f"{len(given.source):,} pair{'s' * (len(given.source) != 1)} of {path}\n{render_forecasts(rows)}")
+        if file is not None:
             json.dump({"models": [str(folder)], "data": [path], "pairs": len(given.source), "rows": dict(rows)}, file)
             file.write("\n")
 

@@ -67,6 +67,8 @@ def files_and_part(text: str, folder: Path) -> tuple[list[str], re.Match[str] | 
 
 
 def _absolute(text: str, folder: Path) -> str:
+    if not text.strip():
+        return ""
     names, part = files_and_part(text, folder)
     return ",".join(os.path.abspath(folder / name) for name in names) + ("" if part is None else text[part.end(1) :])
 
@@ -74,15 +76,15 @@ def _absolute(text: str, folder: Path) -> str:
 def _check_seconds(name: str, texts: Sequence[str], rows: Rows) -> None:
     for line, text in zip(rows.line, texts, strict=False):
         try:
-            float(text.strip() or "0")
-        except ValueError:
+            round(float(text.strip() or "0"))  # neither NaN nor infinite
+        except (ValueError, OverflowError):
             found = printable(repr(text))
             raise UserError(f"{rows.path}:{line}: the {name} is {found}; expected seconds such as 1.5.") from None
 
 
 def _part(path: str, start: str, end: str) -> str:
     """The part of a recording between two times in seconds, in the notation of W3C Media Fragments."""
-    return f"{path}#t={start.strip()},{end.strip()}" if start.strip() or end.strip() else path
+    return f"{path}#t={start.strip()},{end.strip()}" if path and (start.strip() or end.strip()) else path
 
 
 def choose(

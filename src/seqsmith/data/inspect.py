@@ -10,7 +10,7 @@ import unicodedata
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from seqsmith.data.counts import Counts, Tally
 from seqsmith.data.files import shown
 from seqsmith.data.printable import printable
 from seqsmith.data.report import EMPTY, LISTED, Character, Found, Part, Quantiles, Report, Side
+from seqsmith.data.split import Hashes, hash_texts, pair_hashes
 
 RATIO = 4.0
 """A pair is an outlier where its ratio of lengths is this many times off the median ratio,"""
@@ -28,8 +29,8 @@ RATIO_CHARACTERS = 20
 """and its longer side has this many characters."""
 RAREST = 20
 CODES = 0x110000
-
-Digests = NDArray[np.uint64]
+_ASKED = ("source", "features")  # what an answer depends on
+_PAIR = ("source", "target", "features")
 
 
 def inspect_corpus(
@@ -64,8 +65,7 @@ class _Column:
     line_of: NDArray[np.int64] = field(default_factory=lambda: np.zeros(CODES, np.int64))  # of its first occurrence
 
     def add(self, texts: list[str], lines: list[int]) -> None:
-        digests = b"".join([blake2b(text.encode(), digest_size=8).digest() for text in texts])
-        self.digest.frombytes(digests)
+        self.digest.frombytes(hash_texts(texts).tobytes())
         lengths = list(map(len, texts))
         self.characters.extend(lengths)
         self.words.extend([len(text.split()) for text in texts])
@@ -114,12 +114,10 @@ class _Survey:
             first = zip(*(texts[:3] for texts in rows.fields.values()), strict=True)
             self.sample = [dict(zip(rows.fields, map(printable, row), strict=True)) for row in first]
 
-    def digests(self, name: str) -> Digests:
-        return np.frombuffer(self.column[name].digest, np.uint64)
-
-    def pair_digests(self) -> Digests:
-        # an odd factor keeps source and target apart and (a, b) different from (b, a)
-        return self.digests("source") * np.uint64(0x9E3779B97F4A7C15) + self.digests("target")
+    def digests(self, *names: str) -> Hashes:
+        """Of the columns of these names together; one that the corpus lacks is left out."""
+        columns = (self.column[name].digest for name in names if name in self.column)
+        return reduce(pair_hashes, (np.frombuffer(digest, np.uint64) for digest in columns))
 
     def place(self, row: np.intp | int, side: str = "source") -> str:
         return f"{self.target_path if side == 'target' else self.path}:{self.line[row]}"
@@ -131,7 +129,7 @@ class _Survey:
         if {"source", "target"} <= sides.keys():
             findings |= _pair_findings(self)
         elif "source" in sides:
-            findings["repeated sources"] = _repeats(self, self.digests("source"))
+            findings["repeated sources"] = _repeats(self, self.digests(*_ASKED))
         reading = tuple(self.counts.sentences())
         return Part(self.path, len(self.line), tuple(self.sample), reading, sides, findings)
 
@@ -153,11 +151,12 @@ def _quantiles(lengths: array[int]) -> Quantiles:
 
 
 def _pair_findings(survey: _Survey) -> dict[str, Found]:
-    source, target, pair = survey.digests("source"), survey.digests("target"), survey.pair_digests()
+    pair = survey.digests(*_PAIR)
+    same = survey.digests("source") == survey.digests("target")
     return {
         "repeated pairs": _repeats(survey, pair),
-        "sources with several targets": _several_targets(survey, source, pair),
-        "source and target the same": _found(survey, np.flatnonzero(source == target)),
+        "sources with several targets": _several_targets(survey, survey.digests(*_ASKED), pair),
+        "source and target the same": _found(survey, np.flatnonzero(same)),
         "unusual ratio of lengths": _found(survey, _outliers(survey)),
     }
 
@@ -166,7 +165,7 @@ def _found(survey: _Survey, rows: NDArray[np.intp]) -> Found:
     return Found(len(rows), tuple(survey.place(row) for row in rows[:LISTED]))
 
 
-def _repeats(survey: _Survey, digests: Digests) -> Found:
+def _repeats(survey: _Survey, digests: Hashes) -> Found:
     order = np.argsort(digests, kind="stable")
     again = digests[order[1:]] == digests[order[:-1]]
     rows = np.sort(order[1:][again])
@@ -175,13 +174,13 @@ def _repeats(survey: _Survey, digests: Digests) -> Found:
     return Found(len(rows), tuple(f"{survey.place(row)} (as {survey.place(seen)})" for row, seen in first))
 
 
-def _first(digests: Digests, wanted: Digests) -> NDArray[np.intp]:
+def _first(digests: Hashes, wanted: Hashes) -> NDArray[np.intp]:
     """The first row of each of the digests that are wanted."""
     order = np.argsort(digests, kind="stable")
     return order[np.searchsorted(digests, wanted, sorter=order)]
 
 
-def _several_targets(survey: _Survey, source: Digests, pair: Digests) -> Found:
+def _several_targets(survey: _Survey, source: Hashes, pair: Hashes) -> Found:
     rows = np.sort(np.unique(pair, return_index=True)[1])  # each pair once
     _, first, times = np.unique(source[rows], return_index=True, return_counts=True)
     return _found(survey, rows[np.sort(first[times > 1])])
@@ -201,11 +200,11 @@ def _overlap(name: str, survey: _Survey, seen_in: str, other: _Survey) -> dict[s
         shared = _shared(survey, survey.digests(side), other, other.digests(side), side)
         found[f"{side}s of {name} in {seen_in}"] = shared
     if "target" in sides:
-        found[f"pairs of {name} in {seen_in}"] = _shared(survey, survey.pair_digests(), other, other.pair_digests())
+        found[f"pairs of {name} in {seen_in}"] = _shared(survey, survey.digests(*_PAIR), other, other.digests(*_PAIR))
     return found
 
 
-def _shared(survey: _Survey, digests: Digests, other: _Survey, others: Digests, side: str = "source") -> Found:
+def _shared(survey: _Survey, digests: Hashes, other: _Survey, others: Hashes, side: str = "source") -> Found:
     rows = np.flatnonzero(np.isin(digests, others))
     listed = rows[:LISTED]
     first = zip(listed, _first(others, digests[listed]), strict=True)

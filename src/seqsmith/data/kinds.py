@@ -7,7 +7,6 @@ times, whose other columns are numbers, but for a group; or pairs of number sequ
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -162,6 +161,7 @@ def _is_number(cell: str) -> bool:
     if cell.strip().lower() in MISSING:
         return True
     try:
-        return not math.isinf(float(cell.replace("_", "?")))
+        float(cell.replace("_", "?"))
     except ValueError:
         return False
+    return True

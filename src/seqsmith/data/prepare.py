@@ -180,7 +180,7 @@ def _digest_of_reading(
             [[suffix(path), path.lower().endswith(".gz"), content_digest(path, cache)] for path in pair]
             for pair in paths
         ],
-        [asdict(role) for role in roles],
+        [asdict(role) | {"folder": role.folder and os.path.abspath(role.folder)} for role in roles],
         [os.path.abspath(path) for path in beside if any(role.folder == "" for role in roles)],
         settings.model_dump(mode="json", exclude=NOT_READING),
     )

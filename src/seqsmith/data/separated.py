@@ -102,10 +102,12 @@ def _blank(row: list[str]) -> bool:
 def _layout(first: list[str], where: str, roles: Sequence[Role], settings: config.Data, *, comma: bool) -> _Layout:
     header = settings.header
     if header is None:
-        header = any(isinstance(role.column, str) for role in roles) or {"source", "target"} <= set(first)
-        if not header and {"source", "target"} <= {cell.strip().lower() for cell in first}:
+        wanted = {role.name for role in roles if role.name in ("source", "target")}
+        header = any(isinstance(role.column, str) for role in roles) or wanted <= set(first)
+        if not header and wanted <= {cell.strip().lower() for cell in first}:
             raise UserError(
-                f"{where}: are these names of columns? Write them as source and target, or set data.header."
+                f"{where}: are these names of columns? Write them as {' and '.join(sorted(wanted))}, or set "
+                "data.header."
             )
         known = [{role.name, *role.names} for role in roles if role.names]
         header = header or (bool(known) and all(names & set(first) for names in known))

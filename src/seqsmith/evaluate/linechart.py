@@ -68,10 +68,10 @@ def save_png(panels: Sequence[Panel], path: Path, *, title: str) -> None:
         ) from None
     figure = Figure(figsize=(9, 2.4 * len(panels)), layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)
     for axes, panel in zip(np.atleast_1d(figure.subplots(len(panels), 1)), panels, strict=True):
         before, after = np.arange(-len(panel.history_Y), 0), np.arange(len(panel.truth_T))
-        axes.set_title(panel.title, fontsize=9)
+        axes.set_title(panel.title, fontsize=9, parse_math=False)
         axes.fill_between(after, panel.low_T, panel.high_T, color=COLOUR, alpha=0.15, linewidth=0)
         axes.plot(before, panel.history_Y, color=INK)
         axes.plot(after, panel.truth_T, color=TRUTH)

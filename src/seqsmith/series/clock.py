@@ -23,7 +23,7 @@ MINUTE, HOUR, DAY = 60 * SECOND, 3_600 * SECOND, 86_400 * SECOND
 _EPOCH = datetime(1970, 1, 1)
 _STAMP = re.compile(
     r"(\d{4})[-/](\d{1,2})(?:[-/](\d{1,2}))?"
-    r"(?:[ T](\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?)?\s*(Z|[+-]\d{2}:?\d{2})?"
+    r"(?:[ T](\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?)?\s*(Z|[+-]\d{2}(?::?\d{2})?)?"
 )
 
 
@@ -50,14 +50,14 @@ def parse(text: str) -> Stamp | None:
     if match[8] is None:
         return Stamp(micros, None)
     offset = 0 if match[8] == "Z" else _minutes(match[8])
-    if offset is None:
+    if offset is None or (len(match[8]) == 3 and match[4] is None):  # 2016-07-01-05 may be an hour
         return None
     return Stamp(micros - offset * MINUTE, offset)
 
 
 def _minutes(text: str) -> int | None:
     """Of an offset from UTC, which is less than a day."""
-    hours, minutes = int(text[1:3]), int(text[-2:])
+    hours, minutes = int(text[1:3]), int(text[3:].lstrip(":") or 0)
     return (-1 if text[0] == "-" else 1) * (hours * 60 + minutes) if hours < 24 and minutes < 60 else None
 
 

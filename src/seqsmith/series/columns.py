@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,6 +18,7 @@ from seqsmith.errors import UserError, nearest
 from seqsmith.series.clock import parse
 
 _SAMPLE = 200  # rows that tell the kinds of the columns
+_TIME_OF_DAY = re.compile(r"\s*\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?\s*")
 
 Block = tuple[list[int], list[list[str]]]
 """Lines, and the cells of the rows that start there."""
@@ -61,6 +63,11 @@ def read_cells(
 
 
 def _records(path: str, reading: config.Data, counts: Counts) -> Iterator[Block]:
+    if suffix(path) in (".jsonl", ".ndjson"):
+        raise UserError(
+            f"{shown(path)}: found JSON lines, but series are read from CSV, TSV or Parquet. Save it as one of these, "
+            "or, if it holds pairs of text, set source.kind=text."
+        )
     if suffix(path) == ".parquet":
         blocks = read_parquet_cells(path)
     else:
@@ -125,6 +132,10 @@ def _layout(block: Block, path: str, settings: config.Series, *, may_lack_group:
     time = settings.time or _time([name for name in names if name != named_group], kinds)
     words = {name: cells[name] for name in names if kinds[name] == "words" and name != time}
     group = _group(words, where) if named_group is None else named_group or None
+    if group is not None and named_group is None and time is None:
+        column = names.index(group)
+        every = [(line, row[column]) for line, row in zip(lines, rows, strict=True) if column < len(row)]
+        _check_repeats(group, every[header:], where)
     taken = {time, group, *settings.covariates}
     taken |= {name for name in names if not name and time is not None and _counts(cells[name])}  # pandas' row numbers
     numbers = [name for name in names if kinds[name] == "number" and name not in taken]
@@ -186,9 +197,12 @@ def _group(words: Mapping[str, Cells], where: str) -> str | None:
         odd = [(line, cell) for line, cell in cells if not any(letter.isalpha() for letter in cell)]
         if 2 * len(odd) > len(cells):
             line, cell = odd[0]
+            found = f"{where}:{line}: `{printable(name)}` is '{printable(cell)}'"
+            if _TIME_OF_DAY.fullmatch(cell):
+                raise UserError(f"{found}; expected a date before it. Join date and time in one column.")
             raise UserError(
-                f"{where}:{line}: `{printable(name)}` is '{printable(cell)}'; expected a number, with a point before "
-                "decimals and nothing between thousands. If the column tells series apart, say so with series.group."
+                f"{found}; expected a number, with a point before decimals and nothing between thousands. If the "
+                "column tells series apart, say so with series.group."
             )
     if len(words) > 1:
         listed = ", ".join(printable(name) for name in words)
@@ -196,6 +210,16 @@ def _group(words: Mapping[str, Cells], where: str) -> str | None:
             f"{where}: several columns hold words ({listed}). Say with series.group which one tells the series apart."
         )
     return next(iter(words), None)
+
+
+def _check_repeats(name: str, cells: Cells, where: str) -> None:
+    """Raise UserError where nearly every row would be a series of its own: these are times in another spelling."""
+    if 10 * len({cell.strip() for _, cell in cells}) > 9 * len(cells):
+        line, cell = cells[0]
+        raise UserError(
+            f"{where}:{line}: `{printable(name)}` is '{printable(cell)}', and nearly every row has another: expected a "
+            "time such as 1990-01. Write times so, or, if the column tells series apart, say so with series.group."
+        )
 
 
 def _kind(filled: Sequence[str]) -> str:

@@ -130,7 +130,7 @@ class _Reader:
             if layout.group is not None and not groups[row].strip():
                 raise UserError(
                     f"{path}:{line}: the column `{layout.group}` is empty: it must name the series of every row. "
-                    "Name it, or leave the row out."
+                    "Name it, leave the row out, or set series.group = '' if the column tells no series apart."
                 )
             rows = self.groups.setdefault(groups[row].strip(), _Rows())
             rows.line.append(line)

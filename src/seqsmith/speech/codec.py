@@ -167,13 +167,7 @@ def frames_of(name: str, settings: config.SpeechSource) -> Frames:
         return _analysed(samples, settings, name)
     if settings.bins is not None:
         raise UserError(f"{name}: ready-made features, but this model takes recordings. Give it those.")
-    most = int(settings.longest_seconds * FRAMES_PER_SECOND)
-    matrices = [read_matrix(path, most_frames=most) for path in paths]
-    widths = sorted({matrix.shape[1] for matrix in matrices})
-    if len(widths) > 1:
-        raise UserError(f"{name}: found {widths[0]} and {widths[-1]} channels a frame; expected as many in all.")
-    frame_LC = np.concatenate(matrices)
-    frame_LC = frame_LC[_stretched(name, len(frame_LC), stretch)]
+    frame_LC = read_features(name, longest_seconds=settings.longest_seconds)
     if settings.channels is not None and frame_LC.shape[1] != settings.channels:
         raise UserError(
             f"{name}: found {frame_LC.shape[1]} channels a frame, expected {settings.channels} as in training."
@@ -181,17 +175,28 @@ def frames_of(name: str, settings: config.SpeechSource) -> Frames:
     return frame_LC
 
 
+def read_features(name: str, *, longest_seconds: float) -> Frames:
+    """Ready-made features: the files of an example joined, and what is meant of them."""
+    paths, stretch = parse(name)
+    matrices = [read_matrix(path, most_frames=int(longest_seconds * FRAMES_PER_SECOND)) for path in paths]
+    widths = sorted({matrix.shape[1] for matrix in matrices})
+    if len(widths) > 1:
+        raise UserError(f"{name}: found {widths[0]} and {widths[-1]} channels a frame; expected as many in all.")
+    frame_LC = np.concatenate(matrices)
+    return frame_LC[_stretched(name, len(frame_LC), stretch)]
+
+
 def _stretched(name: str, frames: int, stretch: Stretch) -> slice:
     """The frames that are meant. Raises UserError where there are none, or not all of them."""
     seconds = frames / FRAMES_PER_SECOND
     start, end = stretch.start or 0.0, seconds if stretch.end is None else stretch.end
-    first, last = round(start * FRAMES_PER_SECOND), round(end * FRAMES_PER_SECOND)
+    first, last = (round(time * FRAMES_PER_SECOND, 0) for time in (start, end))  # a float may be NaN or infinite
     if not 0 <= first < last <= frames + 1:
         raise UserError(
             f"{name}: asked for seconds {start:g} to {end:g} of features of {seconds:,.2f} seconds. "
             "Expected 0 <= start < end <= their length."
         )
-    return slice(first, last)
+    return slice(int(first), int(last))
 
 
 def _analysed(samples: NDArray[np.float32], settings: config.SpeechSource, name: str) -> Frames:

@@ -105,7 +105,7 @@ def _windows(recipe: Recipe, facts: SeriesFacts, season: int) -> None:
     room = max(1, facts.steps - horizon - max(horizon, facts.steps // 4))
     context = max(patch, wanted // patch * patch)
     if context > room:
-        context = max(1, room // patch * patch) or room
+        context = room // patch * patch or room
     recipe.take("series.context", context, f"{_SEASONS} seasons, at most {_CONTEXT} steps and what the table has")
 
 
