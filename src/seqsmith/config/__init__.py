@@ -1,6 +1,18 @@
 """Settings: the tables, and how they are read and written."""
 
-from seqsmith.config.reading import CHOICES, build, draft, dump, kinds_with, merge, override, read, read_table, told_of
+from seqsmith.config.reading import (
+    CHOICES,
+    build,
+    draft,
+    dump,
+    kinds_with,
+    merge,
+    nested,
+    override,
+    read,
+    read_table,
+    told_of,
+)
 from seqsmith.config.series import (
     AbsoluteError,
     Gaussian,
@@ -87,6 +99,7 @@ __all__ = [
     "dump",
     "kinds_with",
     "merge",
+    "nested",
     "override",
     "read",
     "read_table",

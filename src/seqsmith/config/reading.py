@@ -7,6 +7,7 @@ import tomllib
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,14 @@ def override(table: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any
             value = tomllib.loads(f"x = {text}")["x"]
         except tomllib.TOMLDecodeError:
             value = text
-        for name in reversed(key.strip().split(".")):
-            value = {name: value}
-        table = merge(table, value)
+        table = merge(table, nested(key.strip(), value))
     return table
+
+
+def nested(key: str, value: Any) -> dict[str, Any]:
+    """The table in which `section.key` has this value."""
+    *outer, inner = key.split(".")
+    return reduce(lambda table, name: {name: table}, reversed(outer), {inner: value})
 
 
 @contextmanager

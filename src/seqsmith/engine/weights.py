@@ -65,10 +65,10 @@ class Weights:
         project = self.linear(f"{side}_inlet.project")
         return table_VD @ project.weight_OI.T + project.bias_O
 
-    def outlet(self, name: str = "outlet") -> Linear:
+    def outlet(self) -> Linear:
         """The layer that gives the logits."""
-        weight_VD = self.embedding("target") if self.model.tied_output else self.arrays[f"{name}.weight"]
-        return Linear(weight_VD, self.arrays[f"{name}.bias"])
+        weight_VD = self.embedding("target") if self.model.tied_output else self.arrays["outlet.weight"]
+        return Linear(weight_VD, self.arrays["outlet.bias"])
 
 
 def read_weights(folder: ModelFolder) -> Weights:

@@ -70,10 +70,7 @@ class ConformerEncoder(nn.Module):
         self.layers = nn.ModuleList(ConformerLayer(settings) for _ in range(settings.layers))
 
     def forward(self, x_BSD: Tensor, valid_BS: Tensor) -> Memory:
-        length = x_BSD.shape[1]
-        bias = padding_bias(valid_BS, x_BSD.dtype)[:, None]
-        relative = self.positions.bias(first=0, num_query=length, num_key=length)
-        bias = bias if relative is None else bias + relative
+        bias = self.positions.biased(padding_bias(valid_BS, x_BSD.dtype)[:, None])
         x_BSD = self.positions(x_BSD, first=0)
         for layer in self.layers:
             x_BSD = layer(x_BSD, valid_BS, bias)

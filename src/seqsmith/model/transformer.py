@@ -62,9 +62,14 @@ class Positions(nn.Module):
         y: Tensor = self.dropout(x_BLD)
         return y
 
-    def bias(self, *, first: int, num_query: int, num_key: int) -> Tensor | None:
-        """What relative positions add to the scores -> bias_1HTS."""
-        return None if self.relative is None else self.relative(first, num_query, num_key)
+    def biased(self, bias: Tensor) -> Tensor:
+        """The bias of the scores of whole sequences, with what relative positions add to it."""
+        length = bias.shape[-1]
+        return bias if self.relative is None else bias + self.relative(0, length, length)
+
+    def bias(self, step: int) -> Tensor | None:
+        """What relative positions add to the scores of this step over those up to it -> bias_1H1S."""
+        return None if self.relative is None else self.relative(step, 1, step + 1)
 
 
 def self_attention(settings: Settings) -> MultiHead:
@@ -80,10 +85,6 @@ def self_attention(settings: Settings) -> MultiHead:
 
 def feed_forward(settings: Settings) -> FeedForward:
     return FeedForward(settings.width, settings.feed_forward, activation=settings.activation, dropout=settings.dropout)
-
-
-def _add(left: Tensor | None, right: Tensor | None) -> Tensor | None:
-    return right if left is None else left if right is None else left + right
 
 
 class EncoderLayer(nn.Module):
@@ -111,11 +112,9 @@ class TransformerEncoder(nn.Module):
         self.norm = norm(settings.norm, settings.width) if settings.norm_first else nn.Identity()
 
     def forward(self, x_BSD: Tensor, valid_BS: Tensor) -> Memory:
-        length = x_BSD.shape[1]
-        relative = self.positions.bias(first=0, num_query=length, num_key=length)
-        bias = _add(padding_bias(valid_BS, x_BSD.dtype)[:, None], relative)
+        bias = self.positions.biased(padding_bias(valid_BS, x_BSD.dtype)[:, None])
         x_BSD = self.positions(x_BSD, first=0)
-        shape, x_PD = (len(x_BSD), length), into_rows(x_BSD)
+        shape, x_PD = (len(x_BSD), x_BSD.shape[1]), into_rows(x_BSD)
         for layer in self.layers:
             x_PD = layer(x_PD, shape, bias)
         x_BSD = out_of_rows(self.norm(x_PD), shape)
@@ -211,8 +210,7 @@ class TransformerDecoder(nn.Module):
     def forward(self, x_BTD: Tensor, memory: Memory, *, attention: bool = False) -> Decoded:
         """Teacher forcing over the whole target."""
         length = x_BTD.shape[1]
-        bias = _add(causal_bias(length, like=x_BTD), self.positions.bias(first=0, num_query=length, num_key=length))
-        assert bias is not None
+        bias = self.positions.biased(causal_bias(length, like=x_BTD))
         memory_bias = padding_bias(memory.valid_BS, memory.x_BSD.dtype)[:, None]
         shape, x_PD = (len(x_BTD), length), into_rows(self.positions(x_BTD, first=0))
         weight_BTS, looked_at = None, into_rows(as_product_type(memory.x_BSD))
@@ -226,7 +224,7 @@ class TransformerDecoder(nn.Module):
     ) -> tuple[Decoded, dict[str, Any]]:
         """One target step for N = B*W rows -> y of shape (B, W, ...) and attention where asked for, state."""
         first, memory_bias = row["past"][0][0].shape[2], source["bias_B1S"][:, None]
-        bias = self.positions.bias(first=first, num_query=1, num_key=first + 1)
+        bias = self.positions.bias(first)
         x_N1D, past, weight_BWS = self.positions(x_ND[:, None], first=first), [], None
         for layer, before, memory in zip(self.layers, row["past"], source["memory"], strict=True):
             openly = attention and layer is self.layers[-1]

@@ -9,7 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any, Literal
 
 import numpy as np
@@ -128,11 +128,8 @@ class Recipe:
 
     def resolved(self) -> dict[str, Any]:
         """The user's table over the choices."""
-        return config.merge(config.override({}, (f"{c.key}={_toml(c.value)}" for c in self.choices)), self.table)
-
-
-def _toml(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else repr(value)
+        tables = (config.nested(choice.key, choice.value) for choice in self.choices)
+        return config.merge(reduce(config.merge, tables, {}), self.table)
 
 
 def choose(source: Side, target: Side, *, pairs: int, table: Mapping[str, Any]) -> Recipe:
