@@ -102,7 +102,7 @@ def _blank(row: list[str]) -> bool:
 def _layout(first: list[str], where: str, roles: Sequence[Role], settings: config.Data, *, comma: bool) -> _Layout:
     header = settings.header
     if header is None:
-        wanted = {role.name for role in roles if role.name in ("source", "target")}
+        wanted = {role.name for role in roles} & {"source", "target"}
         header = any(isinstance(role.column, str) for role in roles) or wanted <= set(first)
         if not header and wanted <= {cell.strip().lower() for cell in first}:
             raise UserError(

@@ -237,8 +237,8 @@ def _model(recipe: Recipe, size: Size, *, amount: str, one_answer: bool, pairs: 
         for key, value in shape.items():
             recipe.take(f"model.{side}.{key}", value, LAYER_NORM if key == "layer_norm" else amount)
     kinds = _kinds(recipe)
-    halved = recipe.value("model.decoder.width") % (recipe.said("model.decoder.heads") or 4) == 0
-    if recipe.value("model.decoder.kind") != "transformer" and size.recurrent.get("layer_norm") and halved:
+    recurrent = recipe.value("model.decoder.kind") != "transformer"
+    if recurrent and size.recurrent.get("layer_norm") and heads_divide_the_width(recipe):
         recipe.take("model.decoder.attention", "multihead", "scores of one scale, from several places at once")
     widths = [recipe.value(f"model.{side}.width") for side in ("encoder", "decoder")]
     if kinds == {"transformer"} and widths[0] == widths[1]:
@@ -253,6 +253,13 @@ def _model(recipe: Recipe, size: Size, *, amount: str, one_answer: bool, pairs: 
         recipe.take("model.share_embeddings", "all", "one vocabulary for both sides")
     else:
         recipe.take("model.share_embeddings", "target", "what is read and what is written are the same words")
+
+
+def heads_divide_the_width(recipe: Recipe) -> bool:
+    """Whether a recurrent decoder may have several heads."""
+    heads = recipe.said("model.decoder.heads") or config.RecurrentDecoder().heads
+    divided: bool = recipe.value("model.decoder.width") % heads == 0
+    return divided
 
 
 def _kinds(recipe: Recipe) -> set[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from seqsmith.speech.codec import FRAMES_PER_SECOND
 from seqsmith.speech.survey import Survey
-from seqsmith.train.recipe import LAYER_NORM, Recipe, Side, pace, spelt_out
+from seqsmith.train.recipe import LAYER_NORM, Recipe, Side, heads_divide_the_width, pace, spelt_out
 
 _STEPS_A_TOKEN = 2.5  # the least that the encoder should have, so that CTC finds room for blanks
 _SHORT_SECONDS = 2.0
@@ -132,9 +132,7 @@ def _model(recipe: Recipe, size: _Size, amount: str, *, words: bool) -> None:
         if not recurrent and side == "encoder":
             recipe.take("model.encoder.feed_forward", 4 * recipe.value("model.encoder.width"), "four times the width")
     if recipe.value("model.decoder.kind") in ("lstm", "gru"):
-        heads = recipe.said("model.decoder.heads") or 4
-        several = size.layer_norm and recipe.value("model.decoder.width") % heads == 0
-        attention = "multihead" if several else "general"
+        attention = "multihead" if size.layer_norm and heads_divide_the_width(recipe) else "general"
         recipe.take("model.decoder.attention", attention, "a product of matrices, so a long recording costs little")
         recipe.take("model.embedding", 128, "letters need little")
         recipe.take("model.share_embeddings", "none", "few symbols")
